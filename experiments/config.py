@@ -1,0 +1,167 @@
+"""One frozen configuration of an experiment; every field is an absl flag."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_origin
+
+from absl import flags
+
+from jaxsnn import SURROGATES
+from jaxsnn.data import DATASETS
+from jaxsnn.models import MODELS
+
+RULES = ("spikebp", *SURROGATES)
+ENCODINGS = ("poisson", "direct", "latency")
+LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
+OPTIMIZERS = ("sgd", "adam")
+SCHEDULES = ("constant", "steps", "cosine")
+
+
+def _field(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one run is; presets are functions that return one."""
+
+    dataset: str = _field("mnist", "Data set.", tuple(DATASETS))
+    model: str = _field("lenet", "Network.", tuple(MODELS))
+    rule: str = _field("spikebp", "Gradient: the paper's rule (spikebp), or BPTT with the surrogate of this name.", RULES)
+    slope: float | None = _field(None, "Steepness of the surrogate; none for its own default. Not used by spikebp.")
+    leak: float = _field(0.99, "Membrane decay per time step, in (0, 1].")
+    threshold: float = _field(1.0, "Firing threshold of convolutional and dense layers.")
+    pool_threshold: float = _field(0.75, "Firing threshold of pooling layers.")
+    reset: str = _field("hard", "Reset to zero (hard) or by subtraction (soft). spikebp is hard.", ("hard", "soft"))
+    leak_first: bool = _field(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
+    learn: tuple[str, ...] = _field((), "Neuron constants to train, one per layer: leak, threshold. Not with spikebp.")
+    time_steps: int = _field(100, "Number of time steps T.")
+    encoding: str = _field("poisson", "Images to spikes.", ENCODINGS)
+    gain: float = _field(1.0, "Scales the firing rate of the Poisson input.")
+    mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
+    std: tuple[float, ...] = _field((), "Divides the pixels after that.")
+    augment: bool = _field(False, "Random shift by up to 4 pixels and horizontal flip.")
+    loss: str = _field("squared_error", "Loss; squared_error is a sum over the batch, the others are means.", LOSSES)
+    optimizer: str = _field("sgd", "Optimiser.", OPTIMIZERS)
+    momentum: float = _field(0.0, "Momentum of sgd.")
+    lr: float = _field(0.0085, "Learning rate.")
+    schedule: str = _field("steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", SCHEDULES)
+    lr_decay: float = _field(0.2, "Factor on the learning rate at each of lr_decay_epochs.")
+    lr_decay_epochs: tuple[int, ...] = _field((), "Epochs after which the learning rate is multiplied by lr_decay.")
+    weight_decay: float = _field(5e-4, "Added to the gradient, times the weight.")
+    batch_size: int = _field(64, "Training samples per step.")
+    epochs: int = _field(125, "Passes over the training set.")
+    dropout: float = _field(0.0, "Dropout rate after every hidden layer; one mask for all time steps.")
+    init_scale: float = _field(2.0, "Initial weights are normal with standard deviation sqrt(init_scale / fan_in).")
+    validation: int = _field(5000, "Training images held out to choose the best epoch.")
+    limit: int = _field(0, "Use only this many training images (after holding out); 0 for all.")
+    limit_test: int = _field(0, "Use only this many test images; 0 for all.")
+    seed: int = _field(0, "Seed of the first run.")
+    seeds: int = _field(1, "Number of runs, with consecutive seeds; mean and spread are reported.")
+    evaluate_every: int = _field(1, "Epochs between evaluations on validation and test set.")
+    evaluation_batch: int = _field(250, "Samples per evaluation batch.")
+    log_every: int = _field(50, "Steps between rows of training metrics.")
+    checkpoint_every: int = _field(0, "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one.")
+    data_dir: str = _field("", "Folder of prepared TFDS data sets; empty for TFDS's own.")
+    cache_dir: str = _field("", "Folder for decoded data sets; empty for the user's cache folder.")
+    run_dir: str = _field("", "Folder of this run; empty for a new one below runs/.")
+    resume: bool = _field(False, "Go on with the run in run_dir (or the newest of this preset) from its last checkpoint.")
+    progress: bool = _field(True, "Show a progress bar.")
+    figures: bool = _field(True, "Draw figures at the end (needs the extra 'viz').")
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value, choices = getattr(self, f.name), f.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"{f.name} must be one of {', '.join(choices)}, got {value!r}")
+        for name in ("time_steps", "batch_size", "epochs", "seeds", "evaluate_every", "evaluation_batch", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        for name in ("validation", "limit", "limit_test", "checkpoint_every", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.validation == 0:
+            raise ValueError("validation must be >= 1: the best epoch is chosen on held-out training images, never on test")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be > 0, got {self.lr}")
+        if self.rule == "spikebp" and (self.learn or self.reset != "hard" or self.leak_first or self.slope is not None):
+            raise ValueError(
+                "spikebp resets hard, leaks last, and has no slope and no gradient of leak or threshold; "
+                "for learn, reset=soft, leak_first or slope choose a surrogate, e.g. --rule=arctan"
+            )
+
+
+FREE_ON_RESUME = frozenset(
+    ("epochs", "data_dir", "cache_dir", "run_dir", "resume", "progress", "figures", "checkpoint_every", "seeds")
+)
+"""Fields that may change between a run and its resumption: they do not touch the numbers already computed."""
+
+
+def check_resume(stored: dict[str, Any], config: Config) -> None:
+    """Compares a stored configuration with the one that wants to go on with its run.
+
+    Raises:
+      ValueError: naming the fields that differ and must not.
+    """
+    now = json.loads(json.dumps(dataclasses.asdict(config)))
+    free = FREE_ON_RESUME - ({"epochs"} if config.schedule == "cosine" else set())
+    changed = [
+        f"  {name}: the run has {stored.get(name)!r}, now {value!r}"
+        for name, value in now.items()
+        if name not in free and stored.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            "cannot resume with another configuration:\n" + "\n".join(changed) + "\nResume with the flags of the first run, "
+            "or start a new one without --resume"
+        )
+
+
+Presets = dict[str, Callable[[], Config]]
+
+
+def define_flags(presets: Presets, module: str) -> None:
+    """Defines `--preset` and one flag per field of `Config`, listed by `--help` under `module`; the first preset is the default."""
+    names = list(presets)
+    what = "; ".join(f"{name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in presets.items())
+    flags.DEFINE_enum("preset", names[0], names, f"Where all other values come from. {what}", module_name=module)
+    for f in dataclasses.fields(Config):
+        text = f.metadata["help"] + " Default: the preset's."
+        kind = f.type
+        options: dict[str, Any] = {"module_name": module}
+        if f.metadata["choices"]:
+            flags.DEFINE_enum(f.name, None, list(f.metadata["choices"]), text, **options)
+        elif get_origin(kind) is tuple:
+            flags.DEFINE_list(f.name, None, text + " Comma-separated.", **options)
+        elif kind is bool:
+            flags.DEFINE_boolean(f.name, None, text, **options)
+        elif kind is int:
+            flags.DEFINE_integer(f.name, None, text, **options)
+        elif kind is float or float in get_args(kind):
+            flags.DEFINE_float(f.name, None, text, **options)
+        else:
+            flags.DEFINE_string(f.name, None, text, **options)
+
+
+def from_flags(presets: Presets) -> Config:
+    """The preset's configuration with every field that was given on the command line.
+
+    Raises:
+      ValueError: if a value is out of range, or a list has an element of the wrong type.
+    """
+    values = flags.FLAGS.flag_values_dict()
+    given: dict[str, Any] = {}
+    for f in dataclasses.fields(Config):
+        value = values[f.name]
+        if value is None:
+            continue
+        if get_origin(f.type) is tuple:
+            element = get_args(f.type)[0]
+            try:
+                value = tuple(element(v) for v in value if v != "")
+            except ValueError as error:
+                raise ValueError(f"--{f.name} takes a comma-separated list of {element.__name__}, got {value}") from error
+        given[f.name] = value
+    return dataclasses.replace(presets[values["preset"]](), **given)

@@ -1,0 +1,92 @@
+"""Run folders: where a run lives, what it was, and how an earlier one is found again.
+
+    runs/<preset>/            config.json, environment.json, results.json, figures
+    runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.config import Config, check_resume
+
+RUNS = Path("runs")
+
+
+def open_run(config: Config, name: str) -> Path:
+    """Makes the folder of a new run, or checks that the one to resume fits; returns its path.
+
+    Raises:
+      ValueError: if the folder already holds a run and `resume` is off, or holds none (or one of another
+        configuration) and it is on.
+      OSError: if the folder cannot be written.
+    """
+    path = _choose(config, name)
+    if config.resume:
+        check_resume(read_json(path / "config.json"), config)
+    elif (path / "config.json").exists():
+        raise ValueError(f"{path} already holds a run: add --resume to go on with it, or choose another --run_dir")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "config.json", dataclasses.asdict(config))
+        write_json(path / "environment.json", environment())
+    except OSError as error:
+        raise OSError(f"cannot write the run folder {path} ({error}): choose another with --run_dir") from error
+    return path
+
+
+def _choose(config: Config, name: str) -> Path:
+    if config.run_dir:
+        path = Path(config.run_dir)
+        if config.resume and not (path / "config.json").exists():
+            raise ValueError(f"nothing to resume: {path} holds no run (no config.json)")
+        return path
+    numbers = [1] + [int(n) for p in RUNS.glob(f"{name}-*") if (n := p.name.removeprefix(f"{name}-")).isdigit()]
+    exists = (RUNS / name / "config.json").exists() or len(numbers) > 1
+    if config.resume:
+        if not exists:
+            raise ValueError(f"nothing to resume: no run of {name} below {RUNS}/; give --run_dir, or leave --resume out")
+        return _numbered(name, max(numbers))
+    return _numbered(name, max(numbers) + 1 if exists else 1)
+
+
+def _numbered(name: str, number: int) -> Path:
+    return RUNS / (name if number == 1 else f"{name}-{number}")
+
+
+def environment() -> dict[str, Any]:
+    """Device, versions, date and command: what a number must be stated with."""
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {
+        "command": "python -m " + " ".join(["experiments." + Path(sys.argv[0]).stem, *sys.argv[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind} ({jax.default_backend()})",
+        "python": platform.python_version(),
+        "versions": {package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes the file whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object of a run folder.
+
+    Raises:
+      ValueError: if the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}): the run folder cannot be used") from error

@@ -1,0 +1,38 @@
+"""Integrate-and-fire neuron: a leaky one that does not leak; the paper's pooling neuron (E3)."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxsnn.cells import lif
+from jaxsnn.surrogate import arctan
+from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
+
+
+class IFParams(NamedTuple):
+    """Parameters of an integrate-and-fire neuron; a scalar or broadcastable to the neuron shape."""
+
+    threshold: ArrayLike = 1.0
+    """Firing threshold V_th, in units of the input current (0.75 in the paper's pooling layers)."""
+
+
+IFState = lif.LIFState
+
+
+def init(params: IFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> IFState:
+    """The resting state: zero potential of `shape` (`[B, ...]`).
+
+    Raises:
+      ValueError: if a threshold known now is not positive.
+    """
+    return lif.init(lif.LIFParams(1.0, params.threshold), shape, dtype)
+
+
+def step(
+    params: IFParams, state: IFState, current: Array, *, spike: SpikeFunction = arctan, reset: lif.Reset = "hard"
+) -> tuple[IFState, Array]:
+    """One time step: integrate, fire, reset; arguments and errors as in `lif.step`.
+
+    Source: Lee et al. (2020): (E3) in docs/equations.md.
+    """
+    return lif.step(lif.LIFParams(1.0, params.threshold), state, current, spike=spike, reset=reset)

@@ -1,0 +1,51 @@
+"""Checks at the public boundary: on static facts only, so that they cost nothing inside `jit`."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsnn.typing import Array, ArrayLike
+
+
+def _concrete(value: Any) -> np.ndarray | None:
+    """The value as NumPy, or None while it is being traced."""
+    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+
+
+def check_leak(leak: ArrayLike) -> None:
+    """Raises ValueError unless a leak that is known now lies in (0, 1]."""
+    value = _concrete(leak)
+    if value is not None and not np.all((value > 0) & (value <= 1)):
+        raise ValueError(
+            f"leak must lie in (0, 1], got {leak}: it is the factor exp(-1/tau) by which the membrane decays per time "
+            "step (1 does not leak). From a time constant: leak = math.exp(-1 / tau)"
+        )
+
+
+def check_threshold(threshold: ArrayLike) -> None:
+    """Raises ValueError unless a threshold that is known now is positive."""
+    value = _concrete(threshold)
+    if value is not None and not np.all(value > 0):
+        raise ValueError(f"threshold must be > 0, got {threshold}: at or below 0 a neuron at rest would fire without input")
+
+
+def check_steps(steps: int) -> None:
+    """Raises ValueError unless there is at least one time step."""
+    if not isinstance(steps, int | np.integer) or steps < 1:
+        raise ValueError(f"the number of time steps T must be an integer >= 1, got {steps!r}")
+
+
+def check_state(potential: Array, current: Array) -> None:
+    """Raises ValueError unless an input current has the shape and dtype of the membrane it is added to."""
+    if jnp.shape(potential) != jnp.shape(current):
+        raise ValueError(
+            f"input current has shape {jnp.shape(current)}, but the neurons' state has {jnp.shape(potential)}; "
+            "initialise the state with init(params, current.shape) of one time step"
+        )
+    if jnp.result_type(potential) != jnp.result_type(current):
+        raise ValueError(
+            f"input current has dtype {jnp.result_type(current)}, but the neurons' state has {jnp.result_type(potential)}; "
+            "give both the same, e.g. init(params, shape, current.dtype)"
+        )

@@ -1,0 +1,5 @@
+"""Image sets as NumPy arrays: `load("mnist")`. Importing this package loads NumPy and nothing heavier."""
+
+from jaxsnn.data.sources import DATASETS, DataNotFoundError, Dataset, load
+
+__all__ = ["DATASETS", "DataNotFoundError", "Dataset", "load"]

@@ -1,0 +1,62 @@
+"""Images on the device: normalisation and augmentation, as pure functions used inside the train step."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsnn.typing import Array
+
+
+def to_device(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tuple[Array, Array]:
+    """Puts a checked set on the device: images `[N, H, W, C]` as they are, labels `[N]` as int32.
+
+    Raises:
+      ValueError: if the set is empty, lengths disagree, images are not of rank 4, a pixel is NaN or infinite, or a label is
+        outside `[0, num_classes)`.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.ndim != 4 or len(images) != len(labels) or not len(images):
+        raise ValueError(f"expected images [N, H, W, C] and labels [N], N >= 1, got {images.shape} and {labels.shape}")
+    if np.issubdtype(images.dtype, np.floating) and not np.isfinite(images).all():
+        first = np.argwhere(~np.isfinite(images))[0]
+        raise ValueError(
+            f"image {first[0]} has a value that is not finite ({images[tuple(first)]} at row {first[1]}, column {first[2]}, "
+            f"channel {first[3]}); {int((~np.isfinite(images)).any((1, 2, 3)).sum())} images are affected: remove or repair them"
+        )
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(f"labels must be integers in [0, {num_classes}), got {labels.dtype} {labels.min()} ... {labels.max()}")
+    return jax.device_put(images), jax.device_put(labels.astype(np.int32))
+
+
+def normalise(images: Array, mean: Sequence[float] = (), std: Sequence[float] = ()) -> Array:
+    """uint8 images to floating ones in [0, 1], then `(x - mean) / std` per channel where given.
+
+    Args:
+      images: `[B, H, W, C]`; uint8 is divided by 255, floating is taken as it is.
+      mean, std: one number per channel, or one for all, or none.
+    """
+    x = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
+    if len(mean):
+        x = x - jnp.asarray(mean, x.dtype).reshape(1, 1, 1, -1)
+    if len(std):
+        x = x / jnp.asarray(std, x.dtype).reshape(1, 1, 1, -1)
+    return x
+
+
+def crop_and_flip(key: Array, images: Array, *, pad: int = 4, flip: bool = True) -> Array:
+    """Random shift by up to `pad` pixels (zeros come in), and a horizontal flip of half of the images: `[B, H, W, C]`."""
+    height, width = images.shape[1:3]
+    shift_key, flip_key = jax.random.split(key)
+    shifts = jax.random.randint(shift_key, (len(images), 2), 0, 2 * pad + 1)
+    padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+    def crop(image: Array, shift: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (shift[0], shift[1], 0), (height, width, image.shape[-1]))
+
+    images = jax.vmap(crop)(padded, shifts)
+    if flip:
+        turn = jax.random.bernoulli(flip_key, 0.5, (len(images), 1, 1, 1))
+        images = jnp.where(turn, images[:, :, ::-1], images)
+    return images

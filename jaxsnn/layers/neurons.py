@@ -1,0 +1,156 @@
+"""The neuron of a network as one argument: which rule, surrogate, leak and threshold its layers use.
+
+A neuron is a frozen specification with four methods; layers hold its constants. `SpikeBP` is the paper's rule, `LIF` any cell
+order and reset unrolled under a surrogate gradient (backpropagation through time).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxsnn import spikebp
+from jaxsnn.cells import integrate_and_fire, leaky_integrator, lif
+from jaxsnn.checks import check_leak, check_threshold
+from jaxsnn.surrogate import arctan
+from jaxsnn.typing import Array, DTypeLike, Shape, SpikeFunction
+from jaxsnn.unroll import unroll
+
+
+class Neuron(Protocol):
+    """What layers need of a neuron. Each method maps `(params, state, currents [T, B, ...])` to `(state, [T, B, ...])`."""
+
+    @property
+    def leak(self) -> float:
+        """Membrane decay per time step."""
+    @property
+    def threshold(self) -> float:
+        """Firing threshold of convolutional and dense layers."""
+    @property
+    def pool_threshold(self) -> float:
+        """Firing threshold of pooling layers."""
+    @property
+    def learn(self) -> tuple[str, ...]:
+        """Which of `leak` and `threshold` are trained, one number per layer."""
+
+    def init_hidden(self, params: lif.LIFParams, shape: Shape, dtype: DTypeLike) -> Any: ...
+    def hidden(self, params: lif.LIFParams, state: Any, currents: Array) -> tuple[Any, Array]: ...
+    def pool(self, params: integrate_and_fire.IFParams, state: Any, currents: Array) -> tuple[Any, Array]: ...
+    def readout(
+        self, params: leaky_integrator.LeakyIntegratorParams, state: Any, currents: Array
+    ) -> tuple[Any, Array]: ...
+
+
+@dataclass(frozen=True)
+class SpikeBP:
+    """Lee et al. (2020): hard reset, leak after firing, leak-corrected derivative (see `jaxsnn.spikebp`).
+
+    Raises:
+      ValueError: for a leak outside (0, 1] or a threshold that is not positive.
+    """
+
+    leak: float = 0.99
+    threshold: float = 1.0
+    pool_threshold: float = 0.75
+    learn: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if self.learn:
+            raise ValueError(f"SpikeBP has no gradient for {self.learn}: use LIF(learn={self.learn}), or learn=()")
+
+    def init_hidden(self, params: lif.LIFParams, shape: Shape, dtype: DTypeLike) -> spikebp.SpikeBPState:
+        return spikebp.init(params, shape, dtype)
+
+    def hidden(self, params, state, currents):
+        return spikebp.lif(params, state, currents)
+
+    def pool(self, params, state, currents):
+        return spikebp.pool(params, state, currents)
+
+    def readout(self, params, state, currents):
+        return spikebp.readout(params, state, currents)
+
+
+@dataclass(frozen=True)
+class LIF:
+    """LIF cells unrolled with a surrogate gradient (backpropagation through time); pooling and readout likewise.
+
+    Attributes:
+      leak, threshold, pool_threshold: as in the paper by default; starting values where learned.
+      spike: surrogate, e.g. `surrogate.arctan` or `partial(surrogate.arctan, slope=4.0)`.
+      reset: "hard" or "soft".
+      leak_first: leak before integrating, the order of most libraries; the paper leaks last.
+      learn: `("leak",)`, `("threshold",)` or both: one trained number per layer, kept in range by a sigmoid or exp.
+      remat: recompute the cells' inner values in the backward pass instead of storing them.
+
+    Raises:
+      ValueError: for a leak outside (0, 1] (outside (0, 1) if learned), or a threshold that is not positive.
+    """
+
+    leak: float = 0.99
+    threshold: float = 1.0
+    pool_threshold: float = 0.75
+    spike: SpikeFunction = arctan
+    reset: lif.Reset = "hard"
+    leak_first: bool = False
+    learn: tuple[str, ...] = ()
+    remat: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if not set(self.learn) <= {"leak", "threshold"}:
+            raise ValueError(f"learn may name 'leak' and 'threshold', got {self.learn}")
+        if "leak" in self.learn and self.leak == 1:
+            raise ValueError("a learned leak is the sigmoid of a trained number and cannot start at 1; use e.g. 0.99")
+
+    def init_hidden(self, params: lif.LIFParams, shape: Shape, dtype: DTypeLike) -> lif.LIFState:
+        return lif.init(params, shape, dtype)
+
+    def hidden(self, params, state, currents):
+        return self._run(lif, params, state, currents, spike=self.spike, reset=self.reset, leak_first=self.leak_first)
+
+    def pool(self, params, state, currents):
+        return self._run(integrate_and_fire, params, state, currents, spike=self.spike, reset=self.reset)
+
+    def readout(self, params, state, currents):
+        return self._run(leaky_integrator, params, state, currents, leak_first=self.leak_first)
+
+    def _run(self, cell, params, state, currents, **options):
+        run = unroll(partial(cell.step, params, **options), state, currents, remat=self.remat)
+        return run.state, run.outputs
+
+
+def _check(neuron: Neuron) -> None:
+    check_leak(neuron.leak)
+    check_threshold(neuron.threshold)
+    check_threshold(neuron.pool_threshold)
+
+
+class Constant(nnx.Variable):
+    """A number of the model that training does not change; lives in `state`, so that a sweep can map over it."""
+
+
+class NeuronConstants(nnx.Module):
+    """The leak and threshold of one layer: in `state`, or among `params` as `leak_logit`, `log_threshold` if learned."""
+
+    def __init__(self, neuron: Neuron, *, threshold: float | None = None, dtype: DTypeLike = jnp.float32):
+        self.learn = tuple(neuron.learn)
+        leak = jnp.asarray(neuron.leak, dtype)
+        limit = jnp.asarray(neuron.threshold if threshold is None else threshold, dtype)
+        if "leak" in self.learn:
+            self.leak_logit = nnx.Param(jnp.log(leak) - jnp.log1p(-leak))
+        else:
+            self.leak = Constant(leak)
+        if "threshold" in self.learn:
+            self.log_threshold = nnx.Param(jnp.log(limit))
+        else:
+            self.threshold = Constant(limit)
+
+    def __call__(self) -> lif.LIFParams:
+        leak = jax.nn.sigmoid(self.leak_logit[...]) if "leak" in self.learn else self.leak[...]
+        limit = jnp.exp(self.log_threshold[...]) if "threshold" in self.learn else self.threshold[...]
+        return lif.LIFParams(leak, limit)

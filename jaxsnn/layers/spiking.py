@@ -1,0 +1,115 @@
+"""Layers with parameters: synapses followed by neurons, `(x [T, B, ...], carry) -> (y [T, B, ...], carry)`.
+
+A carry of `None` starts from rest; handing the returned carry to the next call goes on where the last one stopped, so T calls of one
+step equal one call of T steps.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxsnn import synapses
+from jaxsnn.cells import integrate_and_fire, leaky_integrator, lif
+from jaxsnn.layers.neurons import Constant, Neuron, NeuronConstants
+from jaxsnn.typing import Array, DTypeLike, Shape
+
+
+def _kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) -> nnx.Param:
+    """Normal weights with standard deviation `sqrt(scale / fan_in)`."""
+    return nnx.Param(jax.nn.initializers.variance_scaling(scale, "fan_in", "normal")(rngs.params(), shape, dtype))
+
+
+def _hidden(neuron: Neuron, params: lif.LIFParams, carry: Any, currents: Array) -> tuple[Array, Any]:
+    if carry is None:
+        carry = neuron.init_hidden(params, currents.shape[1:], currents.dtype)
+    carry, spikes = neuron.hidden(params, carry, currents)
+    return spikes, carry
+
+
+class SpikingConv(nnx.Module):
+    """Convolution without bias, then neurons: `[T, B, H, W, C]` to spikes `[T, B, H', W', features]`."""
+
+    def __init__(
+        self, channels: int, features: int, kernel_size: int, *, neuron: Neuron, rngs: nnx.Rngs, stride: int = 1,
+        padding: synapses.Padding = "SAME", init_scale: float = 2.0, param_dtype: DTypeLike = jnp.float32,
+    ):  # fmt: skip
+        self.kernel = _kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
+        self.constants = NeuronConstants(neuron, dtype=param_dtype)
+        self.neuron, self.stride, self.padding = neuron, stride, padding
+
+    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
+        currents = synapses.conv(x, self.kernel[...], stride=self.stride, padding=self.padding)
+        return _hidden(self.neuron, self.constants(), carry, currents)
+
+
+class SpikingDense(nnx.Module):
+    """Dense synapses without bias, then neurons: `[T, B, ...]`, flattened, to spikes `[T, B, features]`."""
+
+    def __init__(
+        self, inputs: int, features: int, *, neuron: Neuron, rngs: nnx.Rngs, init_scale: float = 2.0,
+        param_dtype: DTypeLike = jnp.float32,
+    ):  # fmt: skip
+        self.kernel = _kernel(rngs, (inputs, features), init_scale, param_dtype)
+        self.constants = NeuronConstants(neuron, dtype=param_dtype)
+        self.neuron = neuron
+
+    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
+        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...])
+        return _hidden(self.neuron, self.constants(), carry, currents)
+
+
+class SpikingAvgPool(nnx.Module):
+    """Average pool, then integrate-and-fire neurons (E3): `[T, B, H, W, C]` to `[T, B, H/window, W/window, C]`."""
+
+    def __init__(self, window: int = 2, *, neuron: Neuron, param_dtype: DTypeLike = jnp.float32):
+        self.threshold = Constant(jnp.asarray(neuron.pool_threshold, param_dtype))
+        self.window, self.neuron = window, neuron
+
+    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
+        currents = synapses.average_pool(x, self.window)
+        params = integrate_and_fire.IFParams(self.threshold[...])
+        if carry is None:
+            carry = integrate_and_fire.init(params, currents.shape[1:], currents.dtype)
+        carry, spikes = self.neuron.pool(params, carry, currents)
+        return spikes, carry
+
+
+class Readout(nnx.Module):
+    """Dense synapses, then leaky integrators that never fire (E6): `[T, B, ...]` to potentials `[T, B, classes]`."""
+
+    def __init__(
+        self, inputs: int, classes: int, *, neuron: Neuron, rngs: nnx.Rngs, init_scale: float = 2.0,
+        param_dtype: DTypeLike = jnp.float32,
+    ):  # fmt: skip
+        self.kernel = _kernel(rngs, (inputs, classes), init_scale, param_dtype)
+        self.constants = NeuronConstants(neuron, dtype=param_dtype)
+        self.neuron = neuron
+
+    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
+        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...])
+        params = leaky_integrator.LeakyIntegratorParams(self.constants().leak)
+        if carry is None:
+            carry = leaky_integrator.init(params, currents.shape[1:], currents.dtype)
+        carry, potentials = self.neuron.readout(params, carry, currents)
+        return potentials, carry
+
+
+class Dropout(nnx.Module):
+    """Inverted dropout with one mask per sample and neuron for all steps (E5): `[T, B, ...]` to the same.
+
+    Raises:
+      ValueError: for a rate outside [0, 1).
+    """
+
+    def __init__(self, rate: float, *, param_dtype: DTypeLike = jnp.float32):
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout rate must lie in [0, 1), got {rate}")
+        self.rate = Constant(jnp.asarray(rate, param_dtype))
+
+    def __call__(self, x: Array, key: Array) -> Array:
+        """Drops with a mask drawn from `key`: the same key for every piece of a train keeps the same mask."""
+        kept = 1 - self.rate[...]
+        mask = jax.random.bernoulli(key, kept, x.shape[1:]).astype(x.dtype) / kept
+        return x * mask[None]

@@ -1,0 +1,236 @@
+"""Spike-based backpropagation with a leak-corrected derivative: the rule of Lee et al. (2020) on a spike train.
+
+Source: C. Lee, S. S. Sarwar, P. Panda, G. Srinivasan, K. Roy, *Enabling Spike-Based Backpropagation for Training Deep
+Neural Network Architectures*, Front. Neurosci. 14:119 (2020), doi 10.3389/fnins.2020.00119. Labels (E2) ... (E9) are those
+of docs/equations.md.
+
+    @article{lee2020spikebp, title={Enabling Spike-Based Backpropagation for Training Deep Neural Network Architectures},
+      author={Lee, Chankyu and Sarwar, Syed Shakib and Panda, Priyadarshini and Srinivasan, Gopalakrishnan and Roy, Kaushik},
+      journal={Frontiers in Neuroscience}, volume={14}, pages={119}, year={2020}}
+
+Forward these are the cells of `jaxsnn.cells` (integrate, fire, hard reset, leak). Backward they differ from it: each neuron
+has one derivative `d` for its whole spike train, computed from its own spikes after the last step (E8), and the error walks
+back through time gated by the spikes, not by the leak (E9).
+
+A train may come in pieces (chunks of time, down to single steps) with the state handed on: gradients are the same. `d` is
+known after the last piece only, so it travels back to the earlier ones in the cotangent of `filtered`, and `count`'s
+cotangent says whether it came. Those two fields are therefore for reading (analysis), not for use inside a loss.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxsnn.cells.integrate_and_fire import IFParams, IFState
+from jaxsnn.cells.leaky_integrator import LeakyIntegratorParams, LeakyIntegratorState
+from jaxsnn.cells.lif import LIFParams
+from jaxsnn.checks import check_leak, check_state, check_steps, check_threshold
+from jaxsnn.typing import Array, DTypeLike, Shape
+
+FIRED = 1e-3
+"""A neuron whose filtered output is above this counts as having fired (E8)."""
+
+
+class SpikeBPState(NamedTuple):
+    """What the next piece of the train needs; each `[B, ...]`."""
+
+    potential: Array
+    """Membrane potential v."""
+    filtered: Array
+    """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see the module's docstring."""
+    count: Array
+    """Number of output spikes so far, gamma in (E8). Not differentiable."""
+
+
+def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> SpikeBPState:
+    """The resting state of neurons of `shape` (`[B, ...]`).
+
+    Raises:
+      ValueError: if a leak known now is outside (0, 1] or a threshold known now is not positive.
+    """
+    check_leak(params.leak)
+    check_threshold(params.threshold)
+    return SpikeBPState(*(jnp.zeros(shape, dtype) for _ in SpikeBPState._fields))
+
+
+def derivative(params: LIFParams, state: SpikeBPState) -> Array:
+    """The leak-corrected derivative `d` of the LIF activation (E8), one number per neuron and sample, `[B, ...]`.
+
+    `d = (1 / V_th) (1[LF > 1e-3] + ln(leak) LF / max(gamma, 1))`; zero for a neuron that never fired.
+    """
+    filtered, count = state.filtered, state.count
+    fired = (filtered > FIRED).astype(filtered.dtype)
+    leak = jnp.asarray(params.leak, filtered.dtype)
+    return (fired + jnp.log(leak) * filtered / jnp.maximum(count, 1)) / params.threshold
+
+
+def lif(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+    """Leaky integrate-and-fire neurons over time, with the paper's backward rule.
+
+    Args:
+      params: leak and threshold; traced arrays are welcome, their own gradients are zero.
+      state: from `init`, or returned by the call for the steps before.
+      currents: synaptic input `[T, B, ...]`.
+
+    Returns:
+      The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
+      Stored for the backward pass: the spikes (one byte each) and `d`.
+
+    Raises:
+      ValueError: if T is 0, or the state has another shape or dtype than one step of `currents`.
+
+    Source: Lee et al. (2020): (E2), (E8), (E9).
+    """
+    _check_train(state.potential, currents)
+    leak, threshold = (jnp.asarray(p, currents.dtype) for p in params)
+    return _lif(LIFParams(leak, threshold), state, currents)
+
+
+def pool(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+    """Integrate-and-fire neurons over time with derivative 1: what follows an average pool in the paper.
+
+    Arguments, results and errors as in `lif` (the state is that of `cells.integrate_and_fire`).
+
+    Source: Lee et al. (2020): (E3), (E9) with d = 1.
+    """
+    _check_train(state.potential, currents)
+    return _pool(IFParams(jnp.asarray(params.threshold, currents.dtype)), state, currents)
+
+
+def readout(
+    params: LeakyIntegratorParams, state: LeakyIntegratorState, currents: Array
+) -> tuple[LeakyIntegratorState, Array]:
+    """Leaky integrators that never fire, over time; backward the leak is passed straight through.
+
+    Args:
+      params: leak; its own gradient is zero.
+      state: from `cells.leaky_integrator.init`, or returned by the call for the steps before.
+      currents: `[T, B, classes]`.
+
+    Returns:
+      The state after the last step, and the potential at every step, `[T, B, classes]`.
+
+    Raises:
+      ValueError: as in `lif`.
+
+    Source: Lee et al. (2020): (E6), and (E9) of the readout.
+    """
+    _check_train(state.potential, currents)
+    return _readout(LeakyIntegratorParams(jnp.asarray(params.leak, currents.dtype)), state, currents)
+
+
+def _check_train(potential: Array, currents: Array) -> None:
+    if jnp.ndim(currents) < 1:
+        raise ValueError("currents must be time-major [T, B, ...], got a scalar")
+    check_steps(currents.shape[0])
+    check_state(potential, jax.ShapeDtypeStruct(currents.shape[1:], currents.dtype))
+
+
+def _integrate_and_fire(potential: Array, current: Array, threshold: Array) -> tuple[Array, Array]:
+    potential = potential + current
+    fired = potential > threshold
+    return jnp.where(fired, jnp.zeros_like(potential), potential), fired
+
+
+def _walk_back(g_potential: Array, g_spikes: Array, spikes: Array, scale: Array | None) -> tuple[Array, Array]:
+    """(E9): the cotangents of the first potential and of every current, from those of the last potential and the spikes."""
+
+    def body(g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
+        g_out, fired = xs
+        if scale is not None:
+            g_out = g_out * scale
+        g = jnp.where(fired != 0, g_out, g_next)
+        return g, g
+
+    return jax.lax.scan(body, g_potential, (g_spikes, spikes), reverse=True)
+
+
+def _zeros(params):
+    return jax.tree.map(jnp.zeros_like, params)
+
+
+@jax.custom_vjp
+def _lif(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+    state, spikes = _lif_bytes(params, state, currents)
+    return state, spikes.astype(currents.dtype)
+
+
+def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+    def body(state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
+        potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
+        spikes = fired.astype(current.dtype)
+        state = SpikeBPState(params.leak * potential, params.leak * state.filtered + spikes, state.count + spikes)
+        return state, fired.astype(jnp.uint8)
+
+    return jax.lax.scan(body, state, currents)
+
+
+def _lif_forward(params, state, currents):
+    state, spikes = _lif_bytes(params, state, currents)
+    return (state, spikes.astype(currents.dtype)), (params, spikes, derivative(params, state))
+
+
+def _lif_backward(residuals, cotangents):
+    params, spikes, own = residuals
+    g_state, g_spikes = cotangents
+    # count's cotangent is 1 if a later piece of the train has sent the derivative of the whole, 0 if this is the last
+    d = jnp.where(g_state.count > 0, g_state.filtered, own)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, spikes, d)
+    return _zeros(params), SpikeBPState(g_potential, d, jnp.ones_like(d)), g_currents
+
+
+_lif.defvjp(_lif_forward, _lif_backward)
+
+
+@jax.custom_vjp
+def _pool(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+    state, spikes = _pool_bytes(params, state, currents)
+    return state, spikes.astype(currents.dtype)
+
+
+def _pool_bytes(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+    def body(state: IFState, current: Array) -> tuple[IFState, Array]:
+        potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
+        return IFState(potential), fired.astype(jnp.uint8)
+
+    return jax.lax.scan(body, state, currents)
+
+
+def _pool_forward(params, state, currents):
+    state, spikes = _pool_bytes(params, state, currents)
+    return (state, spikes.astype(currents.dtype)), (params, spikes)
+
+
+def _pool_backward(residuals, cotangents):
+    params, spikes = residuals
+    g_state, g_spikes = cotangents
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, spikes, None)
+    return _zeros(params), IFState(g_potential), g_currents
+
+
+_pool.defvjp(_pool_forward, _pool_backward)
+
+
+@jax.custom_vjp
+def _readout(params, state, currents):
+    def body(potential: Array, current: Array) -> tuple[Array, Array]:
+        potential = params.leak * (potential + current)
+        return potential, potential
+
+    potential, potentials = jax.lax.scan(body, state.potential, currents)
+    return LeakyIntegratorState(potential), potentials
+
+
+def _readout_forward(params, state, currents):
+    return _readout(params, state, currents), params
+
+
+def _readout_backward(params, cotangents):
+    g_state, g_potentials = cotangents
+    # one sum per step, from the end: sum_{t' >= t} of the potentials' cotangents, plus that of the last potential
+    g_currents = jax.lax.cumsum(g_potentials, axis=0, reverse=True) + g_state.potential[None]
+    return _zeros(params), LeakyIntegratorState(g_currents[0]), g_currents
+
+
+_readout.defvjp(_readout_forward, _readout_backward)

@@ -1,0 +1,162 @@
+"""The training loop: epochs, progress, metrics, evaluation, checkpoints, and an orderly end."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+from tqdm import tqdm
+
+from jaxsnn.training.checkpoints import Checkpoints
+from jaxsnn.training.metrics import MetricsFile
+from jaxsnn.training.state import TrainState, no_totals
+from jaxsnn.training.step import TrainStep, epoch_order
+from jaxsnn.typing import Array
+
+
+class NonFiniteLoss(FloatingPointError):
+    """The loss or its gradient became NaN or infinite."""
+
+
+class Interrupted(Exception):
+    """Training was stopped from outside (Ctrl-C, SIGTERM) after its state had been saved."""
+
+
+class Data(NamedTuple):
+    """A training set on the device."""
+
+    images: Array
+    """`[N, H, W, C]`, uint8."""
+    labels: Array
+    """`[N]`, int32."""
+
+
+def fit(
+    state: TrainState,
+    step: TrainStep,
+    data: Data,
+    *,
+    batch_size: int,
+    epochs: int,
+    evaluate: Callable[[TrainState], dict[str, float]],
+    metrics: MetricsFile,
+    checkpoints: Checkpoints,
+    evaluate_every: int = 1,
+    log_every: int = 50,
+    checkpoint_every: int | None = None,
+    progress: bool = True,
+    description: str = "",
+) -> TrainState:
+    """Trains until `epochs` are done, from wherever `state` stands.
+
+    Within an epoch the host waits for the device only every `log_every` steps, when it reads three numbers. At the end of
+    every epoch that is evaluated a row goes to `metrics` and a checkpoint is written, in that order; a run that resumes from it
+    repeats what came after, bit for bit.
+
+    Args:
+      state: donated: use the returned one.
+      step: from `make_train_step`; jitted here, with the state donated.
+      data: training set on the device.
+      batch_size: as given to `make_train_step`.
+      epochs: total number, those of an earlier part of the run included.
+      evaluate: named accuracies of a state; `validation_accuracy` among them chooses the best checkpoint.
+      metrics: where rows go.
+      checkpoints: where states go.
+      evaluate_every: epochs between evaluations; the last epoch is always evaluated.
+      log_every: steps between `train` rows.
+      checkpoint_every: steps between checkpoints within an epoch; None for none.
+      progress: show a bar with loss, accuracy and images/s.
+      description: shown before the bar.
+
+    Returns:
+      The state after the last step.
+
+    Raises:
+      ValueError: if there are fewer samples than one batch.
+      NonFiniteLoss: if the loss or gradient is NaN or infinite; the last checkpoint from before stays the last.
+      Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
+    """
+    samples = len(data.labels)
+    if samples < batch_size:
+        raise ValueError(f"{samples} training samples are fewer than one batch of {batch_size}; use a smaller --batch_size")
+    per_epoch = samples // batch_size
+    jitted = jax.jit(step, donate_argnums=0)
+    bar = tqdm(total=per_epoch, disable=not progress, unit="step", desc=description, leave=False)
+
+    def report(state: TrainState, kind: str, done: int, since: float, steps: int) -> dict[str, Any]:
+        totals, seconds = jax.device_get(state.totals), time.perf_counter() - since
+        number = int(state.step)
+        if totals.bad_step >= 0:
+            kept = checkpoints.steps()
+            way_out = f"the last good checkpoint is step {kept[-1]}" if kept else "no checkpoint had been written yet"
+            raise NonFiniteLoss(
+                f"loss or gradient became NaN or infinite at step {int(totals.bad_step)}; {way_out} in {checkpoints.folder}. "
+                "Usual causes: too large a learning rate (--lr), or NaN in the input"
+            )
+        row = {
+            "kind": kind, "epoch": (number - 1) // per_epoch + 1, "step": number, "loss": float(totals.loss) / done,
+            "accuracy": int(totals.correct) / (done * batch_size), "seconds": round(seconds, 3),
+            "images_per_second": round(steps * batch_size / max(seconds, 1e-9), 1),
+        }  # fmt: skip
+        bar.set_postfix_str(f"loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, {row['images_per_second']:.0f} images/s")
+        return row
+
+    with _stop_requests() as stop, bar:
+        number = int(state.step)
+        while number < epochs * per_epoch:
+            epoch = number // per_epoch
+            order = epoch_order(state.seed, epoch, samples)
+            bar.reset()
+            bar.update(number % per_epoch)
+            bar.set_description(f"{description} epoch {epoch + 1}/{epochs}".strip())
+            began = logged = time.perf_counter()
+            first = last_logged = number
+            while number < (epoch + 1) * per_epoch:
+                state = jitted(state, data.images, data.labels, order)
+                number += 1
+                bar.update()
+                done = number - epoch * per_epoch
+                if stop.is_set() or (checkpoint_every and number % checkpoint_every == 0 and done < per_epoch):
+                    report(state, "train", done, logged, number - last_logged)
+                    checkpoints.save(number, state)
+                    if stop.is_set():
+                        raise Interrupted(f"stopped at step {number}, state saved in {checkpoints.folder}; go on with --resume")
+                if done % log_every == 0 and done < per_epoch:
+                    metrics.write(report(state, "train", done, logged, number - last_logged))
+                    logged, last_logged = time.perf_counter(), number
+            row = report(state, "epoch", per_epoch, began, number - first)
+            state = state._replace(totals=no_totals())
+            if (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs:
+                scores = evaluate(state)
+                metrics.write(row | scores)
+                checkpoints.save(number, state, scores)
+                if progress:
+                    shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in scores.items())
+                    bar.write(f"{description} epoch {epoch + 1}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, {shown}")
+            else:
+                metrics.write(row)
+    return state
+
+
+@contextmanager
+def _stop_requests():
+    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

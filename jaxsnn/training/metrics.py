@@ -1,0 +1,39 @@
+"""Metrics as JSON lines: one row per line, appended as they come."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+TIMES = ("seconds", "images_per_second")
+"""Keys that differ from run to run; all others are repeated exactly by the same command on the same machine."""
+
+
+class MetricsFile:
+    """Appends rows to a file; every row has `kind` and `step`."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Appends one row and flushes it, so that a killed run keeps it."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """All complete rows; a last line cut short by a kill is left out."""
+        if not self.path.exists():
+            return []
+        rows = []
+        for line in self.path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def rewind(self, step: int) -> None:
+        """Drops the rows after `step`: a resumed run writes them again."""
+        rows = [row for row in self.read() if row["step"] <= step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        temporary.replace(self.path)

@@ -1,0 +1,57 @@
+"""Everything that a training run carries from step to step, as one pytree."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsnn.typing import Array, ArrayLike
+
+# One stream of random numbers per purpose, so that none depends on how often another was used.
+INIT, ORDER, STEP, EVALUATE = range(4)
+
+
+class Totals(NamedTuple):
+    """Sums over the steps of the current epoch, kept on the device."""
+
+    loss: Array
+    """Sum of the loss over steps."""
+    correct: Array
+    """Number of samples classified correctly."""
+    bad_step: Array
+    """First step of the run whose loss was not finite; -1 if none."""
+
+
+class TrainState(NamedTuple):
+    """A training run at one moment: what a checkpoint holds, and all that a resumed run needs."""
+
+    step: Array
+    """Number of finished steps, int32."""
+    seed: Array
+    """Seed of the run, uint32; every random number comes from it and `step`."""
+    params: Any
+    """Trained parameters, nested dicts."""
+    constants: Any
+    """What the model needs beside them (leaks, thresholds), not trained."""
+    optimizer: Any
+    """State of the optax transformation."""
+    totals: Totals
+
+
+def stream(seed: ArrayLike, purpose: int, *numbers: ArrayLike) -> Array:
+    """The random key of a purpose (`INIT`, `ORDER`, `STEP`, `EVALUATE`) and, within it, of epoch or step numbers."""
+    key = jax.random.fold_in(jax.random.key(seed), purpose)
+    for number in numbers:
+        key = jax.random.fold_in(key, number)
+    return key
+
+
+def no_totals() -> Totals:
+    """The totals at the start of an epoch."""
+    return Totals(jnp.float32(0), jnp.int32(0), jnp.int32(-1))
+
+
+def create(params: Any, constants: Any, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
+    """A run before its first step."""
+    return TrainState(jnp.int32(0), jnp.uint32(seed), params, constants, optimizer.init(params), no_totals())

@@ -1,0 +1,90 @@
+"""The jitted train step and evaluation: gather, prepare, forward, backward, update, all on the device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, stream
+from jaxsnn.typing import Array, ArrayLike
+
+Apply = Callable[..., tuple[Any, Any]]
+"""`(params, constants, x, *, train, key) -> (output, constants)`, `output` with `logits` and `potentials`."""
+Loss = Callable[[Any, Array], Array]
+"""`(output, labels [B]) -> scalar`."""
+Prepare = Callable[[Array, Array], Array]
+"""`(key, images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
+TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
+
+
+def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
+    """The order in which an epoch visits its samples: a permutation of `[0, samples)`, on the device."""
+    return jax.random.permutation(stream(seed, ORDER, epoch), samples)
+
+
+def make_train_step(
+    apply: Apply, optimizer: optax.GradientTransformation, loss: Loss, prepare: Prepare, batch_size: int
+) -> TrainStep:
+    """Builds the train step; jit it with the state donated (`jax.jit(step, donate_argnums=0)`).
+
+    The step takes `(state, images [N, H, W, C], labels [N], order [N])` and trains on the batch of `order` that its
+    step number names; the incomplete batch at the end of an order is left out. Everything random comes from the run's
+    seed and the step number.
+    """
+
+    def step(state: TrainState, images: Array, labels: Array, order: Array) -> TrainState:
+        position = state.step % (order.shape[0] // batch_size) * batch_size
+        chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
+        targets = labels[chosen]
+        input_key, dropout_key = jax.random.split(stream(state.seed, STEP, state.step))
+        x = prepare(input_key, images[chosen])
+
+        def objective(params: Any) -> tuple[Array, Array]:
+            output, _ = apply(params, state.constants, x, train=True, key=dropout_key)
+            return loss(output, targets), jnp.sum(jnp.argmax(output.logits, -1) == targets)
+
+        (value, correct), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+        finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradients))
+        totals = Totals(
+            state.totals.loss + value.astype(jnp.float32),
+            state.totals.correct + correct.astype(jnp.int32),
+            jnp.where((state.totals.bad_step < 0) & ~finite, state.step, state.totals.bad_step),
+        )
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(state.step + 1, state.seed, params, state.constants, optimizer_state, totals)
+
+    return step
+
+
+def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., Array]:
+    """Builds `evaluate(state, images [N, ...], labels [N]) -> accuracy at every time step [T]`, NumPy-free and on device.
+
+    Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
+
+    Raises (from `evaluate`):
+      ValueError: if there is no sample.
+    """
+
+    @jax.jit
+    def correct(params, constants, seed, images, labels, start):
+        index = start + jnp.arange(batch_size)
+        inside = index < labels.shape[0]
+        index = jnp.where(inside, index, 0)
+        x = prepare(stream(seed, EVALUATE, start), images[index])
+        output, _ = apply(params, constants, x, train=False)
+        hit = jnp.argmax(output.potentials, -1) == labels[index][None]
+        return jnp.sum(hit & inside[None], 1)
+
+    def evaluate(state: TrainState, images: Array, labels: Array) -> Array:
+        if not len(labels):
+            raise ValueError("cannot evaluate on an empty set: no samples came")
+        total = sum(
+            correct(state.params, state.constants, state.seed, images, labels, jnp.int32(start))
+            for start in range(0, len(labels), batch_size)
+        )
+        return jnp.asarray(total) / len(labels)
+
+    return evaluate

@@ -1,0 +1,26 @@
+"""Array aliases and the axis legend used by every docstring.
+
+Axis legend
+  `T` time steps, `B` batch (samples), `H, W` height and width, `C` channels, `classes` output classes.
+  Sequences are time-major: images over time `[T, B, H, W, C]`, readouts over time `[T, B, classes]`.
+  `[B, ...]` is one time step of any neuron shape, `[T, B, ...]` the same over time.
+
+Units
+  Time is counted in time steps; membrane potentials, thresholds and currents share one (dimensionless) unit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+Array = jax.Array
+ArrayLike = jax.typing.ArrayLike
+DTypeLike = Any
+"""What NumPy and JAX accept as a dtype: `jnp.float32`, `"float32"`, `np.dtype(...)`."""
+
+Shape = tuple[int, ...]
+Step = Callable[[Any, Array], tuple[Any, Array]]
+"""One time step of a neuron: `(state, current [B, ...]) -> (state, spikes [B, ...])`, the body of a `lax.scan`."""
+SpikeFunction = Callable[[Array], Array]
+"""Heaviside step of `potential - threshold` with a pseudo-derivative."""

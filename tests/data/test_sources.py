@@ -1,0 +1,249 @@
+"""The sources: embedded digits, prepared TFDS folders (tiny ones made here, real ones where there are any), errors."""
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import types
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxsnn.data import DATASETS, DataNotFoundError, Dataset, load, sources
+
+REPO = Path(__file__).resolve().parents[2]
+DIGITS_CRC32 = [2199829709, 2778703514, 2479276547, 496582940]  # of the four arrays, in the order of the fields
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """A folder of really prepared sets, as TFDS lays them out."""
+    root = Path(os.environ.get("JAXSNN_TEST_DATA") or REPO.parent / "shared" / "data")
+    if not (root / "tfds" / "mnist").is_dir():
+        pytest.skip("no prepared MNIST: set JAXSNN_TEST_DATA to a folder with tfds/mnist/<version>")
+    return root / "tfds"
+
+
+def _tiny_images(count: int, offset: int = 0) -> np.ndarray:
+    return np.random.default_rng(count + offset).integers(0, 256, (count, 8, 6, 1), dtype=np.uint8)
+
+
+def _prepare(data_dir: Path, *, offset: int = 0, classes: int = 10) -> Path:
+    """Prepares a tiny "mnist" of 1,100 and 20 images as array_record, without TensorFlow."""
+    image_module = pytest.importorskip("PIL.Image")
+    writer_module = pytest.importorskip("array_record.python.array_record_module")
+    tfds = pytest.importorskip("tensorflow_datasets")
+    folder = data_dir / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    image, label = tfds.features.Image(shape=(8, 6, 1)), tfds.features.ClassLabel(num_classes=classes)
+    features = tfds.features.FeaturesDict({"image": image, "label": label})
+    splits = []
+    for split, count in (("train", 1100), ("test", 20)):
+        writer = writer_module.ArrayRecordWriter(f"{folder}/mnist-{split}.array_record-00000-of-00001", "group_size:1")
+        for i, pixels in enumerate(_tiny_images(count, offset)):
+            png = io.BytesIO()
+            image_module.fromarray(pixels[..., 0]).save(png, "PNG")
+            writer.write(features.serialize_example({"image": png.getvalue(), "label": i % classes}))
+        writer.close()
+        pattern = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+        names = tfds.core.ShardedFileTemplate(folder, pattern, "mnist", split, "array_record")
+        splits.append(tfds.core.SplitInfo(name=split, shard_lengths=[count], num_bytes=0, filename_template=names))
+    tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=splits, check_data=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _prepare(tmp_path_factory.mktemp("tfds")).parents[1]
+
+
+def _is_tiny(data: Dataset, offset: int = 0) -> bool:
+    pairs = (data.train_images, _tiny_images(1100, offset)), (data.test_images, _tiny_images(20, offset))
+    return all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_digits_shapes_types_and_stratified_split() -> None:
+    data = load("digits")
+    assert (data.name, data.num_classes) == ("digits", 10)
+    assert (data.train_images.shape, data.train_labels.shape) == ((1438, 16, 16, 1), (1438,))
+    assert (data.test_images.shape, data.test_labels.shape) == ((359, 16, 16, 1), (359,))
+    assert data.train_images.dtype == data.test_images.dtype == np.uint8
+    assert data.train_labels.dtype == data.test_labels.dtype == np.int32
+    assert (data.train_images.min(), data.train_images.max()) == (0, 255)
+    train, test = np.bincount(data.train_labels), np.bincount(data.test_labels)
+    assert len(train) == len(test) == 10
+    np.testing.assert_array_equal(test, np.rint(0.2 * (train + test)))
+
+
+def test_digits_never_change() -> None:
+    # Published numbers rest on this split: a new checksum here is a new data set and needs a new name.
+    assert [zlib.crc32(array.tobytes()) for array in load("digits")[1:5]] == DIGITS_CRC32
+
+
+def test_upscale_against_hand_made_weights() -> None:
+    images = np.tile([0.0, 4.0, 8.0, 4.0], (1, 4, 1))  # constant down the columns
+    expected = [0, 1, 3, 5, 7, 7, 5, 4]  # weights 1/4 and 3/4, edges repeated
+    np.testing.assert_array_equal(sources._upscale(images, 8), np.tile(expected, (1, 8, 1)))
+    np.testing.assert_array_equal(sources._upscale(images.transpose(0, 2, 1), 8)[0, :, 0], expected)
+
+
+def test_digits_without_sklearn_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ImportError, match=r'pip install "jaxsnn-lab\[digits\]"'):
+        load("digits")
+
+
+def test_reading_touches_no_network(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("touched the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    data = load("mnist", data_dir=tiny_data, cache_dir=tmp_path)
+    assert _is_tiny(data)
+    np.testing.assert_array_equal(data.train_labels, np.arange(1100) % 10)
+    np.testing.assert_array_equal(data.test_labels, np.arange(20) % 10)
+    assert data.train_labels.dtype == np.int32
+
+
+def test_hit_equals_miss_and_imports_no_tfds(tiny_data: Path, tmp_path: Path) -> None:
+    load("mnist", data_dir=tiny_data, cache_dir=tmp_path)
+    program = (
+        "import sys, jaxsnn.data\n"
+        "heavy = {'tensorflow_datasets', 'tensorflow', 'sklearn', 'tqdm'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+        "data = jaxsnn.data.load('mnist', data_dir=sys.argv[1], cache_dir=sys.argv[2])\n"
+        "print(sorted(heavy & set(sys.modules)), data.train_images.sum(), data.test_labels.sum())\n"
+    )
+    command = [sys.executable, "-c", program, str(tiny_data), str(tmp_path)]
+    output = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert output.splitlines() == ["[]", f"[] {_tiny_images(1100).sum()} {2 * 45}"]
+
+
+def test_defaults_come_from_the_environment(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tiny_data))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert _is_tiny(load("mnist"))
+    assert len(list((tmp_path / "jaxsnn").iterdir())) == 2
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(DataNotFoundError, match=f"{tmp_path}/tensorflow_datasets/mnist"):
+        load("mnist")
+
+
+def test_two_data_dirs_do_not_share_the_cache(tiny_data: Path, tmp_path: Path) -> None:
+    _prepare(tmp_path / "other", offset=1)
+    for _ in range(2):
+        assert _is_tiny(load("mnist", data_dir=tiny_data, cache_dir=tmp_path / "cache"))
+        assert _is_tiny(load("mnist", data_dir=tmp_path / "other", cache_dir=tmp_path / "cache"), offset=1)
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_newest_complete_version_is_read(tmp_path: Path) -> None:
+    for version in ("3.0.9", "3.0.10", "3.0.11.incompleteAB12"):
+        (tmp_path / "mnist" / version).mkdir(parents=True)
+        (tmp_path / "mnist" / version / "dataset_info.json").touch()
+    (tmp_path / "mnist" / "4.0.0").mkdir()
+    assert sources._newest(tmp_path, "mnist") == tmp_path / "mnist" / "3.0.10"
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("cifar-10", "unknown data set 'cifar-10', expected one of digits, mnist, .*did you mean 'cifar10'"),
+        ("MNIST", "did you mean 'mnist'"),
+        ("svhn", "did you mean 'svhn_cropped'"),
+        ("imagenet", "expected one of [a-z0-9_, ]*$"),
+    ],
+)
+def test_unknown_name(name: str, match: str) -> None:
+    assert list(DATASETS) == ["digits", "mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
+    with pytest.raises(ValueError, match=match):
+        load(name)
+
+
+def test_missing_set_says_where_it_looked_and_what_to_do(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert issubclass(DataNotFoundError, FileNotFoundError)
+    with pytest.raises(DataNotFoundError) as caught:
+        load("svhn_cropped", data_dir=tiny_data)
+    place = f"{tiny_data}/svhn_cropped/<version>/dataset_info.json"
+    for part in (place, "Sets prepared there: mnist.", 'pip install "jaxsnn-lab[prepare]"', "--data_dir"):
+        assert part in str(caught.value)
+    with pytest.raises(DataNotFoundError, match=r"nowhere is not a folder\). Sets prepared there: none"):
+        load("mnist", data_dir=tiny_data / "nowhere")
+
+
+def test_missing_set_is_prepared_where_tensorflow_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def builder(name: str, *, data_dir: str, file_format: str) -> types.SimpleNamespace:
+        calls.append((name, file_format))
+        return types.SimpleNamespace(download_and_prepare=lambda: _prepare(Path(data_dir)))
+
+    monkeypatch.setattr("tensorflow_datasets.builder", builder)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    assert _is_tiny(load("mnist", data_dir=tmp_path / "data", cache_dir=tmp_path / "cache"))
+    assert calls == [("mnist", "array_record")]
+
+
+def test_other_file_format_says_how_to_prepare(tmp_path: Path) -> None:
+    folder = tmp_path / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text(json.dumps({"name": "mnist", "fileFormat": "tfrecord"}))
+    with pytest.raises(ValueError, match=r"prepared as tfrecord, expected array_record.*file_format='array_record'"):
+        load("mnist", data_dir=tmp_path)
+    (folder / "dataset_info.json").write_text("{")
+    with pytest.raises(ValueError, match=r"dataset_info.json is not valid JSON"):
+        load("mnist", data_dir=tmp_path)
+
+
+def test_incomplete_set_is_an_error_and_not_cached(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_data, tmp_path / "data")
+    (shard,) = (tmp_path / "data").glob("mnist/*/mnist-test*")
+    shard.unlink()
+    with pytest.raises(OSError, match=r"cannot read split 'test' of .*3\.0\.1, which is damaged or incomplete"):
+        load("mnist", data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*test*"))
+
+
+def test_labels_beyond_the_classes_are_an_error_and_not_cached(tmp_path: Path) -> None:
+    _prepare(tmp_path / "data", classes=11)
+    with pytest.raises(ValueError, match=r"split 'train' of .*: expected labels in \[0, 10\), got 0 to 10"):
+        load("mnist", data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "match"),
+    [
+        (np.zeros((2, 3, 3, 1), np.float32), np.zeros(2, int), "images uint8 .*, got float32"),
+        (np.zeros((2, 3, 3), np.uint8), np.zeros(2, int), r"\[N, H, W, C\], got uint8 \[2, 3, 3\]"),
+        (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(3, int), r"each of the 2 images, got int64 \[3\]"),
+        (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2), "got float64"),
+        (np.zeros((2, 3, 3, 1), np.uint8), np.array([0, -1]), "got -1 to 0"),
+        (np.zeros((0, 3, 3, 1), np.uint8), np.zeros(0, int), "expected images, got none"),
+    ],
+)
+def test_malformed_data_is_refused(images: np.ndarray, labels: np.ndarray, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        sources._checked(images, labels, 10, "here")
+
+
+def test_real_mnist_counts_and_second_load(real_data: Path, tmp_path: Path) -> None:
+    first = load("mnist", data_dir=real_data, cache_dir=tmp_path)
+    assert (first.train_images.shape, first.test_images.shape) == ((60_000, 28, 28, 1), (10_000, 28, 28, 1))
+    assert np.bincount(first.train_labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(first.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    start = time.perf_counter()
+    second = load("mnist", data_dir=real_data, cache_dir=tmp_path)
+    assert time.perf_counter() - start < 2
+    for field in range(1, 5):
+        np.testing.assert_array_equal(first[field], second[field])
