@@ -14,8 +14,10 @@ def mnist_lenet() -> Config:
 
 
 def mnist_lenet_small() -> Config:
-    """The same network and rule for a CPU: T = 20, 5 epochs, rate falling to 0."""
-    return Config(dataset="mnist", gain=0.5, time_steps=20, epochs=5, lr=0.0085, schedule="cosine")
+    """The same network and rule for a CPU: T = 20, full input rate, Adam, 4 epochs with the rate falling to 0."""
+    return Config(
+        dataset="mnist", time_steps=20, epochs=4, optimizer="adam", lr=0.002, schedule="cosine", weight_decay=0.0
+    )
 
 
 PRESETS = {"mnist_lenet_small": mnist_lenet_small, "mnist_lenet": mnist_lenet}

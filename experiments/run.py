@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from absl import app, flags
+from absl import app, flags, logging
 from flax import nnx
 
 from experiments import folder, report
@@ -28,6 +28,7 @@ def main(presets: Presets, module: str) -> None:
     def run_from_flags(argv: list[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
+        logging.set_verbosity(logging.WARNING)  # orbax tells every step of a checkpoint
         try:
             run(from_flags(presets), flags.FLAGS.preset)
         except training.Interrupted as stopped:

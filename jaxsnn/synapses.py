@@ -103,13 +103,13 @@ def _lax_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _columns(x: Array, window: tuple[int, int], stride: int, pads: Pads) -> Array:
-    """Every window of `[N, H, W, C]` as a row: `[N, H', W', kh * kw * C]` (im2col)."""
+def _columns(x: Array, window: tuple[int, int], stride: int, pads: Pads, axis: int = -1) -> Array:
+    """Every window of `[N, H, W, C]` as a row: `[N, H', W', kh * kw * C]` (im2col); `axis=0` puts the window first."""
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)))
     height, width = ((n - k) // stride + 1 for n, k in zip(x.shape[1:3], window, strict=True))
     rows, columns = (slice(stride * (n - 1) + 1) for n in (height, width))
     return jnp.concatenate(
-        [x[:, i:, j:][:, rows, columns][:, ::stride, ::stride] for i in range(window[0]) for j in range(window[1])], -1
+        [x[:, i:, j:][:, rows, columns][:, ::stride, ::stride] for i in range(window[0]) for j in range(window[1])], axis
     )
 
 
@@ -124,6 +124,8 @@ def _split(n: int, x: Array) -> tuple[Array, Array]:
 
 
 def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
+    if x.shape[-1] == 1:  # rows of one window of one channel are too short for a product; XLA's own is faster
+        return _lax_conv(stride, pads, x, kernel)
     window, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[-1])
 
     def piece(x: Array) -> Array:
@@ -145,8 +147,11 @@ def _product_gradients(stride: int, pads: Pads, x: Array, kernel: Array, g: Arra
     g_x = _product_conv(1, back, lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0))), turned)  # type: ignore[arg-type]
 
     def piece(total: Array, xg: tuple[Array, Array]) -> tuple[Array, None]:
-        columns = _columns(xg[0], window, stride, pads)
-        return total + jnp.einsum("nhwo,nhwi->oi", xg[1], columns), None
+        errors = xg[1].reshape(-1, g.shape[-1])
+        if x.shape[-1] == 1:  # the window as the slow axis: contiguous copies, 2x
+            columns = _columns(xg[0], window, stride, pads, axis=0).reshape(-1, len(errors))
+            return total + (columns @ errors).T, None
+        return total + errors.T @ _columns(xg[0], window, stride, pads).reshape(len(errors), -1), None
 
     n = min(len(x), _chunk(x, kernel, g.shape[1] * g.shape[2]))
     (xs, x_rest), (gs, g_rest) = _split(n, x), _split(n, g)

@@ -12,7 +12,7 @@ def lenet(
     *, input_shape: tuple[int, int, int], num_classes: int, neuron: Neuron, rngs: nnx.Rngs, dropout: float = 0.0,
     init_scale: float = 2.0, param_dtype: DTypeLike = jnp.float32,
 ) -> Sequential:  # fmt: skip
-    """Builds the network; 536,500 weights for 28x28x1 and 10 classes.
+    """Builds the network; 517,500 weights for 28x28x1 and 10 classes.
 
     Args:
       input_shape: `(H, W, C)`, H and W divisible by 4.

@@ -87,8 +87,8 @@ def fit(
     bar = tqdm(total=per_epoch, disable=not progress, unit="step", desc=description, leave=False)
 
     def report(state: TrainState, kind: str, done: int, since: float, steps: int) -> dict[str, Any]:
-        totals, seconds = jax.device_get(state.totals), time.perf_counter() - since
-        number = int(state.step)
+        totals, number = jax.device_get((state.totals, state.step))  # the only place where the host waits
+        number, seconds = int(number), time.perf_counter() - since
         if totals.bad_step >= 0:
             kept = checkpoints.steps()
             way_out = f"the last good checkpoint is step {kept[-1]}" if kept else "no checkpoint had been written yet"
@@ -105,7 +105,7 @@ def fit(
         return row
 
     with _stop_requests() as stop, bar:
-        number = int(state.step)
+        number = int(jax.device_get(state.step))
         while number < epochs * per_epoch:
             epoch = number // per_epoch
             order = epoch_order(state.seed, epoch, samples)

@@ -1,0 +1,134 @@
+from functools import partial
+
+import chex
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from jaxsnn import integrate_and_fire, leaky_integrator, lif, unroll
+from jaxsnn.cells import CELLS
+
+PARAMS = {
+    "lif": lif.LIFParams(0.9, 0.8),
+    "integrate_and_fire": integrate_and_fire.IFParams(0.8),
+    "leaky_integrator": leaky_integrator.LeakyIntegratorParams(0.9),
+}
+every = pytest.mark.parametrize("name", CELLS)
+
+
+@every
+def test_protocol(name):
+    """Carry first, a partial of `step` is a scan body, state keeps shape and dtype, jit equals eager."""
+    cell, params = CELLS[name], PARAMS[name]
+    state = cell.init(params, (3, 4))
+    currents = jax.random.normal(jax.random.key(0), (6, 3, 4))
+    after, out = cell.step(params, state, currents[0])
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+    assert out.shape == (3, 4)
+    scanned = jax.lax.scan(partial(cell.step, params), state, currents)
+    stepped = []
+    for current in currents:
+        state, out = cell.step(params, state, current)
+        stepped.append(out)
+    chex.assert_trees_all_close(scanned, (state, jnp.stack(stepped)), rtol=1e-6)
+
+
+@every
+def test_constants_are_vmappable(name):
+    cell, currents = CELLS[name], jax.random.normal(jax.random.key(0), (9, 2))
+    many = jax.tree.map(lambda p: jnp.asarray([p, p / 2]), PARAMS[name])
+    run = lambda params: unroll(partial(cell.step, params), cell.init(params, (2,)), currents).outputs  # noqa: E731
+    both = jax.vmap(run)(many)
+    np.testing.assert_allclose(both[1], run(jax.tree.map(lambda p: p[1], many)), rtol=1e-6)
+
+
+@every
+def test_state_and_current_must_agree(name):
+    cell = CELLS[name]
+    state = cell.init(PARAMS[name], (3, 4))
+    with pytest.raises(ValueError, match=r"shape \(4,\), but the neurons' state has \(3, 4\)"):
+        cell.step(PARAMS[name], state, jnp.ones(4))
+    with pytest.raises(ValueError, match=r"dtype bfloat16, but the neurons' state has float32"):
+        cell.step(PARAMS[name], state, jnp.ones((3, 4), jnp.bfloat16))
+
+
+@pytest.mark.parametrize("leak", [0.0, -0.5, 1.01, float("nan")])
+def test_leak_outside_its_range(leak):
+    with pytest.raises(ValueError, match=r"leak must lie in \(0, 1\], got .* exp\(-1/tau\)"):
+        lif.init(lif.LIFParams(leak), (1,))
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0])
+def test_threshold_not_positive(threshold):
+    with pytest.raises(ValueError, match=r"threshold must be > 0, got"):
+        lif.init(lif.LIFParams(0.9, threshold), (1,))
+
+
+def test_unknown_reset():
+    with pytest.raises(ValueError, match="reset must be 'hard' or 'soft', got 'none'"):
+        lif.step(lif.LIFParams(), lif.init(lif.LIFParams(), (1,)), jnp.ones(1), reset="none")
+
+
+def test_paper_order_by_hand():
+    """Integrate, fire, reset, leak: a spike leaves zero, no spike leaves the leaked potential."""
+    params = lif.LIFParams(0.5, 1.0)
+    state, spikes = lif.step(params, lif.LIFState(jnp.asarray([0.4, 0.4, 0.4])), jnp.asarray([0.5, 0.6, 0.8]))
+    np.testing.assert_allclose(spikes, [0, 0, 1])  # 1.0 does not exceed the threshold
+    np.testing.assert_allclose(state.potential, [0.45, 0.5, 0])
+
+
+def test_soft_reset_and_leak_first_by_hand():
+    params = lif.LIFParams(0.5, 1.0)
+    before = lif.LIFState(jnp.asarray([0.4]))
+    state, _ = lif.step(params, before, jnp.asarray([0.8]), reset="soft")
+    np.testing.assert_allclose(state.potential, [0.1], rtol=1e-6)
+    state, spikes = lif.step(params, before, jnp.asarray([0.7]), leak_first=True)
+    np.testing.assert_allclose((state.potential, spikes), ([0.9], [0]), rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0.02, 3.0), st.floats(0.5, 0.999))
+def test_first_spike_time_of_a_constant_current(current, leak):
+    """Before its first spike v_t = I (1 - leak^(t+1)) / (1 - leak): it fires at the first t where that exceeds 1."""
+    steps = 80
+    t = np.arange(steps)
+    potential = current * (1 - leak ** (t + 1)) / (1 - leak)
+    if np.min(np.abs(potential - 1)) < 1e-4:
+        return  # too close to the threshold for float32
+    params = lif.LIFParams(leak)
+    spikes = unroll(partial(lif.step, params), lif.init(params, (1,)), jnp.full((steps, 1), current, jnp.float32)).outputs
+    first = np.flatnonzero(spikes[:, 0])[:1]
+    np.testing.assert_array_equal(first, np.flatnonzero(potential > 1)[:1])
+
+
+def test_integrate_and_fire_rate_with_soft_reset_is_the_current():
+    params = integrate_and_fire.IFParams(1.0)
+    currents = jnp.broadcast_to(jnp.asarray([0.125, 0.5, 0.75]), (64, 3))
+    step = partial(integrate_and_fire.step, params, reset="soft")
+    rates = unroll(step, integrate_and_fire.init(params, (3,)), currents).outputs.mean(0)
+    np.testing.assert_allclose(rates, [0.125, 0.5, 0.75], atol=1 / 64)
+
+
+@settings(deadline=None, max_examples=30)
+@given(hnp.arrays(np.float32, (12, 3), elements=st.floats(-2, 2, width=32)), st.sampled_from(["hard", "soft"]), st.booleans())
+def test_spikes_are_zero_or_one_and_neurons_are_independent(currents, reset, leak_first):
+    params = lif.LIFParams(0.9)
+    step = partial(lif.step, params, reset=reset, leak_first=leak_first)
+    run = lambda x: unroll(step, lif.init(params, x.shape[1:]), jnp.asarray(x)).outputs  # noqa: E731
+    spikes = np.asarray(run(currents))
+    assert set(np.unique(spikes)) <= {0, 1}
+    np.testing.assert_array_equal(run(currents[:, ::-1]), spikes[:, ::-1])
+
+
+def test_leak_and_threshold_can_be_learned():
+    currents = jnp.full((20, 1), 0.3)
+
+    def rate(params):
+        return unroll(partial(lif.step, params), lif.init(params, (1,)), currents).outputs.mean()
+
+    gradients = jax.grad(rate)(lif.LIFParams(jnp.float32(0.9), jnp.float32(1.0)))
+    assert gradients.leak > 0 > gradients.threshold  # less leak fires more, a higher threshold less

@@ -1,0 +1,27 @@
+"""Strict numerics for every test: no silent rank or dtype promotion; warnings are errors (pyproject.toml)."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture
+def x64():
+    """Float64 for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def prepared_data() -> Path:
+    """A folder that holds `tfds/` with prepared real data; the test is skipped where there is none."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("JAXSNN_TEST_DATA", beside))
+    if not (folder / "tfds").is_dir():
+        pytest.skip("no prepared real data: set JAXSNN_TEST_DATA to a folder that holds tfds/")
+    return folder

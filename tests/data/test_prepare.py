@@ -1,0 +1,51 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsnn.data.prepare import crop_and_flip, normalise, to_device
+
+
+def test_normalise():
+    images = np.full((2, 3, 3, 2), 255, np.uint8)
+    np.testing.assert_allclose(normalise(jnp.asarray(images)), 1)
+    x = normalise(jnp.asarray(images), (0.5, 0.25), (0.5, 0.25))
+    np.testing.assert_allclose(x[0, 0, 0], [1, 3])
+
+
+def test_crop_and_flip_moves_whole_images():
+    images = jnp.arange(1, 1 + 5 * 4).reshape(1, 5, 4, 1).repeat(64, 0).astype(jnp.uint8)
+    moved = np.asarray(crop_and_flip(jax.random.key(0), images, pad=1))[..., 0]
+    padded = np.pad(np.asarray(images[0, ..., 0]), 1)
+    possible = [padded[i : i + 5, j : j + 4][:, ::d] for i in range(3) for j in range(3) for d in (1, -1)]
+    which = [next(k for k, p in enumerate(possible) if (p == image).all()) for image in moved]
+    assert len(set(which)) > 12  # of 18 outcomes, all equally likely
+    assert moved.dtype == np.uint8
+
+
+def test_to_device_keeps_bytes():
+    images, labels = to_device(np.zeros((3, 2, 2, 1), np.uint8), np.arange(3), num_classes=3)
+    assert (images.dtype, labels.dtype) == (jnp.uint8, jnp.int32)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((3, 2, 2)), np.zeros(3, int), r"expected images \[N, H, W, C\] and labels \[N\], N >= 1, got \(3, 2, 2\)"),
+        (np.zeros((3, 2, 2, 1)), np.zeros(2, int), "expected images"),
+        (np.zeros((0, 2, 2, 1)), np.zeros(0, int), "expected images"),
+        (np.zeros((3, 2, 2, 1)), np.asarray([0, 1, 7]), r"labels must be integers in \[0, 3\), got int64 0 ... 7"),
+        (np.zeros((3, 2, 2, 1)), np.zeros(3), "labels must be integers"),
+    ],
+)
+def test_bad_sets(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        to_device(images, labels, num_classes=3)
+
+
+def test_nan_is_named():
+    images = np.zeros((4, 2, 3, 1), np.float32)
+    images[2, 1, 0, 0] = np.nan
+    images[3, 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match=r"image 2 has a value that is not finite \(nan at row 1, column 0, channel 0\); 2 images"):
+        to_device(images, np.zeros(4, int), num_classes=1)

@@ -1,0 +1,75 @@
+"""Who may import whom (docs/decisions/0001), and how long the core takes to import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STANDARD = sys.stdlib_module_names
+CORE = {"jax", "numpy", "chex", "jaxsnn"}
+ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may import
+    "layers": ({"jax", "flax"}, {"layers", "cells", "spikebp", "synapses", "surrogate", "unroll", "checks", "typing"}),
+    "models": ({"jax", "flax"}, {"models", "layers", "checks", "typing"}),
+    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "typing"}),
+    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"training", "typing"}),
+    "viz": ({"matplotlib", "numpy"}, {"viz"}),
+}
+ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp"]
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of everything a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part(path: Path) -> str:
+    return path.relative_to(ROOT / "jaxsnn").parts[0].removesuffix(".py")
+
+
+FILES = sorted((ROOT / "jaxsnn").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_import_rules(path):
+    names = imports(path)
+    third_party = {name.split(".")[0] for name in names} - STANDARD - {"jaxsnn"}
+    inside = {name.split(".")[1] for name in names if name.startswith("jaxsnn.")}
+    assert "experiments" not in third_party
+    if part(path) in ALLOWED:
+        packages, parts = ALLOWED[part(path)]
+        assert third_party <= packages
+        known = {part(p) for p in FILES}
+        assert inside & known <= parts
+    else:
+        assert third_party <= CORE
+        assert not inside & set(ALLOWED)
+    if part(path) in ORDER:
+        above = set(ORDER[ORDER.index(part(path)) + 1 :])
+        assert not inside & above
+
+
+def test_the_core_imports_in_under_a_second_and_loads_nothing_else():
+    program = """
+import sys, time, jax, numpy
+before = set(sys.modules)
+began = time.perf_counter()
+import jaxsnn
+took = time.perf_counter() - began
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+heavy = new & {"flax", "optax", "orbax", "tensorflow_datasets", "matplotlib", "absl", "sklearn", "tqdm"}
+print(took, sorted(heavy))
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    seconds, heavy = out.split(maxsplit=1)
+    assert heavy.strip() == "[]"
+    assert float(seconds) < 1.0

@@ -1,0 +1,176 @@
+"""The paper's rule on a spike train, against its equations written out with NumPy."""
+
+from functools import partial
+
+import chex
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from jaxsnn import integrate_and_fire, leaky_integrator, lif, spikebp, unroll
+
+
+def currents(length=11, seed=0, shape=(2, 6), dtype=jnp.float64):
+    return 0.7 * jax.random.normal(jax.random.key(seed), (length, *shape), dtype)
+
+
+def pieces(length, chunk):
+    return [slice(i, min(i + chunk, length)) for i in range(0, length, chunk)]
+
+
+def run(params, x, chunk=None):
+    """All spikes and the last state, with the train handed over in pieces."""
+    state, spikes = spikebp.init(params, x.shape[1:], x.dtype), []
+    for piece in pieces(len(x), chunk or len(x)):
+        state, out = spikebp.lif(params, state, x[piece])
+        spikes.append(out)
+    return jnp.concatenate(spikes), state
+
+
+def by_hand(spikes, g, leak, threshold):
+    """(E8) and (E9), as they are written."""
+    steps = len(spikes)
+    filtered = sum(leak ** (steps - 1 - t) * spikes[t] for t in range(steps))
+    count = spikes.sum(0)
+    d = ((filtered > 1e-3) + np.log(leak) * filtered / np.maximum(count, 1)) / threshold
+    gv, g_currents = np.zeros_like(g[0]), np.zeros_like(g)
+    for t in reversed(range(steps)):
+        gv = spikes[t] * (g[t] * d) + (1 - spikes[t]) * gv
+        g_currents[t] = gv
+    return d, g_currents
+
+
+@pytest.mark.parametrize(("leak", "threshold"), [(0.99, 1.0), (0.8, 0.6), (1.0, 1.3), (0.3, 0.2)])
+def test_gradient_is_the_papers(x64, leak, threshold):
+    x, params = currents(seed=3), lif.LIFParams(leak, threshold)
+    (spikes, state), pull = jax.vjp(lambda x: run(params, x), x)
+    g = np.asarray(jax.random.normal(jax.random.key(1), x.shape, jnp.float64))
+    d, expected = by_hand(np.asarray(spikes), g, leak, threshold)
+    np.testing.assert_allclose(spikebp.derivative(params, state), d, rtol=1e-12)
+    (actual,) = pull((jnp.asarray(g), jax.tree.map(jnp.zeros_like, state)))
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
+    assert np.abs(expected).max() > 0
+
+
+def test_forward_is_the_cell(x64):
+    x, params = currents(40), lif.LIFParams(0.9, 0.5)
+    spikes, state = run(params, x)
+    cell = unroll(partial(lif.step, params), lif.init(params, x.shape[1:], x.dtype), x)
+    np.testing.assert_array_equal(spikes, cell.outputs)
+    np.testing.assert_allclose(state.potential, cell.state.potential, rtol=1e-14)
+    np.testing.assert_array_equal(state.count, spikes.sum(0))
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(1, 6), st.integers(1, 4), st.floats(0.5, 1.0), st.integers(0, 99))
+def test_pieces_have_the_gradient_of_the_whole(length, chunk, leak, seed):
+    with jax.enable_x64(True):
+        x, params = currents(length, seed), lif.LIFParams(leak, 0.6)
+        weights = jax.random.normal(jax.random.key(9), x.shape, jnp.float64)
+
+        def loss(x, chunk=None):
+            spikes, state = run(params, x, chunk)
+            return jnp.sum(weights * spikes) + jnp.sum(jnp.square(state.potential))
+
+        chex.assert_trees_all_close(
+            jax.value_and_grad(loss)(x, chunk), jax.value_and_grad(loss)(x), rtol=1e-12, atol=1e-14
+        )
+
+
+def test_pieces_within_a_scan_and_rematerialised(x64):
+    x, params = currents(12), lif.LIFParams(0.95, 0.6)
+
+    def loss(x):
+        body = jax.checkpoint(lambda state, x: spikebp.lif(params, state, x))
+        _, spikes = jax.lax.scan(body, spikebp.init(params, x.shape[1:], x.dtype), x.reshape(3, 4, *x.shape[1:]))
+        return jnp.sum(jnp.sin(spikes.reshape(x.shape) + x))
+
+    whole = lambda x: jnp.sum(jnp.sin(run(params, x)[0] + x))  # noqa: E731
+    chex.assert_trees_all_close(jax.value_and_grad(loss)(x), jax.value_and_grad(whole)(x), rtol=1e-12)
+
+
+def test_silent_neurons_pass_nothing_and_nothing_passes_after_the_last_spike(x64):
+    params = lif.LIFParams(0.99)
+    x = jnp.asarray([[0.1, 0.4], [0.1, 0.9], [0.1, 0.2], [0.1, 0.2]])
+    spikes, _ = run(params, x)
+    np.testing.assert_array_equal(spikes, [[0, 0], [0, 1], [0, 0], [0, 0]])
+    g = jax.grad(lambda x: run(params, x)[0].sum())(x)
+    assert (g[:, 0] == 0).all()
+    assert (g[2:, 1] == 0).all()
+    np.testing.assert_allclose(g[0, 1], g[1, 1])  # between spikes the error flows back unchanged, not leaked
+
+
+def test_bracket_bounds_of_the_papers_setting(x64):
+    """For leak 0.99 and T = 100 the derivative of every neuron that fired lies in [0.98995, 1)."""
+    params = lif.LIFParams(0.99)
+    x = 1.5 * jax.random.normal(jax.random.key(0), (100, 1, 500), jnp.float64)
+    _, state = run(params, x)
+    d = np.asarray(spikebp.derivative(params, state))[np.asarray(state.count) > 0]
+    assert len(d) > 400
+    assert d.min() >= 0.98995 - 1e-12  # 1 + ln(0.99) with a spike at every step ... a single late one
+    assert d.max() < 1
+
+
+def test_leak_and_threshold_are_traced_and_have_zero_gradient():
+    x = currents(8, dtype=jnp.float32)
+    loss = lambda leak, threshold: run(lif.LIFParams(leak, threshold), x)[0].sum()  # noqa: E731
+    assert jax.grad(loss, (0, 1))(jnp.float32(0.9), jnp.float32(0.5)) == (0, 0)
+    swept = jax.jit(jax.vmap(loss, (0, 0)))(jnp.asarray([0.9, 0.5]), jnp.asarray([0.5, 0.9]))
+    np.testing.assert_allclose(swept, [loss(0.9, 0.5), loss(0.5, 0.9)])
+
+
+def test_pool_has_derivative_one(x64):
+    x, params = jnp.abs(currents(9)), integrate_and_fire.IFParams(0.75)
+    state = integrate_and_fire.init(params, x.shape[1:], x.dtype)
+    spikes, pull = jax.vjp(lambda x: spikebp.pool(params, state, x)[1], x)
+    cell = unroll(partial(integrate_and_fire.step, params), state, x).outputs
+    np.testing.assert_array_equal(spikes, cell)
+    g, expected = np.asarray(currents(9, 5)), np.zeros(x.shape)
+    gv = np.zeros(x.shape[1:])
+    for t in reversed(range(9)):
+        gv = np.where(spikes[t] > 0, g[t], gv)
+        expected[t] = gv
+    np.testing.assert_allclose(pull(jnp.asarray(g))[0], expected, rtol=1e-13)
+
+
+def test_pool_threshold_is_strict():
+    """Three spikes of four in one step do not fire (E3)."""
+    params = integrate_and_fire.IFParams(0.75)
+    _, spikes = spikebp.pool(params, integrate_and_fire.init(params, (2,)), jnp.asarray([[0.75, 1.0], [0.25, 0.0]]))
+    np.testing.assert_array_equal(spikes, [[0, 1], [1, 0]])
+
+
+def test_readout_leaks_forward_and_not_backward(x64):
+    x, params = currents(6), leaky_integrator.LeakyIntegratorParams(0.9)
+    state = leaky_integrator.init(params, x.shape[1:], x.dtype)
+    out, pull = jax.vjp(lambda x: spikebp.readout(params, state, x)[1], x)
+    np.testing.assert_allclose(out[-1], sum(0.9 ** (6 - t) * x[t] for t in range(6)), rtol=1e-12)
+    g = currents(6, 7)
+    np.testing.assert_allclose(pull(g)[0], np.cumsum(g[::-1], 0)[::-1], rtol=1e-12)
+
+
+def test_residuals_are_one_byte_per_spike_and_one_number_per_neuron():
+    x, params = currents(64, dtype=jnp.float32), lif.LIFParams(0.99, jnp.float32(1))
+    state = spikebp.init(params, x.shape[1:])
+    _, pull = jax.vjp(lambda x: spikebp.lif(params, state, x)[1], x)
+    stored = sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes"))
+    neurons = x[0].size
+    assert stored <= x.size + 4 * neurons + 64, stored
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (jnp.zeros((0, 2)), "T must be an integer >= 1, got 0"),
+        (jnp.zeros((5, 3)), r"shape \(3,\), but the neurons' state has \(2,\)"),
+        (jnp.zeros(()), "time-major"),
+    ],
+)
+def test_bad_input(x, message):
+    with pytest.raises(ValueError, match=message):
+        spikebp.lif(lif.LIFParams(), spikebp.init(lif.LIFParams(), (2,)), x)
+    with pytest.raises(ValueError, match=r"leak must lie in \(0, 1\], got 0"):
+        spikebp.init(lif.LIFParams(0.0), (2,))

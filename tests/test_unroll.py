@@ -1,0 +1,81 @@
+from functools import partial
+
+import chex
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from jaxsnn import lif, unroll
+
+PARAMS = lif.LIFParams(0.9, 0.7)
+STEP = partial(lif.step, PARAMS)
+
+
+def start(x):
+    return lif.init(PARAMS, x.shape[1:], x.dtype)
+
+
+def train(length, seed=0):
+    return jax.random.normal(jax.random.key(seed), (length, 2, 5))
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(2, 14), st.data())
+def test_two_halves_are_the_whole(length, data):
+    x = train(length)
+    cut = data.draw(st.integers(1, length - 1))
+    whole = unroll(STEP, start(x), x)
+    first = unroll(STEP, start(x), x[:cut])
+    second = unroll(STEP, first.state, x[cut:])
+    chex.assert_trees_all_equal(whole.state, second.state)
+    np.testing.assert_array_equal(whole.outputs, jnp.concatenate([first.outputs, second.outputs]))
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(1, 12), st.integers(1, 13), st.booleans())
+def test_chunks_and_rematerialisation_change_nothing(length, chunk, remat):
+    with jax.enable_x64(True):
+        x = jax.random.normal(jax.random.key(1), (length, 2, 5), jnp.float64)
+
+        def loss(x, **options):
+            run = unroll(STEP, start(x), x, **options)
+            return jnp.sum(run.outputs * jnp.cos(jnp.arange(length, dtype=x.dtype))[:, None, None]) + jnp.sum(run.state.potential)
+
+        expected = jax.value_and_grad(loss)(x)
+        actual = jax.value_and_grad(partial(loss, chunk=chunk, remat=remat))(x)
+        chex.assert_trees_all_close(actual, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_rematerialisation_stores_less():
+    x = train(256)
+
+    def stored(**options):
+        loss = lambda x: unroll(STEP, start(x), x, **options).outputs.sum()  # noqa: E731
+        return jax.jit(jax.grad(loss)).lower(x).compile().memory_analysis().temp_size_in_bytes
+
+    assert stored(chunk=16, remat=True) < 0.7 * stored()
+
+
+def test_trace_on_request():
+    x = train(7)
+    run = unroll(STEP, start(x), x, trace=partial(lif.integrate, PARAMS), chunk=3)
+    assert run.trace.shape == x.shape
+    np.testing.assert_array_equal(run.outputs, (run.trace > PARAMS.threshold).astype(jnp.float32))
+    assert unroll(STEP, start(x), x).trace is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "message"),
+    [
+        (jnp.zeros((0, 2)), {}, "time steps T must be an integer >= 1, got 0"),
+        (jnp.zeros(()), {}, "time steps T must be an integer >= 1, got 0"),
+        (jnp.zeros((3, 2)), {"chunk": 0}, "chunk must be a number of time steps >= 1 or None, got 0"),
+        ((jnp.zeros((3, 2)), jnp.zeros((4, 2))), {}, r"one leading time axis T, got lengths \[3, 4\]"),
+    ],
+)
+def test_bad_input(inputs, options, message):
+    with pytest.raises(ValueError, match=message):
+        unroll(STEP, lif.init(PARAMS, (2,)), inputs, **options)

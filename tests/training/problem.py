@@ -1,0 +1,61 @@
+"""A small linear classifier over time: training needs only `apply(params, constants, x, train=, key=)`."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsnn import training
+
+
+class Output(NamedTuple):
+    logits: jax.Array
+    potentials: jax.Array
+
+
+def apply(params, constants, x, *, train, key=None):
+    potentials = jnp.cumsum(x.reshape(*x.shape[:2], -1) @ params["w"], 0)
+    return Output(potentials[-1] / len(x), potentials), constants
+
+
+def prepare(key, images):
+    return images.astype(jnp.float32)[None] + 0.1 * jax.random.normal(key, (3, *images.shape))
+
+
+def loss(output, labels):
+    return jnp.sum(jnp.square(output.logits - jax.nn.one_hot(labels, 3)))
+
+
+def data(samples=70):
+    labels = jax.random.randint(jax.random.key(0), (samples,), 0, 3)
+    images = jax.nn.one_hot(labels, 3)[:, None, :, None] + 0.3 * jax.random.normal(jax.random.key(1), (samples, 1, 3, 1))
+    return training.Data(images, labels.astype(jnp.int32))
+
+
+def start(lr=0.02, seed=0):
+    optimizer = optax.sgd(lr, momentum=0.9)
+    params = {"w": jnp.zeros((3, 3))}
+    step = training.make_train_step(apply, optimizer, loss, prepare, 16)
+    return training.create(params, {}, optimizer, seed), step
+
+
+def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, **options):
+    """Runs `training.fit` in `folder`; returns the last state and the rows."""
+    first, default = start()
+    state, step = first if state is None else state, step or default
+    sets = sets or data()
+    accuracy = training.make_evaluate(apply, prepare, 32)
+    metrics, checkpoints = training.MetricsFile(folder / "metrics.jsonl"), training.Checkpoints(folder / "checkpoints")
+    try:
+        if resume:
+            state = checkpoints.load(state)
+            metrics.rewind(int(state.step))
+        evaluate = lambda state: {"validation_accuracy": float(accuracy(state, *sets)[-1])}  # noqa: E731
+        state = training.fit(
+            state, step, sets, batch_size=16, epochs=epochs, evaluate=evaluate, metrics=metrics, checkpoints=checkpoints,
+            progress=False, **options,
+        )  # fmt: skip
+        return state, [{k: v for k, v in row.items() if k not in training.metrics.TIMES} for row in metrics.read()]
+    finally:
+        checkpoints.close()
