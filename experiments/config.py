@@ -29,7 +29,9 @@ class Config:
 
     dataset: str = _field("mnist", "Data set.", tuple(DATASETS))
     model: str = _field("lenet", "Network.", tuple(MODELS))
-    rule: str = _field("spikebp", "Gradient: the paper's rule (spikebp), or BPTT with the surrogate of this name.", RULES)
+    rule: str = _field(
+        "spikebp", "Gradient: the paper's rule (spikebp), or BPTT with the surrogate of this name.", RULES
+    )
     slope: float | None = _field(None, "Steepness of the surrogate; none for its own default. Not used by spikebp.")
     leak: float = _field(0.99, "Membrane decay per time step, in (0, 1].")
     threshold: float = _field(1.0, "Firing threshold of convolutional and dense layers.")
@@ -47,7 +49,9 @@ class Config:
     optimizer: str = _field("sgd", "Optimiser.", OPTIMIZERS)
     momentum: float = _field(0.0, "Momentum of sgd.")
     lr: float = _field(0.0085, "Learning rate.")
-    schedule: str = _field("steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", SCHEDULES)
+    schedule: str = _field(
+        "steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", SCHEDULES
+    )
     lr_decay: float = _field(0.2, "Factor on the learning rate at each of lr_decay_epochs.")
     lr_decay_epochs: tuple[int, ...] = _field((), "Epochs after which the learning rate is multiplied by lr_decay.")
     weight_decay: float = _field(5e-4, "Added to the gradient, times the weight.")
@@ -63,11 +67,15 @@ class Config:
     evaluate_every: int = _field(1, "Epochs between evaluations on validation and test set.")
     evaluation_batch: int = _field(250, "Samples per evaluation batch.")
     log_every: int = _field(50, "Steps between rows of training metrics.")
-    checkpoint_every: int = _field(0, "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one.")
+    checkpoint_every: int = _field(
+        0, "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one."
+    )
     data_dir: str = _field("", "Folder of prepared TFDS data sets; empty for TFDS's own.")
     cache_dir: str = _field("", "Folder for decoded data sets; empty for the user's cache folder.")
     run_dir: str = _field("", "Folder of this run; empty for a new one below runs/.")
-    resume: bool = _field(False, "Go on with the run in run_dir (or the newest of this preset) from its last checkpoint.")
+    resume: bool = _field(
+        False, "Go on with the run in run_dir (or the newest of this preset) from its last checkpoint."
+    )
     progress: bool = _field(True, "Show a progress bar.")
     figures: bool = _field(True, "Draw figures at the end (needs the extra 'viz').")
 
@@ -83,7 +91,9 @@ class Config:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if self.validation == 0:
-            raise ValueError("validation must be >= 1: the best epoch is chosen on held-out training images, never on test")
+            raise ValueError(
+                "validation must be >= 1: the best epoch is chosen on held-out training images, never on test"
+            )
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr}")
         if self.rule == "spikebp" and (self.learn or self.reset != "hard" or self.leak_first or self.slope is not None):
@@ -114,7 +124,9 @@ def check_resume(stored: dict[str, Any], config: Config) -> None:
     ]
     if changed:
         raise ValueError(
-            "cannot resume with another configuration:\n" + "\n".join(changed) + "\nResume with the flags of the first run, "
+            "cannot resume with another configuration:\n"
+            + "\n".join(changed)
+            + "\nResume with the flags of the first run, "
             "or start a new one without --resume"
         )
 
@@ -123,7 +135,7 @@ Presets = dict[str, Callable[[], Config]]
 
 
 def define_flags(presets: Presets, module: str) -> None:
-    """Defines `--preset` and one flag per field of `Config`, listed by `--help` under `module`; the first preset is the default."""
+    """Defines `--preset` (the first is the default) and one flag per field of `Config`, listed by `--help`."""
     names = list(presets)
     what = "; ".join(f"{name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in presets.items())
     flags.DEFINE_enum("preset", names[0], names, f"Where all other values come from. {what}", module_name=module)
@@ -162,6 +174,8 @@ def from_flags(presets: Presets) -> Config:
             try:
                 value = tuple(element(v) for v in value if v != "")
             except ValueError as error:
-                raise ValueError(f"--{f.name} takes a comma-separated list of {element.__name__}, got {value}") from error
+                raise ValueError(
+                    f"--{f.name} takes a comma-separated list of {element.__name__}, got {value}"
+                ) from error
         given[f.name] = value
     return dataclasses.replace(presets[values["preset"]](), **given)

@@ -1,7 +1,7 @@
 """Run folders: where a run lives, what it was, and how an earlier one is found again.
 
-    runs/<preset>/            config.json, environment.json, results.json, figures
-    runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/
+runs/<preset>/            config.json, environment.json, results.json, figures
+runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/
 """
 
 import dataclasses
@@ -20,29 +20,36 @@ from experiments.config import Config, check_resume
 RUNS = Path("runs")
 
 
-def open_run(config: Config, name: str) -> Path:
-    """Makes the folder of a new run, or checks that the one to resume fits; returns its path.
+def choose(config: Config, name: str) -> Path:
+    """The folder of a new run, or of the run to resume, checked; nothing is written.
 
     Raises:
       ValueError: if the folder already holds a run and `resume` is off, or holds none (or one of another
         configuration) and it is on.
-      OSError: if the folder cannot be written.
     """
-    path = _choose(config, name)
+    path = _find(config, name)
     if config.resume:
         check_resume(read_json(path / "config.json"), config)
     elif (path / "config.json").exists():
         raise ValueError(f"{path} already holds a run: add --resume to go on with it, or choose another --run_dir")
+    return path
+
+
+def create(path: Path, config: Config) -> None:
+    """Makes the folder and writes what the run is and where it runs.
+
+    Raises:
+      OSError: if the folder cannot be written.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "config.json", dataclasses.asdict(config))
         write_json(path / "environment.json", environment())
     except OSError as error:
         raise OSError(f"cannot write the run folder {path} ({error}): choose another with --run_dir") from error
-    return path
 
 
-def _choose(config: Config, name: str) -> Path:
+def _find(config: Config, name: str) -> Path:
     if config.run_dir:
         path = Path(config.run_dir)
         if config.resume and not (path / "config.json").exists():
@@ -52,7 +59,9 @@ def _choose(config: Config, name: str) -> Path:
     exists = (RUNS / name / "config.json").exists() or len(numbers) > 1
     if config.resume:
         if not exists:
-            raise ValueError(f"nothing to resume: no run of {name} below {RUNS}/; give --run_dir, or leave --resume out")
+            raise ValueError(
+                f"nothing to resume: no run of {name} below {RUNS}/; give --run_dir, or leave --resume out"
+            )
         return _numbered(name, max(numbers))
     return _numbered(name, max(numbers) + 1 if exists else 1)
 

@@ -1,12 +1,12 @@
 """The end of a run: scores per seed, a table, `results.json`, figures."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from experiments.build import Program, make_prepare, restore
 from experiments.config import Config
 from experiments.folder import environment, write_json
 from jaxsnn.data import Dataset
@@ -19,10 +19,14 @@ def scores(seed: int, rows: list[dict[str, Any]], seconds: float) -> dict[str, A
     last = evaluated[-1]
     chosen = max(evaluated, key=lambda row: (row["validation_accuracy"], row["epoch"]))
     return {
-        "seed": seed, "epoch": last["epoch"], "test_accuracy": last["test_accuracy"],
-        "validation_accuracy": last["validation_accuracy"], "selected_epoch": chosen["epoch"],
-        "selected_test_accuracy": chosen["test_accuracy"], "seconds": round(seconds, 1),
-    }  # fmt: skip
+        "seed": seed,
+        "epoch": last["epoch"],
+        "test_accuracy": last["test_accuracy"],
+        "validation_accuracy": last["validation_accuracy"],
+        "selected_epoch": chosen["epoch"],
+        "selected_test_accuracy": chosen["test_accuracy"],
+        "seconds": round(seconds, 1),
+    }
 
 
 def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -41,31 +45,29 @@ def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]
             f"{100 * summary[key]['mean']:.2f} +- {100 * summary[key]['std']:.2f} %"
             for key in ("test_accuracy", "selected_test_accuracy")
         )
-        print(f"test accuracy over {len(results)} seeds, mean +- standard deviation: {last}; chosen on validation: {chosen}")
+        print(f"test accuracy over {len(results)} seeds, mean +- std: {last}; chosen on validation: {chosen}")
     write_json(folder / "results.json", summary)
     return summary
 
 
-def draw(folder: Path, config: Config, data: Dataset, restore: Callable[[Path], Any]) -> list[Path]:
+def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[Path]:
     """Draws the training curves of all seeds and a raster of one test sample; returns the files.
 
     Raises:
       ImportError: if matplotlib is missing, saying how to install it.
     """
-    from experiments.run import make_prepare
     from jaxsnn import viz
 
     seeds = range(config.seed, config.seed + config.seeds)
     rows = {f"seed {seed}": MetricsFile(folder / f"seed{seed}" / "metrics.jsonl").read() for seed in seeds}
-    apply, state = restore(folder / f"seed{config.seed}")
+    state = restore(program, config.seed, folder / f"seed{config.seed}")
     image = data.test_images[:1]
     spikes = make_prepare(config, train=False)(jax.random.key(0), jax.device_put(image))
-    output, _ = apply(state.params, state.constants, spikes, train=False, record=True)
+    output, _ = program.apply(state.params, state.constants, spikes, train=False, record=True)
     trains = {name: np.asarray(train[:, 0]) for name, train in output.trains.items()}
+    potentials = np.asarray(output.potentials[:, 0])
     figures = {
         "training_curve.png": viz.training_curve(rows),
-        "raster.png": viz.raster(
-            trains, np.asarray(output.potentials[:, 0]), image=image[0], label=int(data.test_labels[0])
-        ),
+        "raster.png": viz.raster(trains, potentials, image=image[0], label=int(data.test_labels[0])),
     }
     return [viz.save(figure, folder / name) for name, figure in figures.items()]

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn.typing import Array, ArrayLike
@@ -28,7 +27,9 @@ def check_threshold(threshold: ArrayLike) -> None:
     """Raises ValueError unless a threshold that is known now is positive."""
     value = _concrete(threshold)
     if value is not None and not np.all(value > 0):
-        raise ValueError(f"threshold must be > 0, got {threshold}: at or below 0 a neuron at rest would fire without input")
+        raise ValueError(
+            f"threshold must be > 0, got {threshold}: at or below 0 a neuron at rest would fire without input"
+        )
 
 
 def check_steps(steps: int) -> None:
@@ -37,15 +38,16 @@ def check_steps(steps: int) -> None:
         raise ValueError(f"the number of time steps T must be an integer >= 1, got {steps!r}")
 
 
-def check_state(potential: Array, current: Array) -> None:
+def check_state(potential: Array, current: Array | jax.ShapeDtypeStruct) -> None:
     """Raises ValueError unless an input current has the shape and dtype of the membrane it is added to."""
-    if jnp.shape(potential) != jnp.shape(current):
+    have, came = jax.typeof(potential), jax.typeof(current)
+    if have.shape != came.shape:
         raise ValueError(
-            f"input current has shape {jnp.shape(current)}, but the neurons' state has {jnp.shape(potential)}; "
+            f"input current has shape {came.shape}, but the neurons' state has {have.shape}; "
             "initialise the state with init(params, current.shape) of one time step"
         )
-    if jnp.result_type(potential) != jnp.result_type(current):
+    if have.dtype != came.dtype:
         raise ValueError(
-            f"input current has dtype {jnp.result_type(current)}, but the neurons' state has {jnp.result_type(potential)}; "
+            f"input current has dtype {came.dtype}, but the neurons' state has {have.dtype}; "
             "give both the same, e.g. init(params, shape, current.dtype)"
         )

@@ -1,20 +1,21 @@
 """Spike-based backpropagation with a leak-corrected derivative: the rule of Lee et al. (2020) on a spike train.
 
 Source: C. Lee, S. S. Sarwar, P. Panda, G. Srinivasan, K. Roy, *Enabling Spike-Based Backpropagation for Training Deep
-Neural Network Architectures*, Front. Neurosci. 14:119 (2020), doi 10.3389/fnins.2020.00119. Labels (E2) ... (E9) are those
-of docs/equations.md.
+Neural Network Architectures*, Front. Neurosci. 14:119 (2020), doi 10.3389/fnins.2020.00119. Labels (E2) ... (E9) are
+those of docs/equations.md.
 
-    @article{lee2020spikebp, title={Enabling Spike-Based Backpropagation for Training Deep Neural Network Architectures},
-      author={Lee, Chankyu and Sarwar, Syed Shakib and Panda, Priyadarshini and Srinivasan, Gopalakrishnan and Roy, Kaushik},
-      journal={Frontiers in Neuroscience}, volume={14}, pages={119}, year={2020}}
+    @article{lee2020spikebp, title={Enabling Spike-Based Backpropagation for Training Deep Neural Network
+    Architectures},
+      author={Lee, Chankyu and Sarwar, Syed Shakib and Panda, Priyadarshini and Srinivasan, Gopalakrishnan and Roy,
+      Kaushik}, journal={Frontiers in Neuroscience}, volume={14}, pages={119}, year={2020}}
 
-Forward these are the cells of `jaxsnn.cells` (integrate, fire, hard reset, leak). Backward they differ from it: each neuron
-has one derivative `d` for its whole spike train, computed from its own spikes after the last step (E8), and the error walks
-back through time gated by the spikes, not by the leak (E9).
+Forward these are the cells of `jaxsnn.cells` (integrate, fire, hard reset, leak). Backward they differ from it: each
+neuron has one derivative `d` for its whole spike train, computed from its own spikes after the last step (E8), and the
+error walks back through time gated by the spikes, not by the leak (E9).
 
-A train may come in pieces (chunks of time, down to single steps) with the state handed on: gradients are the same. `d` is
-known after the last piece only, so it travels back to the earlier ones in the cotangent of `filtered`, and `count`'s
-cotangent says whether it came. Those two fields are therefore for reading (analysis), not for use inside a loss.
+A train may come in pieces (chunks of time, down to single steps) with the state handed on: gradients are the same. `d`
+is known after the last piece only, so it travels back to the earlier ones in the cotangent of `filtered`, and the
+cotangent of `spike_count` says whether it came. Those two are therefore for reading (analysis), not for a loss.
 """
 
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.leaky_integrator import LeakyIntegratorParams, LeakyIntegratorState
 from jaxsnn.cells.lif import LIFParams
 from jaxsnn.checks import check_leak, check_state, check_steps, check_threshold
-from jaxsnn.typing import Array, DTypeLike, Shape
+from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
@@ -38,8 +39,8 @@ class SpikeBPState(NamedTuple):
     potential: Array
     """Membrane potential v."""
     filtered: Array
-    """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see the module's docstring."""
-    count: Array
+    """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see the module."""
+    spike_count: Array
     """Number of output spikes so far, gamma in (E8). Not differentiable."""
 
 
@@ -59,10 +60,10 @@ def derivative(params: LIFParams, state: SpikeBPState) -> Array:
 
     `d = (1 / V_th) (1[LF > 1e-3] + ln(leak) LF / max(gamma, 1))`; zero for a neuron that never fired.
     """
-    filtered, count = state.filtered, state.count
+    filtered, spike_count = state.filtered, state.spike_count
     fired = (filtered > FIRED).astype(filtered.dtype)
     leak = jnp.asarray(params.leak, filtered.dtype)
-    return (fired + jnp.log(leak) * filtered / jnp.maximum(count, 1)) / params.threshold
+    return (fired + jnp.log(leak) * filtered / jnp.maximum(spike_count, 1)) / params.threshold
 
 
 def lif(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
@@ -127,14 +128,14 @@ def _check_train(potential: Array, currents: Array) -> None:
     check_state(potential, jax.ShapeDtypeStruct(currents.shape[1:], currents.dtype))
 
 
-def _integrate_and_fire(potential: Array, current: Array, threshold: Array) -> tuple[Array, Array]:
+def _integrate_and_fire(potential: Array, current: Array, threshold: ArrayLike) -> tuple[Array, Array]:
     potential = potential + current
     fired = potential > threshold
     return jnp.where(fired, jnp.zeros_like(potential), potential), fired
 
 
 def _walk_back(g_potential: Array, g_spikes: Array, spikes: Array, scale: Array | None) -> tuple[Array, Array]:
-    """(E9): the cotangents of the first potential and of every current, from those of the last potential and the spikes."""
+    """(E9): cotangents of the first potential and of every current, from those of the last potential and the spikes."""
 
     def body(g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
         g_out, fired = xs
@@ -160,7 +161,8 @@ def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple
     def body(state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
         potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
         spikes = fired.astype(current.dtype)
-        state = SpikeBPState(params.leak * potential, params.leak * state.filtered + spikes, state.count + spikes)
+        filtered = state.filtered * params.leak + spikes
+        state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
         return state, fired.astype(jnp.uint8)
 
     return jax.lax.scan(body, state, currents)
@@ -174,8 +176,8 @@ def _lif_forward(params, state, currents):
 def _lif_backward(residuals, cotangents):
     params, spikes, own = residuals
     g_state, g_spikes = cotangents
-    # count's cotangent is 1 if a later piece of the train has sent the derivative of the whole, 0 if this is the last
-    d = jnp.where(g_state.count > 0, g_state.filtered, own)
+    # spike_count's cotangent is 1 if a later piece of the train has sent the derivative of the whole, else 0
+    d = jnp.where(g_state.spike_count > 0, g_state.filtered, own)
     g_potential, g_currents = _walk_back(g_state.potential, g_spikes, spikes, d)
     return _zeros(params), SpikeBPState(g_potential, d, jnp.ones_like(d)), g_currents
 

@@ -1,8 +1,8 @@
 """Surrogate gradients: a Heaviside step forward, a pseudo-derivative backward.
 
-Forward, every surrogate is the same strict step `1[x > 0]` of `x = potential - threshold`. Backward, the derivative of a
-smooth (or piecewise smooth) *primitive* stands in for the Dirac delta (Neftci et al. 2019, arXiv 1901.09948). There is one
-`custom_vjp`; the derivatives are a table, `SURROGATES`.
+Forward, every surrogate is the same strict step `1[x > 0]` of `x = potential - threshold`. Backward, the derivative of
+a smooth (or piecewise smooth) *primitive* stands in for the Dirac delta (Neftci et al. 2019, arXiv 1901.09948). There
+is one `custom_vjp`; the derivatives are a table, `SURROGATES`.
 
     >>> import jax, functools
     >>> spike = functools.partial(arctan, slope=4.0)
@@ -61,8 +61,8 @@ class Surrogate:
 
         Args:
           x: potential minus threshold, any shape, floating.
-          slope: steepness of the pseudo-derivative, scalar or broadcastable to `x`; an ordinary array that may be traced
-            and vmapped (its own gradient is zero). `None` takes the surrogate's default.
+          slope: steepness of the pseudo-derivative, scalar or broadcastable to `x`; an ordinary array that may be
+            traced and vmapped (its own gradient is zero). `None` takes the surrogate's default.
 
         Raises:
           TypeError: if `x` is not floating.
@@ -70,7 +70,8 @@ class Surrogate:
         x = jnp.asarray(x)
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise TypeError(
-                f"surrogate {self.name!r} needs a floating potential, got dtype {x.dtype}; convert with x.astype('float32')"
+                f"surrogate {self.name!r} needs a floating potential, got dtype {x.dtype}; "
+                "convert with x.astype('float32')"
             )
         return _heaviside(self.derivative, x, jnp.asarray(self.slope if slope is None else slope, x.dtype))
 
@@ -84,6 +85,18 @@ def _triangle_primitive(x: Array, slope: Array) -> Array:
     return 0.5 + y - 0.5 * y * jnp.abs(y)
 
 
+def _fast_sigmoid_primitive(x: Array, slope: Array) -> Array:
+    return x / (1 + slope * jnp.abs(x))
+
+
+def _fast_sigmoid_derivative(x: Array, slope: Array) -> Array:
+    return 1 / jnp.square(1 + slope * jnp.abs(x))
+
+
+def _arctan_primitive(x: Array, slope: Array) -> Array:
+    return jnp.arctan(0.5 * math.pi * slope * x) / math.pi + 0.5
+
+
 def _arctan_derivative(x: Array, slope: Array) -> Array:
     return 0.5 * slope / (1 + jnp.square(0.5 * math.pi * slope * x))
 
@@ -91,6 +104,10 @@ def _arctan_derivative(x: Array, slope: Array) -> Array:
 def _sigmoid_derivative(x: Array, slope: Array) -> Array:
     y = jax.nn.sigmoid(slope * x)
     return slope * y * (1 - y)
+
+
+def _gaussian_primitive(x: Array, slope: Array) -> Array:
+    return 0.5 * (1 + jax.lax.erf(slope * x / math.sqrt(2.0)))
 
 
 def _gaussian_derivative(x: Array, slope: Array) -> Array:
@@ -106,18 +123,16 @@ boxcar = Surrogate("boxcar", lambda x, k: jnp.clip(k * x + 0.5, 0, 1), _boxcar_d
 triangle = Surrogate("triangle", _triangle_primitive, lambda x, k: k * jnp.maximum(1 - jnp.abs(k * x), 0), 1.0)
 """Derivative `slope max(0, 1 - |slope x|)`, the triangle of Bellec et al. 2018 (arXiv 1803.09574)."""
 
-fast_sigmoid = Surrogate("fast_sigmoid", lambda x, k: x / (1 + k * jnp.abs(x)), lambda x, k: 1 / jnp.square(1 + k * jnp.abs(x)), 25.0)
-"""Derivative `1 / (1 + slope |x|)^2`, SuperSpike (Zenke & Ganguli 2018, arXiv 1705.11146); primitive `x / (1 + slope |x|)`."""
+fast_sigmoid = Surrogate("fast_sigmoid", _fast_sigmoid_primitive, _fast_sigmoid_derivative, 25.0)
+"""Derivative `1 / (1 + slope |x|)^2` of `x / (1 + slope |x|)`: SuperSpike (Zenke & Ganguli 2018, arXiv 1705.11146)."""
 
-arctan = Surrogate("arctan", lambda x, k: jnp.arctan(0.5 * math.pi * k * x) / math.pi + 0.5, _arctan_derivative, 2.0)
+arctan = Surrogate("arctan", _arctan_primitive, _arctan_derivative, 2.0)
 """Derivative `slope/2 / (1 + (pi/2 slope x)^2)` (Fang et al. 2021, arXiv 2007.05785)."""
 
 sigmoid = Surrogate("sigmoid", lambda x, k: jax.nn.sigmoid(k * x), _sigmoid_derivative, 4.0)
 """Derivative of the logistic function `1 / (1 + exp(-slope x))`."""
 
-gaussian = Surrogate(
-    "gaussian", lambda x, k: 0.5 * (1 + jax.lax.erf(k * x / math.sqrt(2.0))), _gaussian_derivative, 2.5
-)
+gaussian = Surrogate("gaussian", _gaussian_primitive, _gaussian_derivative, 2.5)
 """Gaussian density with standard deviation `1 / slope`; primitive its distribution function."""
 
 SURROGATES: dict[str, Surrogate] = {

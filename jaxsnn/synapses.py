@@ -2,19 +2,19 @@
 
 They run on merged time and batch: `[T, B, ...]` as `[T * B, ...]`, one large product instead of T small ones.
 
-The convolution carries its own gradients. On a CPU, XLA's convolution is slow where SNNs need it (its weight gradient for
-5x5 kernels on 14x14 maps takes 15 times as long as the product below), so there it is an im2col product in chunks that stay in
-the cache; elsewhere it is `lax.conv_general_dilated`. The platform is chosen when the program is lowered.
+The convolution carries its own gradients. On a CPU, XLA's convolution is slow where SNNs need it (its weight gradient
+for 5x5 kernels on 14x14 maps takes 15 times as long as the product below), so there it is an im2col product in chunks
+that stay in the cache; elsewhere it is `lax.conv_general_dilated`. The platform is chosen when the program is lowered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxsnn.typing import Array
+from jaxsnn.typing import Array, Shape
 
 CHUNK_BYTES = 2**22
 """Size of one im2col chunk on CPU; 1 to 8 MB measured equally good."""
@@ -68,7 +68,7 @@ def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME")
     return over_time(lambda x: _conv(stride, pads, x, kernel), x)
 
 
-def _pads(size: Sequence[int], window: Sequence[int], stride: int, padding: Padding) -> Pads:
+def _pads(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
     if isinstance(padding, int):
         return ((padding, padding), (padding, padding))
     if padding not in ("SAME", "VALID"):
@@ -103,13 +103,14 @@ def _lax_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _columns(x: Array, window: tuple[int, int], stride: int, pads: Pads, axis: int = -1) -> Array:
+def _columns(x: Array, window: Shape, stride: int, pads: Pads, axis: int = -1) -> Array:
     """Every window of `[N, H, W, C]` as a row: `[N, H', W', kh * kw * C]` (im2col); `axis=0` puts the window first."""
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)))
     height, width = ((n - k) // stride + 1 for n, k in zip(x.shape[1:3], window, strict=True))
     rows, columns = (slice(stride * (n - 1) + 1) for n in (height, width))
     return jnp.concatenate(
-        [x[:, i:, j:][:, rows, columns][:, ::stride, ::stride] for i in range(window[0]) for j in range(window[1])], axis
+        [x[:, i:, j:][:, rows, columns][:, ::stride, ::stride] for i in range(window[0]) for j in range(window[1])],
+        axis,
     )
 
 

@@ -41,7 +41,9 @@ def test_latency_is_one_spike_the_brighter_the_earlier():
     assert spikes[3, 2] == -1
 
 
-@pytest.mark.parametrize("encode", [lambda x, t: encoding.poisson(jax.random.key(0), x, t), encoding.direct, encoding.latency])
+@pytest.mark.parametrize(
+    "encode", [lambda x, t: encoding.poisson(jax.random.key(0), x, t), encoding.direct, encoding.latency]
+)
 def test_bad_input(encode):
     with pytest.raises(ValueError, match="time steps T must be an integer >= 1, got 0"):
         encode(jnp.ones((1, 2)), 0)

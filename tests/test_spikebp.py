@@ -61,7 +61,7 @@ def test_forward_is_the_cell(x64):
     cell = unroll(partial(lif.step, params), lif.init(params, x.shape[1:], x.dtype), x)
     np.testing.assert_array_equal(spikes, cell.outputs)
     np.testing.assert_allclose(state.potential, cell.state.potential, rtol=1e-14)
-    np.testing.assert_array_equal(state.count, spikes.sum(0))
+    np.testing.assert_array_equal(state.spike_count, spikes.sum(0))
 
 
 @settings(deadline=None, max_examples=8)
@@ -108,7 +108,7 @@ def test_bracket_bounds_of_the_papers_setting(x64):
     params = lif.LIFParams(0.99)
     x = 1.5 * jax.random.normal(jax.random.key(0), (100, 1, 500), jnp.float64)
     _, state = run(params, x)
-    d = np.asarray(spikebp.derivative(params, state))[np.asarray(state.count) > 0]
+    d = np.asarray(spikebp.derivative(params, state))[np.asarray(state.spike_count) > 0]
     assert len(d) > 400
     assert d.min() >= 0.98995 - 1e-12  # 1 + ln(0.99) with a spike at every step ... a single late one
     assert d.max() < 1

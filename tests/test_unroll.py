@@ -42,7 +42,9 @@ def test_chunks_and_rematerialisation_change_nothing(length, chunk, remat):
 
         def loss(x, **options):
             run = unroll(STEP, start(x), x, **options)
-            return jnp.sum(run.outputs * jnp.cos(jnp.arange(length, dtype=x.dtype))[:, None, None]) + jnp.sum(run.state.potential)
+            return jnp.sum(run.outputs * jnp.cos(jnp.arange(length, dtype=x.dtype))[:, None, None]) + jnp.sum(
+                run.state.potential
+            )
 
         expected = jax.value_and_grad(loss)(x)
         actual = jax.value_and_grad(partial(loss, chunk=chunk, remat=remat))(x)

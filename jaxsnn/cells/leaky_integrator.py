@@ -52,8 +52,7 @@ def step(
     Source: Lee et al. (2020): (E6) in docs/equations.md.
     """
     check_state(state.potential, current)
-    if leak_first:
-        potential = params.leak * state.potential + current
-    else:
-        potential = params.leak * (state.potential + current)
+    potential = state.potential if leak_first else state.potential + current
+    potential = potential * params.leak
+    potential = potential + current if leak_first else potential
     return LeakyIntegratorState(potential), potential

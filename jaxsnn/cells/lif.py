@@ -41,7 +41,7 @@ def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> LIF
 
 def integrate(params: LIFParams, state: LIFState, current: Array, *, leak_first: bool = False) -> Array:
     """The potential that is compared with the threshold, `[B, ...]`: what a membrane trace shows (see `unroll`)."""
-    potential = params.leak * state.potential if leak_first else state.potential
+    potential = state.potential * params.leak if leak_first else state.potential
     return potential + current
 
 
@@ -83,4 +83,4 @@ def step(
         potential = potential - params.threshold * fired
     else:
         raise ValueError(f"reset must be 'hard' or 'soft', got {reset!r}")
-    return LIFState(potential if leak_first else params.leak * potential), spikes
+    return LIFState(potential if leak_first else potential * params.leak), spikes

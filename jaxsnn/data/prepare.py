@@ -13,20 +13,24 @@ def to_device(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tu
     """Puts a checked set on the device: images `[N, H, W, C]` as they are, labels `[N]` as int32.
 
     Raises:
-      ValueError: if the set is empty, lengths disagree, images are not of rank 4, a pixel is NaN or infinite, or a label is
-        outside `[0, num_classes)`.
+      ValueError: if the set is empty, lengths disagree, images are not of rank 4, a pixel is NaN or infinite, or a
+        label is outside `[0, num_classes)`.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim != 4 or len(images) != len(labels) or not len(images):
         raise ValueError(f"expected images [N, H, W, C] and labels [N], N >= 1, got {images.shape} and {labels.shape}")
     if np.issubdtype(images.dtype, np.floating) and not np.isfinite(images).all():
-        first = np.argwhere(~np.isfinite(images))[0]
+        bad = ~np.isfinite(images)
+        first = np.argwhere(bad)[0]
         raise ValueError(
-            f"image {first[0]} has a value that is not finite ({images[tuple(first)]} at row {first[1]}, column {first[2]}, "
-            f"channel {first[3]}); {int((~np.isfinite(images)).any((1, 2, 3)).sum())} images are affected: remove or repair them"
+            f"image {first[0]} has a value that is not finite ({images[tuple(first)]} at row {first[1]}, "
+            f"column {first[2]}, channel {first[3]}); {int(bad.any((1, 2, 3)).sum())} images are affected: "
+            "remove or repair them"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(f"labels must be integers in [0, {num_classes}), got {labels.dtype} {labels.min()} ... {labels.max()}")
+        raise ValueError(
+            f"labels must be integers in [0, {num_classes}), got {labels.dtype} {labels.min()} ... {labels.max()}"
+        )
     return jax.device_put(images), jax.device_put(labels.astype(np.int32))
 
 
@@ -46,7 +50,7 @@ def normalise(images: Array, mean: Sequence[float] = (), std: Sequence[float] = 
 
 
 def crop_and_flip(key: Array, images: Array, *, pad: int = 4, flip: bool = True) -> Array:
-    """Random shift by up to `pad` pixels (zeros come in), and a horizontal flip of half of the images: `[B, H, W, C]`."""
+    """Shifts each image by up to `pad` pixels (zeros come in) and flips half of them: `[B, H, W, C]` to the same."""
     height, width = images.shape[1:3]
     shift_key, flip_key = jax.random.split(key)
     shifts = jax.random.randint(shift_key, (len(images), 2), 0, 2 * pad + 1)

@@ -1,7 +1,7 @@
 """The neuron of a network as one argument: which rule, surrogate, leak and threshold its layers use.
 
-A neuron is a frozen specification with four methods; layers hold its constants. `SpikeBP` is the paper's rule, `LIF` any cell
-order and reset unrolled under a surrogate gradient (backpropagation through time).
+A neuron is a frozen specification; layers hold its constants. `SpikeBP` is the paper's rule, `LIF`
+any cell order and reset unrolled under a surrogate gradient (backpropagation through time).
 """
 
 from dataclasses import dataclass
@@ -21,17 +21,20 @@ from jaxsnn.unroll import unroll
 
 
 class Neuron(Protocol):
-    """What layers need of a neuron. Each method maps `(params, state, currents [T, B, ...])` to `(state, [T, B, ...])`."""
+    """What layers need of a neuron; methods map `(params, state, currents [T, B, ...])` to `(state, [T, B, ...])`."""
 
     @property
     def leak(self) -> float:
         """Membrane decay per time step."""
+
     @property
     def threshold(self) -> float:
         """Firing threshold of convolutional and dense layers."""
+
     @property
     def pool_threshold(self) -> float:
         """Firing threshold of pooling layers."""
+
     @property
     def learn(self) -> tuple[str, ...]:
         """Which of `leak` and `threshold` are trained, one number per layer."""
@@ -135,12 +138,12 @@ class Constant(nnx.Variable):
 
 
 class NeuronConstants(nnx.Module):
-    """The leak and threshold of one layer: in `state`, or among `params` as `leak_logit`, `log_threshold` if learned."""
+    """Leak and threshold of one layer: in `state`; if learned, as `leak_logit`, `log_threshold` among `params`."""
 
-    def __init__(self, neuron: Neuron, *, threshold: float | None = None, dtype: DTypeLike = jnp.float32):
+    def __init__(self, neuron: Neuron, dtype: DTypeLike = jnp.float32):
         self.learn = tuple(neuron.learn)
         leak = jnp.asarray(neuron.leak, dtype)
-        limit = jnp.asarray(neuron.threshold if threshold is None else threshold, dtype)
+        limit = jnp.asarray(neuron.threshold, dtype)
         if "leak" in self.learn:
             self.leak_logit = nnx.Param(jnp.log(leak) - jnp.log1p(-leak))
         else:

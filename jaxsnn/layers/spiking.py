@@ -1,7 +1,7 @@
 """Layers with parameters: synapses followed by neurons, `(x [T, B, ...], carry) -> (y [T, B, ...], carry)`.
 
-A carry of `None` starts from rest; handing the returned carry to the next call goes on where the last one stopped, so T calls of one
-step equal one call of T steps.
+A carry of `None` starts from rest; handing the returned carry to the next call goes on where the last one stopped, so T
+calls of one step equal one call of T steps.
 """
 
 from typing import Any
@@ -32,11 +32,20 @@ class SpikingConv(nnx.Module):
     """Convolution without bias, then neurons: `[T, B, H, W, C]` to spikes `[T, B, H', W', features]`."""
 
     def __init__(
-        self, channels: int, features: int, kernel_size: int, *, neuron: Neuron, rngs: nnx.Rngs, stride: int = 1,
-        padding: synapses.Padding = "SAME", init_scale: float = 2.0, param_dtype: DTypeLike = jnp.float32,
-    ):  # fmt: skip
+        self,
+        channels: int,
+        features: int,
+        kernel_size: int,
+        *,
+        neuron: Neuron,
+        rngs: nnx.Rngs,
+        stride: int = 1,
+        padding: synapses.Padding = "SAME",
+        init_scale: float = 2.0,
+        param_dtype: DTypeLike = jnp.float32,
+    ):
         self.kernel = _kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
-        self.constants = NeuronConstants(neuron, dtype=param_dtype)
+        self.constants = NeuronConstants(neuron, param_dtype)
         self.neuron, self.stride, self.padding = neuron, stride, padding
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
@@ -48,11 +57,17 @@ class SpikingDense(nnx.Module):
     """Dense synapses without bias, then neurons: `[T, B, ...]`, flattened, to spikes `[T, B, features]`."""
 
     def __init__(
-        self, inputs: int, features: int, *, neuron: Neuron, rngs: nnx.Rngs, init_scale: float = 2.0,
+        self,
+        inputs: int,
+        features: int,
+        *,
+        neuron: Neuron,
+        rngs: nnx.Rngs,
+        init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
-    ):  # fmt: skip
+    ):
         self.kernel = _kernel(rngs, (inputs, features), init_scale, param_dtype)
-        self.constants = NeuronConstants(neuron, dtype=param_dtype)
+        self.constants = NeuronConstants(neuron, param_dtype)
         self.neuron = neuron
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
@@ -80,11 +95,17 @@ class Readout(nnx.Module):
     """Dense synapses, then leaky integrators that never fire (E6): `[T, B, ...]` to potentials `[T, B, classes]`."""
 
     def __init__(
-        self, inputs: int, classes: int, *, neuron: Neuron, rngs: nnx.Rngs, init_scale: float = 2.0,
+        self,
+        inputs: int,
+        classes: int,
+        *,
+        neuron: Neuron,
+        rngs: nnx.Rngs,
+        init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
-    ):  # fmt: skip
+    ):
         self.kernel = _kernel(rngs, (inputs, classes), init_scale, param_dtype)
-        self.constants = NeuronConstants(neuron, dtype=param_dtype)
+        self.constants = NeuronConstants(neuron, param_dtype)
         self.neuron = neuron
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:

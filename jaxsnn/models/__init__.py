@@ -18,9 +18,16 @@ __all__ = ["MODELS", "Apply", "Output", "Sequential", "create", "functionalize",
 
 
 def create(
-    name: str, *, input_shape: tuple[int, int, int], num_classes: int, neuron: Neuron | None = None,
-    dropout: float = 0.0, init_scale: float = 2.0, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs,
-) -> Sequential:  # fmt: skip
+    name: str,
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    neuron: Neuron | None = None,
+    dropout: float = 0.0,
+    init_scale: float = 2.0,
+    param_dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+) -> Sequential:
     """Builds a network by name.
 
     Args:
@@ -45,6 +52,11 @@ def create(
             f"a model needs input_shape=(H, W, C) and num_classes, all >= 1, got {input_shape} and {num_classes}"
         )
     return MODELS[name](
-        input_shape=tuple(input_shape), num_classes=num_classes, neuron=SpikeBP() if neuron is None else neuron,
-        dropout=dropout, init_scale=init_scale, param_dtype=param_dtype, rngs=rngs,
-    )  # fmt: skip
+        input_shape=tuple(input_shape),
+        num_classes=num_classes,
+        neuron=SpikeBP() if neuron is None else neuron,
+        dropout=dropout,
+        init_scale=init_scale,
+        param_dtype=param_dtype,
+        rngs=rngs,
+    )

@@ -14,9 +14,9 @@ def functionalize(module: nnx.Module) -> tuple[Apply, dict[str, Any], dict[str, 
     """Splits a model into a pure function, its trained parameters and its constants.
 
     Returns:
-      `(apply, params, state)`. `params` and `state` are nested dicts of arrays, by layer name; `state` holds what training
-      does not change (leaks, thresholds, dropout rate). `apply(params, state, x, *, train=False, key=None, carry=None,
-      record=False) -> (output, state)` is pure; `output` is what the module returns.
+      `(apply, params, state)`. `params` and `state` are nested dicts of arrays, by layer name; `state` holds what
+      training does not change (leaks, thresholds, dropout rate). `apply(params, state, x, *, train=False, key=None,
+      carry=None, record=False) -> (output, state)` is pure; `output` is what the module returns.
 
     Example:
       >>> from flax import nnx
@@ -26,7 +26,7 @@ def functionalize(module: nnx.Module) -> tuple[Apply, dict[str, Any], dict[str, 
       >>> sorted(params)
       ['conv1', 'conv2', 'fc1', 'fc2']
     """
-    graph, params, state = nnx.split(module, nnx.Param, ...)
+    graph, params, state = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]
 
     def apply(params: dict[str, Any], state: dict[str, Any], x: Array, **options: Any) -> tuple[Any, dict[str, Any]]:
         return nnx.merge(graph, params, state)(x, **options), state

@@ -9,9 +9,15 @@ from jaxsnn.typing import DTypeLike
 
 
 def lenet(
-    *, input_shape: tuple[int, int, int], num_classes: int, neuron: Neuron, rngs: nnx.Rngs, dropout: float = 0.0,
-    init_scale: float = 2.0, param_dtype: DTypeLike = jnp.float32,
-) -> Sequential:  # fmt: skip
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    neuron: Neuron,
+    rngs: nnx.Rngs,
+    dropout: float = 0.0,
+    init_scale: float = 2.0,
+    param_dtype: DTypeLike = jnp.float32,
+) -> Sequential:
     """Builds the network; 517,500 weights for 28x28x1 and 10 classes.
 
     Args:

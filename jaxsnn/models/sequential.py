@@ -30,9 +30,13 @@ class Sequential(nnx.Module):
     """Layers in order, by name. The last is the readout; dropout follows every hidden layer."""
 
     def __init__(
-        self, layers: dict[str, nnx.Module], *, input_shape: Shape, dropout: float = 0.0,
+        self,
+        layers: dict[str, nnx.Module],
+        *,
+        input_shape: Shape,
+        dropout: float = 0.0,
         param_dtype: DTypeLike = jnp.float32,
-    ):  # fmt: skip
+    ):
         for name, layer in layers.items():
             setattr(self, name, layer)
         self.names = tuple(layers)
@@ -40,9 +44,14 @@ class Sequential(nnx.Module):
         self.dropout = Dropout(dropout, param_dtype=param_dtype) if dropout else None
 
     def __call__(
-        self, x: Array, *, train: bool = False, key: Array | None = None, carry: dict[str, Any] | None = None,
+        self,
+        x: Array,
+        *,
+        train: bool = False,
+        key: Array | None = None,
+        carry: dict[str, Any] | None = None,
         record: bool = False,
-    ) -> Output:  # fmt: skip
+    ) -> Output:
         """Runs T steps.
 
         Args:
@@ -57,7 +66,8 @@ class Sequential(nnx.Module):
             0, or dropout has no key.
         """
         self._check(x)
-        if train and self.dropout is not None and key is None:
+        drop = self.dropout if train else None
+        if drop is not None and key is None:
             raise ValueError("this model has dropout: training needs key=jax.random.key(...)")
         steps = jnp.int32(x.shape[0]) + (0 if carry is None else carry["steps"])
         carries: dict[str, Any] = {"steps": steps}
@@ -70,8 +80,8 @@ class Sequential(nnx.Module):
             x, carries[name] = getattr(self, name)(x, None if carry is None else carry[name])
             trains[name] = x
             spikes[name] = jnp.sum(x, (0, *range(2, x.ndim)))
-            if train and self.dropout is not None:
-                x = self.dropout(x, jax.random.fold_in(key, index))
+            if drop is not None and key is not None:
+                x = drop(x, jax.random.fold_in(key, index))
         name = self.names[-1]
         potentials, carries[name] = readout(x, None if carry is None else carry[name])
         logits = potentials[-1] / (readout.constants().threshold * steps.astype(potentials.dtype))
@@ -87,8 +97,8 @@ class Sequential(nnx.Module):
             )
         if shape[2:] != self.input_shape:
             raise ValueError(
-                f"model input must be {expected}, got {shape}: this model was built with input_shape={self.input_shape} "
-                "(height, width, channels last)"
+                f"model input must be {expected}, got {shape}: this model was built with "
+                f"input_shape={self.input_shape} (height, width, channels last)"
             )
         check_steps(shape[0])
         if jnp.result_type(x) != self.param_dtype:

@@ -4,7 +4,7 @@ from jaxsnn.training.checkpoints import CheckpointError, Checkpoints
 from jaxsnn.training.loop import Data, Interrupted, NonFiniteLoss, fit
 from jaxsnn.training.metrics import MetricsFile
 from jaxsnn.training.state import TrainState, create, stream
-from jaxsnn.training.step import epoch_order, make_evaluate, make_train_step
+from jaxsnn.training.step import TrainStep, epoch_order, make_evaluate, make_train_step
 
 __all__ = [
     "CheckpointError",
@@ -14,6 +14,7 @@ __all__ = [
     "MetricsFile",
     "NonFiniteLoss",
     "TrainState",
+    "TrainStep",
     "create",
     "epoch_order",
     "fit",

@@ -76,7 +76,9 @@ class Checkpoints:
         """
         steps = self.steps()
         if not steps:
-            raise CheckpointError(f"no checkpoint in {self.folder}: nothing was saved there yet; start without --resume")
+            raise CheckpointError(
+                f"no checkpoint in {self.folder}: nothing was saved there yet; start without --resume"
+            )
         step = steps[-1] if step is None else step
         if step not in steps:
             raise CheckpointError(f"no checkpoint of step {step} in {self.folder}: there are {steps}")
@@ -90,7 +92,9 @@ class Checkpoints:
         except Exception as error:
             raise self._damaged(path, steps) from error
         if stored != _describe(flat):
-            raise CheckpointError(f"{path} holds another architecture than this run's:\n{_difference(stored, _describe(flat))}")
+            raise CheckpointError(
+                f"{path} holds another architecture than this run's:\n{_difference(stored, _describe(flat))}"
+            )
         try:
             loaded = self._manager.load(step, abstract)
         except Exception as error:
@@ -102,7 +106,9 @@ class Checkpoints:
     def _damaged(self, path: Path, steps: list[int]) -> CheckpointError:
         others = [s for s in steps if str(s) != path.name]
         way_out = f"the checkpoint of step {others[-1]} is still there" if others else "there is no other; start anew"
-        return CheckpointError(f"checkpoint {path} is damaged (truncated or altered). Move it away and resume: {way_out}")
+        return CheckpointError(
+            f"checkpoint {path} is damaged (truncated or altered). Move it away and resume: {way_out}"
+        )
 
 
 def _difference(stored: dict[str, str], wanted: dict[str, str]) -> str:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -52,9 +52,9 @@ def fit(
 ) -> TrainState:
     """Trains until `epochs` are done, from wherever `state` stands.
 
-    Within an epoch the host waits for the device only every `log_every` steps, when it reads three numbers. At the end of
-    every epoch that is evaluated a row goes to `metrics` and a checkpoint is written, in that order; a run that resumes from it
-    repeats what came after, bit for bit.
+    Within an epoch the host waits for the device only every `log_every` steps, when it reads three numbers. At the end
+    of every epoch that is evaluated a row goes to `metrics` and a checkpoint is written, in that order; a run that
+    resumes from it repeats what came after, bit for bit.
 
     Args:
       state: donated: use the returned one.
@@ -81,52 +81,57 @@ def fit(
     """
     samples = len(data.labels)
     if samples < batch_size:
-        raise ValueError(f"{samples} training samples are fewer than one batch of {batch_size}; use a smaller --batch_size")
+        raise ValueError(
+            f"{samples} training samples are fewer than one batch of {batch_size}; use a smaller --batch_size"
+        )
     per_epoch = samples // batch_size
     jitted = jax.jit(step, donate_argnums=0)
-    bar = tqdm(total=per_epoch, disable=not progress, unit="step", desc=description, leave=False)
+    bar = tqdm(total=per_epoch, disable=None if progress else True, unit="step", desc=description, leave=False)
 
     def report(state: TrainState, kind: str, done: int, since: float, steps: int) -> dict[str, Any]:
         totals, number = jax.device_get((state.totals, state.step))  # the only place where the host waits
         number, seconds = int(number), time.perf_counter() - since
         if totals.bad_step >= 0:
-            kept = checkpoints.steps()
-            way_out = f"the last good checkpoint is step {kept[-1]}" if kept else "no checkpoint had been written yet"
-            raise NonFiniteLoss(
-                f"loss or gradient became NaN or infinite at step {int(totals.bad_step)}; {way_out} in {checkpoints.folder}. "
-                "Usual causes: too large a learning rate (--lr), or NaN in the input"
-            )
+            raise _not_finite(int(totals.bad_step), checkpoints)
         row = {
-            "kind": kind, "epoch": (number - 1) // per_epoch + 1, "step": number, "loss": float(totals.loss) / done,
-            "accuracy": int(totals.correct) / (done * batch_size), "seconds": round(seconds, 3),
+            "kind": kind,
+            "epoch": (number - 1) // per_epoch + 1,
+            "step": number,
+            "loss": float(totals.loss) / done,
+            "accuracy": int(totals.correct) / (done * batch_size),
+            "seconds": round(seconds, 3),
             "images_per_second": round(steps * batch_size / max(seconds, 1e-9), 1),
-        }  # fmt: skip
-        bar.set_postfix_str(f"loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, {row['images_per_second']:.0f} images/s")
+        }
+        bar.set_postfix_str(
+            f"loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, {row['images_per_second']:.0f} images/s"
+        )
         return row
 
     with _stop_requests() as stop, bar:
         number = int(jax.device_get(state.step))
         while number < epochs * per_epoch:
             epoch = number // per_epoch
+            end = (epoch + 1) * per_epoch
             order = epoch_order(state.seed, epoch, samples)
             bar.reset()
-            bar.update(number % per_epoch)
+            bar.update(per_epoch - (end - number))
             bar.set_description(f"{description} epoch {epoch + 1}/{epochs}".strip())
             began = logged = time.perf_counter()
             first = last_logged = number
-            while number < (epoch + 1) * per_epoch:
+            while number < end:
                 state = jitted(state, data.images, data.labels, order)
                 number += 1
                 bar.update()
                 done = number - epoch * per_epoch
-                if stop.is_set() or (checkpoint_every and number % checkpoint_every == 0 and done < per_epoch):
-                    report(state, "train", done, logged, number - last_logged)
-                    checkpoints.save(number, state)
-                    if stop.is_set():
-                        raise Interrupted(f"stopped at step {number}, state saved in {checkpoints.folder}; go on with --resume")
-                if done % log_every == 0 and done < per_epoch:
+                if number == end:
+                    break
+                if done % log_every == 0:
                     metrics.write(report(state, "train", done, logged, number - last_logged))
                     logged, last_logged = time.perf_counter(), number
+                if stop.is_set() or (checkpoint_every and number % checkpoint_every == 0):
+                    report(state, "train", done, logged, number - last_logged)  # stops if the loss is not finite
+                    checkpoints.save(number, state)
+                    _raise_if(stop, number, checkpoints)
             row = report(state, "epoch", per_epoch, began, number - first)
             state = state._replace(totals=no_totals())
             if (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs:
@@ -134,15 +139,34 @@ def fit(
                 metrics.write(row | scores)
                 checkpoints.save(number, state, scores)
                 if progress:
-                    shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in scores.items())
-                    bar.write(f"{description} epoch {epoch + 1}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, {shown}")
+                    numbers = {"loss": row["loss"], "accuracy": row["accuracy"], **scores}
+                    shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in numbers.items())
+                    bar.write(f"{description} epoch {epoch + 1}: {shown}".strip())
             else:
                 metrics.write(row)
+                if stop.is_set():
+                    checkpoints.save(number, state)
+            if epoch + 1 < epochs:
+                _raise_if(stop, number, checkpoints)
     return state
 
 
+def _not_finite(step: int, checkpoints: Checkpoints) -> NonFiniteLoss:
+    kept = checkpoints.steps()
+    way_out = f"the last good checkpoint is step {kept[-1]}" if kept else "no checkpoint had been written yet"
+    return NonFiniteLoss(
+        f"loss or gradient became NaN or infinite at step {step}; {way_out} in {checkpoints.folder}. "
+        "Usual causes: too large a learning rate (--lr), or NaN in the input"
+    )
+
+
+def _raise_if(stop: threading.Event, step: int, checkpoints: Checkpoints) -> None:
+    if stop.is_set():
+        raise Interrupted(f"stopped at step {step}, state saved in {checkpoints.folder}; go on with --resume")
+
+
 @contextmanager
-def _stop_requests():
+def _stop_requests() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

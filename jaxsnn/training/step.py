@@ -60,7 +60,8 @@ def make_train_step(
 
 
 def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., Array]:
-    """Builds `evaluate(state, images [N, ...], labels [N]) -> accuracy at every time step [T]`, NumPy-free and on device.
+    """Builds `evaluate(state, images [N, ...], labels [N]) -> accuracy at every time step [T]`, NumPy-free and on
+    device.
 
     Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
 

@@ -68,17 +68,30 @@ def raster(
         time, neuron = np.nonzero(flat[:, order])
         axes.scatter(time, neuron, s=4, marker="|", color=COLOURS[row % len(COLOURS)], linewidths=1)
         rate = np.abs(flat).sum() / flat.size
-        axes.set_title(f"{name}: {flat.shape[1]} neurons, {rate:.3f} spikes per neuron and step", fontsize=8, loc="left", pad=2)
+        axes.set_title(
+            f"{name}: {flat.shape[1]} neurons, {rate:.3f} spikes per neuron and step", fontsize=8, loc="left", pad=2
+        )
         axes.set(xlim=(-0.5, steps - 0.5), ylim=(len(order), -1), yticks=[])
         axes.tick_params(labelbottom=False)
         axes.spines[["top", "right"]].set_visible(False)
     axes = figure.add_subplot(grid[-1, 1])
     for number in range(potentials.shape[1]):
         chosen = number == potentials[-1].argmax()
-        axes.plot(potentials[:, number], color=COLOURS[1] if chosen else "0.7", lw=2 if chosen else 1, zorder=2 + chosen)
-        axes.annotate(str(number), (steps - 1, potentials[-1, number]), (4, 0), textcoords="offset points", fontsize=7, va="center")
+        axes.plot(
+            potentials[:, number], color=COLOURS[1] if chosen else "0.7", lw=2 if chosen else 1, zorder=2 + chosen
+        )
+        axes.annotate(
+            str(number),
+            (steps - 1, potentials[-1, number]),
+            (4, 0),
+            textcoords="offset points",
+            fontsize=7,
+            va="center",
+        )
     axes.set(xlim=(-0.5, steps - 0.5), xlabel="time step")
-    axes.set_title(f"readout: membrane potential per class, answer {potentials[-1].argmax()}", fontsize=8, loc="left", pad=2)
+    axes.set_title(
+        f"readout: membrane potential per class, answer {potentials[-1].argmax()}", fontsize=8, loc="left", pad=2
+    )
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -100,7 +100,9 @@ def test_first_spike_time_of_a_constant_current(current, leak):
     if np.min(np.abs(potential - 1)) < 1e-4:
         return  # too close to the threshold for float32
     params = lif.LIFParams(leak)
-    spikes = unroll(partial(lif.step, params), lif.init(params, (1,)), jnp.full((steps, 1), current, jnp.float32)).outputs
+    spikes = unroll(
+        partial(lif.step, params), lif.init(params, (1,)), jnp.full((steps, 1), current, jnp.float32)
+    ).outputs
     first = np.flatnonzero(spikes[:, 0])[:1]
     np.testing.assert_array_equal(first, np.flatnonzero(potential > 1)[:1])
 
@@ -114,7 +116,11 @@ def test_integrate_and_fire_rate_with_soft_reset_is_the_current():
 
 
 @settings(deadline=None, max_examples=30)
-@given(hnp.arrays(np.float32, (12, 3), elements=st.floats(-2, 2, width=32)), st.sampled_from(["hard", "soft"]), st.booleans())
+@given(
+    hnp.arrays(np.float32, (12, 3), elements=st.floats(-2, 2, width=32)),
+    st.sampled_from(["hard", "soft"]),
+    st.booleans(),
+)
 def test_spikes_are_zero_or_one_and_neurons_are_independent(currents, reset, leak_first):
     params = lif.LIFParams(0.9)
     step = partial(lif.step, params, reset=reset, leak_first=leak_first)

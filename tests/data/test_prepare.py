@@ -31,7 +31,11 @@ def test_to_device_keeps_bytes():
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((3, 2, 2)), np.zeros(3, int), r"expected images \[N, H, W, C\] and labels \[N\], N >= 1, got \(3, 2, 2\)"),
+        (
+            np.zeros((3, 2, 2)),
+            np.zeros(3, int),
+            r"expected images \[N, H, W, C\] and labels \[N\], N >= 1, got \(3, 2, 2\)",
+        ),
         (np.zeros((3, 2, 2, 1)), np.zeros(2, int), "expected images"),
         (np.zeros((0, 2, 2, 1)), np.zeros(0, int), "expected images"),
         (np.zeros((3, 2, 2, 1)), np.asarray([0, 1, 7]), r"labels must be integers in \[0, 3\), got int64 0 ... 7"),
@@ -47,5 +51,7 @@ def test_nan_is_named():
     images = np.zeros((4, 2, 3, 1), np.float32)
     images[2, 1, 0, 0] = np.nan
     images[3, 0, 0, 0] = np.inf
-    with pytest.raises(ValueError, match=r"image 2 has a value that is not finite \(nan at row 1, column 0, channel 0\); 2 images"):
+    with pytest.raises(
+        ValueError, match=r"image 2 has a value that is not finite \(nan at row 1, column 0, channel 0\); 2 images"
+    ):
         to_device(images, np.zeros(4, int), num_classes=1)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -22,12 +21,9 @@ DIGITS_CRC32 = [2199829709, 2778703514, 2479276547, 496582940]  # of the four ar
 
 
 @pytest.fixture
-def real_data() -> Path:
+def real_data(prepared_data: Path) -> Path:
     """A folder of really prepared sets, as TFDS lays them out."""
-    root = Path(os.environ.get("JAXSNN_TEST_DATA") or REPO.parent / "shared" / "data")
-    if not (root / "tfds" / "mnist").is_dir():
-        pytest.skip("no prepared MNIST: set JAXSNN_TEST_DATA to a folder with tfds/mnist/<version>")
-    return root / "tfds"
+    return prepared_data / "tfds"
 
 
 def _tiny_images(count: int, offset: int = 0) -> np.ndarray:

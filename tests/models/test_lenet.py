@@ -49,7 +49,9 @@ def test_golden_case(x64):
             return value.transpose(2, 3, 1, 0)
         return value.reshape(200, 50, 7, 7).transpose(2, 3, 1, 0).reshape(2450, 200) if name == "fc1" else value.T
 
-    params = {name: {"kernel": jnp.asarray(channels_last(name, golden[f"weight_{name}"]), jnp.float64)} for name in params}
+    params = {
+        name: {"kernel": jnp.asarray(channels_last(name, golden[f"weight_{name}"]), jnp.float64)} for name in params
+    }
     x = jnp.asarray(golden["spikes"].transpose(0, 1, 3, 4, 2), jnp.float64)
     run = partial(loss_and_output, apply, state, x, jnp.asarray(golden["labels"]))
     (loss, output), gradients = jax.jit(jax.value_and_grad(run, has_aux=True))(params)
@@ -62,7 +64,7 @@ def test_golden_case(x64):
         carry = output.carry[name]
         axes = (0, 2, 3, 1) if name.startswith("conv") else (0, 1)
         count = golden[f"spike_count_{name}"].transpose(axes)
-        np.testing.assert_array_equal(carry.count, count)
+        np.testing.assert_array_equal(carry.spike_count, count)
         np.testing.assert_array_equal(output.spikes[name], count.sum(tuple(range(1, count.ndim))))
         assert relative(carry.filtered, golden[f"filtered_{name}"].transpose(axes)) < 1e-10
         derivative = spikebp.derivative(LIFParams(neuron.leak, neuron.threshold), carry)
@@ -75,14 +77,20 @@ def test_golden_case(x64):
 )
 def test_oracle_agrees_on_random_small_nets(x64, shape, leak, threshold, pool_threshold):
     """Signed input, thresholds other than one, several leaks, non-square images."""
-    apply, params, state = build(shape, 3, SpikeBP(leak, threshold, pool_threshold), param_dtype=jnp.float64, init_scale=30.0)
+    apply, params, state = build(
+        shape, 3, SpikeBP(leak, threshold, pool_threshold), param_dtype=jnp.float64, init_scale=30.0
+    )
     x, labels = spikes(shape, dtype=jnp.float64, rate=1.0), jnp.asarray([2, 0])
     run = partial(loss_and_output, apply, state, x, labels)
     (loss, output), gradients = jax.jit(jax.value_and_grad(run, has_aux=True))(params)
     expected = oracle(
-        {name: np.asarray(p["kernel"]) for name, p in params.items()}, np.asarray(x), np.asarray(labels),
-        leak=leak, threshold=threshold, pool_threshold=pool_threshold,
-    )  # fmt: skip
+        {name: np.asarray(p["kernel"]) for name, p in params.items()},
+        np.asarray(x),
+        np.asarray(labels),
+        leak=leak,
+        threshold=threshold,
+        pool_threshold=pool_threshold,
+    )
     assert float(jnp.sum(output.spikes["fc1"])) > 0
     assert relative(loss, expected.loss) < 1e-12
     assert relative(output.potentials, expected.potentials) < 1e-12
@@ -116,7 +124,9 @@ def test_stepping_and_pieces_are_the_whole(x64, neuron, chunk):
     (value, aux), gradients = jax.value_and_grad(loss, has_aux=True)(params, chunk)
     (whole, whole_aux), whole_gradients = jax.value_and_grad(loss, has_aux=True)(params, len(x))
     np.testing.assert_allclose(value, whole, rtol=1e-12)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12), (aux, gradients), (whole_aux, whole_gradients))
+    jax.tree.map(
+        partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12), (aux, gradients), (whole_aux, whole_gradients)
+    )
     assert any(np.abs(g["kernel"]).max() > 0 for g in whole_gradients.values())
 
 
@@ -133,7 +143,9 @@ def test_initial_weights_have_the_papers_spread():
         assert abs(kernel.std() / np.sqrt(2 / np.prod(kernel.shape[:-1])) - 1) < 0.1
 
 
-@pytest.mark.parametrize("neuron", [SpikeBP(), LIF(spike=partial(surrogate.arctan, slope=2.0))], ids=["spikebp", "arctan"])
+@pytest.mark.parametrize(
+    "neuron", [SpikeBP(), LIF(spike=partial(surrogate.arctan, slope=2.0))], ids=["spikebp", "arctan"]
+)
 def test_overfits_eight_samples(neuron):
     apply, params, state = build((8, 8, 1), 4, neuron)
     images = jax.random.uniform(jax.random.key(2), (8, 8, 8, 1))
@@ -197,7 +209,11 @@ def test_constants_can_be_swept():
         (jnp.zeros((3, 2, 8, 8, 3)), ValueError, r"must be \[T, B, 8, 8, 1\], got \(3, 2, 8, 8, 3\)"),
         (jnp.zeros((3, 2, 1, 8, 8)), ValueError, r"channels last"),
         (jnp.zeros((0, 2, 8, 8, 1)), ValueError, "T must be an integer >= 1, got 0"),
-        (jnp.zeros((3, 2, 8, 8, 1), jnp.uint8), TypeError, r"must be float32 .* got uint8; convert with x.astype\('float32'\)"),
+        (
+            jnp.zeros((3, 2, 8, 8, 1), jnp.uint8),
+            TypeError,
+            r"must be float32 .* got uint8; convert with x.astype\('float32'\)",
+        ),
         (jnp.zeros((3, 2, 8, 8, 1), jnp.bfloat16), TypeError, r"must be float32 .* got bfloat16"),
     ],
 )

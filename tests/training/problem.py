@@ -29,7 +29,9 @@ def loss(output, labels):
 
 def data(samples=70):
     labels = jax.random.randint(jax.random.key(0), (samples,), 0, 3)
-    images = jax.nn.one_hot(labels, 3)[:, None, :, None] + 0.3 * jax.random.normal(jax.random.key(1), (samples, 1, 3, 1))
+    images = jax.nn.one_hot(labels, 3)[:, None, :, None] + 0.3 * jax.random.normal(
+        jax.random.key(1), (samples, 1, 3, 1)
+    )
     return training.Data(images, labels.astype(jnp.int32))
 
 
@@ -53,9 +55,17 @@ def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, **o
             metrics.rewind(int(state.step))
         evaluate = lambda state: {"validation_accuracy": float(accuracy(state, *sets)[-1])}  # noqa: E731
         state = training.fit(
-            state, step, sets, batch_size=16, epochs=epochs, evaluate=evaluate, metrics=metrics, checkpoints=checkpoints,
-            progress=False, **options,
-        )  # fmt: skip
+            state,
+            step,
+            sets,
+            batch_size=16,
+            epochs=epochs,
+            evaluate=evaluate,
+            metrics=metrics,
+            checkpoints=checkpoints,
+            progress=False,
+            **options,
+        )
         return state, [{k: v for k, v in row.items() if k not in training.metrics.TIMES} for row in metrics.read()]
     finally:
         checkpoints.close()

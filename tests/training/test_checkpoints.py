@@ -19,7 +19,9 @@ def state(value=0.0):
 
 
 def files(checkpoints, step):
-    return sorted((p for p in (checkpoints.folder / str(step)).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    return sorted(
+        (p for p in (checkpoints.folder / str(step)).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
 
 
 def test_round_trip(checkpoints):
@@ -45,7 +47,9 @@ def test_damage_is_noticed(checkpoints, damage):
     if damage == "truncate":
         largest.write_bytes(whole[: len(whole) // 2])
     elif damage == "flip":
-        largest.write_bytes(whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :])
+        largest.write_bytes(
+            whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
+        )
     elif damage == "delete":
         largest.unlink()
     else:
@@ -59,7 +63,9 @@ def test_damage_is_noticed(checkpoints, damage):
 def test_another_architecture_is_named(checkpoints):
     checkpoints.save(1, state())
     other = state()._replace(params={"w": jnp.zeros((5, 30)), "extra": jnp.zeros(2)})
-    message = r"another architecture(?s:.*)params.extra: checkpoint has none, this run float32\[2\](?s:.*)float32\[300, 30\]"
+    message = (
+        r"another architecture(?s:.*)params.extra: checkpoint has none, this run float32\[2\](?s:.*)float32\[300, 30\]"
+    )
     with pytest.raises(CheckpointError, match=message):
         checkpoints.load(other)
 

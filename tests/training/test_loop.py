@@ -30,7 +30,9 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path, options):
 
     _, step = problem.start()
     with pytest.raises(Killed):
-        problem.fit(tmp_path / "cut", step=step, epochs=4, log_every=1, **options, sets=Fuse(problem.data(), 11, Killed))
+        problem.fit(
+            tmp_path / "cut", step=step, epochs=4, log_every=1, **options, sets=Fuse(problem.data(), 11, Killed)
+        )
     resumed, again = problem.fit(tmp_path / "cut", epochs=4, log_every=1, resume=True, **options)
     assert again == rows
     chex.assert_trees_all_equal(resumed, whole)
@@ -79,7 +81,9 @@ def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     problem.fit(tmp_path, epochs=2)
     sets = problem.data()
     poisoned = sets._replace(images=sets.images.at[3, 0, 0, 0].set(jnp.nan))
-    with pytest.raises(training.NonFiniteLoss, match=r"NaN or infinite at step \d+; the last good checkpoint is step 8 in"):
+    with pytest.raises(
+        training.NonFiniteLoss, match=r"NaN or infinite at step \d+; the last good checkpoint is step 8 in"
+    ):
         problem.fit(tmp_path, epochs=4, resume=True, sets=poisoned)
     checkpoints = training.Checkpoints(tmp_path / "checkpoints")
     assert np.isfinite(checkpoints.load(problem.start()[0]).params["w"]).all()
@@ -92,28 +96,33 @@ def test_too_large_a_rate_is_named(tmp_path):
         problem.fit(tmp_path, state=state, step=step, epochs=40)
 
 
+@pytest.mark.parametrize("options", [{}, {"evaluate_every": 2}, {"log_every": 1}])
+@pytest.mark.parametrize("at", [6, 4])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stop_request_saves_and_resumes(tmp_path, number):
-    whole, rows = problem.fit(tmp_path / "whole", epochs=3)
+def test_stop_request_saves_and_resumes(tmp_path, number, at, options):
+    """Within an epoch and at the end of one (4 steps): nothing is lost and nothing is done twice."""
+    whole, rows = problem.fit(tmp_path / "whole", epochs=3, **options)
     sets, calls = problem.data(), []
 
     class Interrupting(Fuse):
         @property
         def images(self):
             calls.append(1)
-            if len(calls) == 6:
+            if len(calls) == at:
                 os.kill(os.getpid(), number)
             return self._data.images
 
-    with pytest.raises(training.Interrupted, match=r"stopped at step 6, state saved in .* --resume"):
-        problem.fit(tmp_path / "cut", epochs=3, sets=Interrupting(sets, 0, None))
-    resumed, again = problem.fit(tmp_path / "cut", epochs=3, resume=True)
+    with pytest.raises(training.Interrupted, match=rf"stopped at step {at}, state saved in .* --resume"):
+        problem.fit(tmp_path / "cut", epochs=3, sets=Interrupting(sets, 0, None), **options)
+    resumed, again = problem.fit(tmp_path / "cut", epochs=3, resume=True, **options)
     chex.assert_trees_all_equal(resumed, whole)
     assert again == rows
 
 
 def test_fewer_samples_than_a_batch(tmp_path):
-    with pytest.raises(ValueError, match="10 training samples are fewer than one batch of 16; use a smaller --batch_size"):
+    with pytest.raises(
+        ValueError, match="10 training samples are fewer than one batch of 16; use a smaller --batch_size"
+    ):
         problem.fit(tmp_path, sets=problem.data(10))
 
 
@@ -153,9 +162,17 @@ def test_the_host_reads_the_device_only_when_it_logs(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(array, "_value", property(guarded))
         loop = training.fit(
-            state, step, problem.data(), batch_size=16, epochs=3, evaluate=lambda state: {}, metrics=metrics,
-            checkpoints=checkpoints, log_every=3, progress=False,
-        )  # fmt: skip
+            state,
+            step,
+            problem.data(),
+            batch_size=16,
+            epochs=3,
+            evaluate=lambda state: {},
+            metrics=metrics,
+            checkpoints=checkpoints,
+            log_every=3,
+            progress=False,
+        )
     assert len(reads) == 1 + 3 * 2  # at the start; per epoch one at step 3 and one at the end
     assert int(loop.step) == 12
 

@@ -1,0 +1,153 @@
+"""From a configuration to what training needs: model, neuron, input, loss, optimiser, data on the device."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from experiments.config import Config
+from jaxsnn import SURROGATES, encoding, layers, losses, models, training
+from jaxsnn.data import Dataset
+from jaxsnn.data.prepare import crop_and_flip, normalise, to_device
+from jaxsnn.training.state import INIT
+
+
+class Program(NamedTuple):
+    """The functions of an experiment, the same for every seed, so that they are compiled once."""
+
+    apply: models.Apply
+    optimizer: optax.GradientTransformation
+    step: training.TrainStep
+    accuracy: Callable[..., jax.Array]
+    """`(state, images, labels) -> accuracy at every time step [T]`."""
+    start: Callable[[int], training.TrainState]
+    """`seed -> state` before the first step."""
+
+
+def build(config: Config, data: Dataset) -> Program:
+    """Builds model, optimiser, train step and evaluation.
+
+    Raises:
+      ValueError: if the model cannot be built for this data, or a value is out of range.
+    """
+    samples = min(len(data.train_labels) - config.validation, config.limit or len(data.train_labels))
+    optimizer = make_optimizer(config, samples // config.batch_size)
+
+    def model(seed: int) -> Any:
+        return models.functionalize(
+            models.create(
+                config.model,
+                input_shape=data.train_images.shape[1:],
+                num_classes=data.num_classes,
+                neuron=make_neuron(config),
+                dropout=config.dropout,
+                init_scale=config.init_scale,
+                rngs=nnx.Rngs(training.stream(seed, INIT)),
+            )
+        )
+
+    def start(seed: int) -> training.TrainState:
+        _, params, constants = model(seed)
+        return training.create(params, constants, optimizer, seed)
+
+    apply = model(config.seed)[0]
+    prepare = make_prepare(config, train=True)
+    step = training.make_train_step(apply, optimizer, make_loss(config), prepare, config.batch_size)
+    accuracy = training.make_evaluate(apply, make_prepare(config, train=False), config.evaluation_batch)
+    return Program(apply, optimizer, step, accuracy, start)
+
+
+def restore(program: Program, seed: int, where: Path) -> training.TrainState:
+    """The last state of the run in the folder `where`."""
+    checkpoints = training.Checkpoints(where / "checkpoints")
+    try:
+        return checkpoints.load(program.start(seed))
+    finally:
+        checkpoints.close()
+
+
+class Sets(NamedTuple):
+    """The data of an experiment, on the device."""
+
+    fitting: training.Data
+    """What is trained on: the training set without the validation part."""
+    validation: training.Data
+    test: training.Data
+
+
+def split(config: Config, data: Dataset) -> Sets:
+    """Puts the parts on the device; the validation part is the same for every seed.
+
+    Raises:
+      ValueError: if nothing is left to train on.
+    """
+    count = len(data.train_labels)
+    if config.validation >= count:
+        raise ValueError(f"validation={config.validation} images leave none of {count} to train on")
+    order = np.random.default_rng(0).permutation(count)
+    held, kept = order[: config.validation], order[config.validation :]
+    kept = kept[: config.limit or None]
+    put = functools.partial(to_device, num_classes=data.num_classes)
+    stop = config.limit_test or None
+    return Sets(
+        training.Data(*put(data.train_images[kept], data.train_labels[kept])),
+        training.Data(*put(data.train_images[held], data.train_labels[held])),
+        training.Data(*put(data.test_images[:stop], data.test_labels[:stop])),
+    )
+
+
+def make_neuron(config: Config) -> layers.Neuron:
+    """The neuron that `rule`, leak, thresholds, reset and order describe."""
+    if config.rule == "spikebp":
+        return layers.SpikeBP(config.leak, config.threshold, config.pool_threshold)
+    spike = functools.partial(SURROGATES[config.rule], slope=config.slope)
+    return layers.LIF(
+        config.leak,
+        config.threshold,
+        config.pool_threshold,
+        spike=spike,
+        reset=config.reset,  # type: ignore[arg-type]
+        leak_first=config.leak_first,
+        learn=config.learn,
+    )
+
+
+def make_prepare(config: Config, *, train: bool) -> Callable[..., jax.Array]:
+    """`(key, images) -> spikes [T, B, H, W, C]`: augmentation (training only), normalisation, encoding."""
+
+    def prepare(key: jax.Array, images: jax.Array) -> jax.Array:
+        augment_key, spike_key = jax.random.split(key)
+        if train and config.augment:
+            images = crop_and_flip(augment_key, images)
+        x = normalise(images, config.mean, config.std)
+        if config.encoding == "poisson":
+            return encoding.poisson(spike_key, x, config.time_steps, gain=config.gain)
+        return getattr(encoding, config.encoding)(x, config.time_steps)
+
+    return prepare
+
+
+def make_loss(config: Config) -> Callable[[models.Output, jax.Array], jax.Array]:
+    """`(output, labels) -> scalar`."""
+    if config.loss == "squared_error":
+        return lambda output, labels: losses.squared_error(output.logits, labels)
+    function = getattr(losses, config.loss)
+    return lambda output, labels: function(output.potentials, labels)
+
+
+def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
+    """Weight decay added to the gradient, then SGD or Adam under the learning-rate schedule."""
+    schedule: Any = config.lr
+    if config.schedule == "steps":
+        schedule = optax.piecewise_constant_schedule(
+            config.lr, {epoch * steps_per_epoch: config.lr_decay for epoch in config.lr_decay_epochs}
+        )
+    elif config.schedule == "cosine":
+        schedule = optax.cosine_decay_schedule(config.lr, max(config.epochs * steps_per_epoch, 1))
+    scale = optax.sgd(schedule, config.momentum or None) if config.optimizer == "sgd" else optax.adam(schedule)
+    return optax.chain(optax.add_decayed_weights(config.weight_decay), scale)

@@ -1,0 +1,52 @@
+import dataclasses
+import json
+
+import pytest
+
+from experiments import digits, mnist
+from experiments.config import FREE_ON_RESUME, Config, check_resume
+
+PRESETS = digits.PRESETS | mnist.PRESETS
+
+
+@pytest.mark.parametrize("make", PRESETS.values(), ids=PRESETS)
+def test_presets_are_valid_and_documented(make):
+    config = make()
+    assert len((make.__doc__ or "").splitlines()[0]) > 20
+    check_resume(json.loads(json.dumps(dataclasses.asdict(config))), config)
+
+
+def test_every_field_has_a_help_text():
+    for field in dataclasses.fields(Config):
+        assert field.metadata["help"].endswith("."), field.name
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": "imagenet"}, "dataset must be one of digits, .*got 'imagenet'"),
+        ({"rule": "magic"}, "rule must be one of spikebp, straight_through"),
+        ({"time_steps": 0}, "time_steps must be >= 1, got 0"),
+        ({"batch_size": -1}, "batch_size must be >= 1, got -1"),
+        ({"validation": 0}, "never on test"),
+        ({"validation": -2}, "validation must be >= 0"),
+        ({"lr": float("nan")}, "lr must be > 0, got nan"),
+        ({"learn": ("leak",)}, "spikebp resets hard.*choose a surrogate"),
+        ({"reset": "soft"}, "spikebp resets hard"),
+    ],
+)
+def test_bad_values(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(Config(), **change)
+
+
+def test_resume_names_what_differs():
+    stored = json.loads(json.dumps(dataclasses.asdict(Config())))
+    with pytest.raises(
+        ValueError, match=r"(?s)another configuration:\n  time_steps: the run has 100, now 7\nResume with"
+    ):
+        check_resume(stored, Config(time_steps=7))
+    check_resume(stored, Config(epochs=200))
+    with pytest.raises(ValueError, match="epochs: the run has 3, now 4"):
+        check_resume(stored | {"schedule": "cosine", "epochs": 3}, Config(schedule="cosine", epochs=4))
+    assert {f.name for f in dataclasses.fields(Config)} >= FREE_ON_RESUME

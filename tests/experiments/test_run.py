@@ -1,0 +1,203 @@
+"""Experiments as a person runs them: from the command line, into a run folder."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import pytest
+
+from experiments import build, digits, folder, run
+from experiments.config import Config
+from jaxsnn import training
+from jaxsnn.data import load
+from jaxsnn.training.metrics import TIMES
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "seeds": 1,
+    "epochs": 2,
+    "time_steps": 3,
+    "limit": 320,
+    "limit_test": 40,
+    "validation": 40,
+    "log_every": 1,
+    "progress": False,
+    "figures": False,
+}
+FLAGS = [f"--{name}={value}" for name, value in SMALL.items()]
+
+
+def command(*arguments, module="experiments.digits"):
+    return [sys.executable, "-m", module, *arguments]
+
+
+def call(*arguments, module="experiments.digits"):
+    done = subprocess.run(command(*arguments, module=module), capture_output=True, text=True, cwd=ROOT, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def rows(folder):
+    lines = (folder / "seed0" / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
+
+
+def small(folder, **changes) -> Config:
+    return dataclasses.replace(digits.digits(), **{**SMALL, "run_dir": str(folder), **changes})
+
+
+def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(tmp_path):
+    """`kill -9` in the second epoch, then `--resume`: the same metrics, bit for bit."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    code, out, error = call(*FLAGS, f"--run_dir={whole}")
+    assert code == 0, error
+    assert "test, last epoch" in out
+    process = subprocess.Popen(command(*FLAGS, f"--run_dir={cut}"), cwd=ROOT, stdout=subprocess.DEVNULL)
+    metrics = cut / "seed0" / "metrics.jsonl"
+    while not metrics.exists() or metrics.read_text().count('"epoch": 2') < 2:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 0 < len(rows(cut)) < len(rows(whole))
+    code, out, error = call(*FLAGS, f"--run_dir={cut}", "--resume")
+    assert code == 0, error
+    assert "seed 0: resuming after step 10" in out
+    assert rows(cut) == rows(whole)
+
+
+def test_results_and_figures(tmp_path, capsys):
+    where = tmp_path / "run"
+    summary = run.run(small(where, seeds=2, epochs=1, figures=True), "digits")
+    out = capsys.readouterr().out
+    assert "test accuracy over 2 seeds, mean +- std" in out
+    stored = json.loads((where / "results.json").read_text())
+    assert stored["runs"] == summary["runs"]
+    assert [r["seed"] for r in stored["runs"]] == [0, 1]
+    assert stored["versions"]["jax"] == jax.__version__
+    assert json.loads((where / "config.json").read_text())["time_steps"] == 3
+    for name in ("training_curve.png", "raster.png"):
+        assert f"wrote {where / name}" in out
+        assert (where / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "message"),
+    [
+        (["--preset=mnist_vgg"], "experiments.mnist", "value should be one of <mnist_lenet_small|mnist_lenet>"),
+        (["--learning_rate=1"], "experiments.digits", "Unknown command line flag 'learning_rate'"),
+        (["--dataset=imagenet"], "experiments.digits", "--dataset=imagenet: value should be one of <digits|mnist|"),
+        (["--leak=1.5"], "experiments.digits", r"error: leak must lie in (0, 1], got 1.5"),
+        (["--threshold=0"], "experiments.digits", "error: threshold must be > 0, got 0"),
+        (["--time_steps=0"], "experiments.digits", "error: time_steps must be >= 1, got 0"),
+        (["--std=a,b"], "experiments.digits", "error: --std takes a comma-separated list of float, got ['a', 'b']"),
+        (
+            ["--data_dir=/nowhere"],
+            "experiments.mnist",
+            "error: the data set 'mnist' is not prepared: no /nowhere/mnist",
+        ),
+        (["digits"], "experiments.digits", "unexpected argument 'digits': options are written --name=value"),
+    ],
+)
+def test_bad_flags_end_with_a_message(tmp_path, arguments, module, message):
+    code, _, error = call(*arguments, f"--run_dir={tmp_path / 'run'}", module=module)
+    assert code != 0
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "run" / "seed0").exists()
+
+
+def test_help_is_readable():
+    _, out, error = call("--help")
+    text = out + error
+    for name in ("--preset", "--lr", "--rule", "--data_dir", "--[no]resume"):
+        assert name in text
+    assert "Spiking LeNet on the 1,797 digits" in text
+
+
+def test_unwritable_run_folder(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match=r"cannot write the run folder .*file/run .*choose another with --run_dir"):
+        run.run(small(tmp_path / "file" / "run"), "digits")
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="already holds a run: add --resume to go on with it, or choose another"):
+        run.run(small(tmp_path), "digits")
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "nothing to resume: .* holds no run"), ("{", "is damaged")])
+def test_nothing_or_rubbish_to_resume(tmp_path, content, message):
+    if content:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        run.run(small(tmp_path, resume=True), "digits")
+
+
+def test_resume_with_another_architecture(tmp_path):
+    config = small(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config) | {"model": "vgg9", "leak": 0.5}))
+    with pytest.raises(
+        ValueError, match=r"(?s)model: the run has 'vgg9', now 'lenet'.*leak: the run has 0.5, now 0.99"
+    ):
+        run.run(dataclasses.replace(config, resume=True), "digits")
+
+
+def test_run_folders_are_numbered_and_the_newest_is_resumed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small("", run_dir="")
+    for expected in ("runs/digits", "runs/digits-2", "runs/digits-3"):
+        path = folder.choose(config, "digits")
+        assert str(path) == expected
+        folder.create(path, config)
+    again = dataclasses.replace(config, resume=True)
+    assert str(folder.choose(again, "digits")) == "runs/digits-3"
+    with pytest.raises(ValueError, match="nothing to resume: no run of other below runs/"):
+        folder.choose(again, "other")
+
+
+def test_nothing_left_to_train_on(tmp_path):
+    with pytest.raises(ValueError, match="validation=2000 images leave none of 1438 to train on"):
+        run.run(small(tmp_path / "run", validation=2000), "digits")
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda", "cpu"])
+@pytest.mark.parametrize("rule", ["spikebp", "arctan"])
+def test_train_step_lowers_for_other_platforms(platform, rule):
+    """The whole step (augmentation, encoding, network, update) lowers for accelerators on a machine that has none."""
+    config = small("", run_dir="", rule=rule, augment=True)
+    data = load("digits")
+    program, sets = build.build(config, data), build.split(config, data)
+    order = training.epoch_order(0, 0, len(sets.fitting.labels))
+    traced = jax.jit(program.step, donate_argnums=0).trace(program.start(0), *sets.fitting, order)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    # off the CPU, convolutions are XLA's own: two layers, forward and both gradients (no input gradient of the first)
+    assert (text.count("stablehlo.convolution") >= 5) == (platform != "cpu")
+
+
+@pytest.mark.slow
+def test_mnist_reaches_its_accuracy(tmp_path, prepared_data):
+    """The `mnist_lenet_small` preset on real data: at least 98.8 % on the test set after the last epoch."""
+    arguments = [f"--data_dir={prepared_data / 'tfds'}", f"--run_dir={tmp_path / 'run'}", "--noprogress"]
+    code, _, error = call(*arguments, module="experiments.mnist")
+    assert code == 0, error
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["test_accuracy"]["mean"] >= 0.988
+
+
+def test_mnist_starts_on_real_data(tmp_path, prepared_data):
+    arguments = [
+        f"--data_dir={prepared_data / 'tfds'}",
+        f"--cache_dir={tmp_path / 'cache'}",
+        f"--run_dir={tmp_path / 'r'}",
+    ]
+    small = ["--time_steps=2", "--limit=128", "--limit_test=64", "--validation=64", "--epochs=1", "--nofigures"]
+    code, out, error = call(*arguments, *small, module="experiments.mnist")
+    assert code == 0, error
+    assert "60000 training and 10000 test images" in out
+    assert os.listdir(tmp_path / "cache")
