@@ -13,7 +13,7 @@ from flax import nnx
 from experiments.config import Config
 from jaxsnn import SURROGATES, encoding, layers, losses, models, training
 from jaxsnn.data import Dataset
-from jaxsnn.data.prepare import crop_and_flip, normalise, to_device
+from jaxsnn.data.prepare import normalise, shift_and_flip, to_device
 from jaxsnn.training.state import INIT
 
 
@@ -122,8 +122,8 @@ def make_prepare(config: Config, *, train: bool) -> Callable[..., jax.Array]:
 
     def prepare(key: jax.Array, images: jax.Array) -> jax.Array:
         augment_key, spike_key = jax.random.split(key)
-        if train and config.augment:
-            images = crop_and_flip(augment_key, images)
+        if train and (config.shift or config.flip):
+            images = shift_and_flip(augment_key, images, shift=config.shift, flip=config.flip)
         x = normalise(images, config.mean, config.std)
         if config.encoding == "poisson":
             return encoding.poisson(spike_key, x, config.time_steps, gain=config.gain)

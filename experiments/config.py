@@ -44,7 +44,8 @@ class Config:
     gain: float = _field(1.0, "Scales the firing rate of the Poisson input.")
     mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
     std: tuple[float, ...] = _field((), "Divides the pixels after that.")
-    augment: bool = _field(False, "Random shift by up to 4 pixels and horizontal flip.")
+    shift: int = _field(0, "Augmentation: shift training images by up to this many pixels.")
+    flip: bool = _field(False, "Augmentation: flip half of the training images horizontally.")
     loss: str = _field("squared_error", "Loss; squared_error is a sum over the batch, the others are means.", LOSSES)
     optimizer: str = _field("sgd", "Optimiser.", OPTIMIZERS)
     momentum: float = _field(0.0, "Momentum of sgd.")
@@ -87,7 +88,7 @@ class Config:
         for name in ("time_steps", "batch_size", "epochs", "seeds", "evaluate_every", "evaluation_batch", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        for name in ("validation", "limit", "limit_test", "checkpoint_every", "seed"):
+        for name in ("validation", "shift", "limit", "limit_test", "checkpoint_every", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if self.validation == 0:

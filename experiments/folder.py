@@ -8,6 +8,7 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,11 +72,13 @@ def _numbered(name: str, number: int) -> Path:
 
 
 def environment() -> dict[str, Any]:
-    """Device, versions, date and command: what a number must be stated with."""
+    """Device, versions, commit, date and command: what a number must be stated with."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
     return {
         "command": "python -m " + " ".join(["experiments." + Path(sys.argv[0]).stem, *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown",
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind} ({jax.default_backend()})",
         "python": platform.python_version(),
         "versions": {package: importlib.metadata.version(package) for package in packages},

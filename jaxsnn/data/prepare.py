@@ -49,17 +49,26 @@ def normalise(images: Array, mean: Sequence[float] = (), std: Sequence[float] = 
     return x
 
 
-def crop_and_flip(key: Array, images: Array, *, pad: int = 4, flip: bool = True) -> Array:
-    """Shifts each image by up to `pad` pixels (zeros come in) and flips half of them: `[B, H, W, C]` to the same."""
+def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Array:
+    """Shifts each image by up to `shift` pixels (zeros come in) and, if `flip`, mirrors half of them left to right.
+
+    With a shift of 4 and the flip this is "pad by 4, crop at random, flip", the usual augmentation of CIFAR-10.
+
+    Args:
+      key: random key.
+      images: `[B, H, W, C]`, any dtype.
+      shift: largest shift, in pixels.
+      flip: whether to mirror.
+    """
     height, width = images.shape[1:3]
     shift_key, flip_key = jax.random.split(key)
-    shifts = jax.random.randint(shift_key, (len(images), 2), 0, 2 * pad + 1)
-    padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    offsets = jax.random.randint(shift_key, (len(images), 2), 0, 2 * shift + 1)
+    padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))
 
-    def crop(image: Array, shift: Array) -> Array:
-        return jax.lax.dynamic_slice(image, (shift[0], shift[1], 0), (height, width, image.shape[-1]))
+    def crop(image: Array, offset: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (offset[0], offset[1], 0), (height, width, image.shape[-1]))
 
-    images = jax.vmap(crop)(padded, shifts)
+    images = jax.vmap(crop)(padded, offsets)
     if flip:
         turn = jax.random.bernoulli(flip_key, 0.5, (len(images), 1, 1, 1))
         images = jnp.where(turn, images[:, :, ::-1], images)

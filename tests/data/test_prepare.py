@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsnn.data.prepare import crop_and_flip, normalise, to_device
+from jaxsnn.data.prepare import normalise, shift_and_flip, to_device
 
 
 def test_normalise():
@@ -13,9 +13,9 @@ def test_normalise():
     np.testing.assert_allclose(x[0, 0, 0], [1, 3])
 
 
-def test_crop_and_flip_moves_whole_images():
+def test_shift_and_flip_moves_whole_images():
     images = jnp.arange(1, 1 + 5 * 4).reshape(1, 5, 4, 1).repeat(64, 0).astype(jnp.uint8)
-    moved = np.asarray(crop_and_flip(jax.random.key(0), images, pad=1))[..., 0]
+    moved = np.asarray(shift_and_flip(jax.random.key(0), images, shift=1, flip=True))[..., 0]
     padded = np.pad(np.asarray(images[0, ..., 0]), 1)
     possible = [padded[i : i + 5, j : j + 4][:, ::d] for i in range(3) for j in range(3) for d in (1, -1)]
     which = [next(k for k, p in enumerate(possible) if (p == image).all()) for image in moved]

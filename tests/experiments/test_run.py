@@ -171,7 +171,7 @@ def test_nothing_left_to_train_on(tmp_path):
 @pytest.mark.parametrize("rule", ["spikebp", "arctan"])
 def test_train_step_lowers_for_other_platforms(platform, rule):
     """The whole step (augmentation, encoding, network, update) lowers for accelerators on a machine that has none."""
-    config = small("", run_dir="", rule=rule, augment=True)
+    config = small("", run_dir="", rule=rule, shift=1, flip=True)
     data = load("digits")
     program, sets = build.build(config, data), build.split(config, data)
     order = training.epoch_order(0, 0, len(sets.fitting.labels))
