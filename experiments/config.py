@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin
@@ -135,13 +136,22 @@ def check_resume(stored: dict[str, Any], config: Config) -> None:
 Presets = dict[str, Callable[[], Config]]
 
 
-def define_flags(presets: Presets, module: str) -> None:
+def define_flags(presets: Presets) -> None:
     """Defines `--preset` (the first is the default) and one flag per field of `Config`, listed by `--help`."""
-    names = list(presets)
+    names, module = list(presets), sys.argv[0]  # absl lists the flags of this "module" under --help
+    default = presets[names[0]]()
     what = "; ".join(f"{name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in presets.items())
-    flags.DEFINE_enum("preset", names[0], names, f"Where all other values come from. {what}", module_name=module)
+    flags.DEFINE_enum(
+        "preset",
+        names[0],
+        names,
+        f"Where all other values come from; those of {names[0]} are shown in brackets. {what}",
+        module_name=module,
+    )
     for f in dataclasses.fields(Config):
-        text = f.metadata["help"] + " Default: the preset's."
+        value = getattr(default, f.name)
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        text = f"{f.metadata['help']} [{'none' if shown in ('', None) else shown}]"
         kind = f.type
         options: dict[str, Any] = {"module_name": module}
         if f.metadata["choices"]:

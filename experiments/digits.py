@@ -22,4 +22,4 @@ def digits() -> Config:
 PRESETS = {"digits": digits}
 
 if __name__ == "__main__":
-    main(PRESETS, "experiments.digits")
+    main(PRESETS)

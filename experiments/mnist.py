@@ -23,4 +23,4 @@ def mnist_lenet_small() -> Config:
 PRESETS = {"mnist_lenet_small": mnist_lenet_small, "mnist_lenet": mnist_lenet}
 
 if __name__ == "__main__":
-    main(PRESETS, "experiments.mnist")
+    main(PRESETS)

@@ -14,7 +14,7 @@ from jaxsnn import training
 from jaxsnn.data import DataNotFoundError, load
 
 
-def main(presets: Presets, module: str) -> None:
+def main(presets: Presets) -> None:
     """Parses flags, runs the experiment, prints its table; errors of use end with a message, not a traceback."""
 
     def run_from_flags(argv: list[str]) -> None:
@@ -32,7 +32,7 @@ def main(presets: Presets, module: str) -> None:
                 sys.exit(1)
             raise
 
-    define_flags(presets, module)
+    define_flags(presets)
     app.run(run_from_flags)
 
 

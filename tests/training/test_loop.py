@@ -96,9 +96,15 @@ def test_too_large_a_rate_is_named(tmp_path):
         problem.fit(tmp_path, state=state, step=step, epochs=40)
 
 
-@pytest.mark.parametrize("options", [{}, {"evaluate_every": 2}, {"log_every": 1}])
-@pytest.mark.parametrize("at", [6, 4])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "at", "options"),
+    [
+        (signal.SIGINT, 6, {"log_every": 1}),
+        (signal.SIGTERM, 6, {}),
+        (signal.SIGINT, 4, {"evaluate_every": 2}),
+        (signal.SIGTERM, 4, {}),
+    ],
+)
 def test_stop_request_saves_and_resumes(tmp_path, number, at, options):
     """Within an epoch and at the end of one (4 steps): nothing is lost and nothing is done twice."""
     whole, rows = problem.fit(tmp_path / "whole", epochs=3, **options)
