@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 try:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
 except ImportError as error:
     raise ImportError('figures need matplotlib: pip install "jaxsnn-lab[viz]", or run with --nofigures') from error
 
@@ -33,11 +35,13 @@ def training_curve(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     right.plot([], [], "o-", color="0.4", label="test")
     right.plot([], [], ":", color="0.4", label="training")
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    left.yaxis.set_major_formatter(ScalarFormatter())
+    left.yaxis.set_minor_formatter(ScalarFormatter())
     right.set(xlabel="epoch", ylabel="accuracy [%]")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
     return figure
 
@@ -52,48 +56,40 @@ def raster(
       potentials: readout membrane `[T, classes]`.
       image: the sample, `[H, W, C]`.
       label: its class.
-      neurons: how many neurons to show per layer; the most active ones are shown.
+      neurons: how many neurons to show per layer, evenly spaced among those that fired.
     """
-    figure = Figure(figsize=(8.4, 1.25 * (len(trains) + 2)), layout="constrained")
-    grid = figure.add_gridspec(len(trains) + 1, 2, width_ratios=(1, 5), height_ratios=[1] * len(trains) + [1.8])
-    picture = figure.add_subplot(grid[:2, 0])
+    steps, answer = len(potentials), int(potentials[-1].argmax())
+    figure = Figure(figsize=(8.4, 1.1 * len(trains) + 2.2), layout="constrained")
+    grid = figure.add_gridspec(len(trains) + 1, 2, width_ratios=(1, 6), height_ratios=[1] * len(trains) + [1.9])
+    picture = figure.add_subplot(grid[0, 0])
     picture.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray_r" if image.shape[-1] == 1 else None)
     picture.set_title(f"class {label}", fontsize=9)
     picture.axis("off")
-    steps = len(potentials)
     for row, (name, train) in enumerate(trains.items()):
-        axes = figure.add_subplot(grid[row, 1])
         flat = train.reshape(steps, -1)
-        order = np.argsort(-np.abs(flat).sum(0), kind="stable")[:neurons]
-        time, neuron = np.nonzero(flat[:, order])
-        axes.scatter(time, neuron, s=4, marker="|", color=COLOURS[row % len(COLOURS)], linewidths=1)
-        rate = np.abs(flat).sum() / flat.size
-        axes.set_title(
-            f"{name}: {flat.shape[1]} neurons, {rate:.3f} spikes per neuron and step", fontsize=8, loc="left", pad=2
-        )
-        axes.set(xlim=(-0.5, steps - 0.5), ylim=(len(order), -1), yticks=[])
-        axes.tick_params(labelbottom=False)
-        axes.spines[["top", "right"]].set_visible(False)
+        fired = np.flatnonzero(flat.any(0))
+        shown = fired[np.linspace(0, len(fired) - 1, min(neurons, len(fired))).round().astype(int)]
+        time, neuron = np.nonzero(flat[:, shown])
+        rate = np.abs(flat).mean()
+        axes = figure.add_subplot(grid[row, 1])
+        axes.scatter(time, neuron, s=3, color=COLOURS[row % len(COLOURS)], linewidths=0)
+        axes.set(xlim=(-0.5, steps - 0.5), ylim=(max(len(shown), 1), -1), yticks=[], xticks=[])
+        title = f"{name}: {len(shown)} of the {len(fired)} neurons that fired, of {flat.shape[1]}; {rate:.3f} spikes per neuron and step"
+        _plain(axes, title)
     axes = figure.add_subplot(grid[-1, 1])
-    for number in range(potentials.shape[1]):
-        chosen = number == potentials[-1].argmax()
-        axes.plot(
-            potentials[:, number], color=COLOURS[1] if chosen else "0.7", lw=2 if chosen else 1, zorder=2 + chosen
-        )
-        axes.annotate(
-            str(number),
-            (steps - 1, potentials[-1, number]),
-            (4, 0),
-            textcoords="offset points",
-            fontsize=7,
-            va="center",
-        )
+    for number, potential in enumerate(potentials.T):
+        chosen = number == answer
+        axes.plot(potential, color=COLOURS[1] if chosen else "0.75", lw=2 if chosen else 1, zorder=2 + chosen)
+    axes.annotate(str(answer), (steps - 1, potentials[-1, answer]), (4, 0), textcoords="offset points", va="center")
     axes.set(xlim=(-0.5, steps - 0.5), xlabel="time step")
-    axes.set_title(
-        f"readout: membrane potential per class, answer {potentials[-1].argmax()}", fontsize=8, loc="left", pad=2
-    )
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _plain(axes, f"readout: membrane potential of every class; the answer is {answer}")
     return figure
+
+
+def _plain(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=8, loc="left", pad=3)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def save(figure: Figure, path: Path) -> Path:
