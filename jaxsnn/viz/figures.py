@@ -74,8 +74,8 @@ def raster(
         axes = figure.add_subplot(grid[row, 1])
         axes.scatter(time, neuron, s=3, color=COLOURS[row % len(COLOURS)], linewidths=0)
         axes.set(xlim=(-0.5, steps - 0.5), ylim=(max(len(shown), 1), -1), yticks=[], xticks=[])
-        title = f"{name}: {len(shown)} of the {len(fired)} neurons that fired, of {flat.shape[1]}; {rate:.3f} spikes per neuron and step"
-        _plain(axes, title)
+        counts = f"{len(shown)} of the {len(fired)} neurons that fired, of {flat.shape[1]}"
+        _plain(axes, f"{name}: {counts}; {rate:.3f} spikes per neuron and step")
     axes = figure.add_subplot(grid[-1, 1])
     for number, potential in enumerate(potentials.T):
         chosen = number == answer
