@@ -23,7 +23,7 @@ class Program(NamedTuple):
     apply: models.Apply
     optimizer: optax.GradientTransformation
     step: training.TrainStep
-    accuracy: Callable[..., jax.Array]
+    accuracy: Callable[..., np.ndarray]
     """`(state, images, labels) -> accuracy at every time step [T]`."""
     start: Callable[[int], training.TrainState]
     """`seed -> state` before the first step."""

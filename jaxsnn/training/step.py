@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, stream
@@ -59,9 +60,8 @@ def make_train_step(
     return step
 
 
-def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., Array]:
-    """Builds `evaluate(state, images [N, ...], labels [N]) -> accuracy at every time step [T]`, NumPy-free and on
-    device.
+def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., np.ndarray]:
+    """Builds `evaluate(state, images [N, ...], labels [N]) -> accuracy at every time step`, a NumPy array `[T]`.
 
     Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
 
@@ -79,13 +79,13 @@ def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[.
         hit = jnp.argmax(output.potentials, -1) == labels[index][None]
         return jnp.sum(hit & inside[None], 1)
 
-    def evaluate(state: TrainState, images: Array, labels: Array) -> Array:
+    def evaluate(state: TrainState, images: Array, labels: Array) -> np.ndarray:
         if not len(labels):
             raise ValueError("cannot evaluate on an empty set: no samples came")
         total = sum(
             correct(state.params, state.constants, state.seed, images, labels, jnp.int32(start))
             for start in range(0, len(labels), batch_size)
         )
-        return jnp.asarray(total) / len(labels)
+        return np.asarray(total) / len(labels)
 
     return evaluate

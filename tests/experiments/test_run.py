@@ -67,7 +67,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(tmp_path):
     assert 0 < len(rows(cut)) < len(rows(whole))
     code, out, error = call(*FLAGS, f"--run_dir={cut}", "--resume")
     assert code == 0, error
-    assert "seed 0: resuming after step 10" in out
+    assert "seed 0: resuming after step 20" in out
     assert rows(cut) == rows(whole)
 
 

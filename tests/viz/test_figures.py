@@ -17,4 +17,4 @@ def test_raster_marks_every_spike():
     figure = viz.raster(trains, np.arange(18.0).reshape(6, 3), image=np.zeros((4, 4, 1)), label=2)
     first = next(axes for axes in figure.axes if axes.get_title(loc="left").startswith("input"))
     assert len(first.collections[0].get_offsets()) == 4
-    assert "answer 2" in figure.axes[-1].get_title(loc="left")
+    assert "the answer is 2" in figure.axes[-1].get_title(loc="left")
