@@ -56,6 +56,8 @@ def build(config: Config, data: Dataset) -> Program:
         return training.create(params, constants, optimizer, seed)
 
     apply = model(config.seed)[0]
+    if config.time_chunk:
+        apply = models.in_chunks(apply, config.time_chunk)
     prepare = make_prepare(config, train=True)
     step = training.make_train_step(apply, optimizer, make_loss(config), prepare, config.batch_size)
     accuracy = training.make_evaluate(apply, make_prepare(config, train=False), config.evaluation_batch)

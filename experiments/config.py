@@ -41,6 +41,7 @@ class Config:
     leak_first: bool = _field(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
     learn: tuple[str, ...] = _field((), "Neuron constants to train, one per layer: leak, threshold. Not with spikebp.")
     time_steps: int = _field(100, "Number of time steps T.")
+    time_chunk: int = _field(0, "Run the steps in pieces of this many, in less memory; 0 for all at once.")
     encoding: str = _field("poisson", "Images to spikes.", ENCODINGS)
     gain: float = _field(1.0, "Scales the firing rate of the Poisson input.")
     mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
@@ -89,7 +90,7 @@ class Config:
         for name in ("time_steps", "batch_size", "epochs", "seeds", "evaluate_every", "evaluation_batch", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        for name in ("validation", "shift", "limit", "limit_test", "checkpoint_every", "seed"):
+        for name in ("validation", "time_chunk", "shift", "limit", "limit_test", "checkpoint_every", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if self.validation == 0:

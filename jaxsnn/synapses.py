@@ -33,9 +33,16 @@ def over_time(synapse: Callable[[Array], Array], x: Array) -> Array:
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def dense(x: Array, kernel: Array) -> Array:
-    """`[T, B, in]` times `[in, out]` is `[T, B, out]`."""
-    return over_time(lambda x: x @ kernel, x)
+def dense(x: Array, kernel: Array, *, spikes: bool = False) -> Array:
+    """`[T, B, in]` times `[in, out]` is `[T, B, out]`.
+
+    Args:
+      x: spikes or currents.
+      kernel: `[in, out]`.
+      spikes: whether all of `x` are whole numbers in [-128, 127], as spikes are: then the backward pass keeps them in
+        one byte each. (Where they are not, gradients would be wrong.)
+    """
+    return over_time(lambda x: _dense(spikes, x, kernel), x)
 
 
 def average_pool(x: Array, window: int = 2) -> Array:
@@ -50,7 +57,7 @@ def average_pool(x: Array, window: int = 2) -> Array:
     return x.reshape(*lead, height // window, window, width // window, window, channels).mean((-4, -2))
 
 
-def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME") -> Array:
+def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME", spikes: bool = False) -> Array:
     """Two-dimensional convolution (cross-correlation) at every step: `[T, B, H, W, C]` to `[T, B, H', W', out]`.
 
     Args:
@@ -58,6 +65,7 @@ def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME")
       kernel: `[kh, kw, C, out]` (HWIO).
       stride: of the output grid, the same in both directions.
       padding: `"SAME"`, `"VALID"`, or the number of zero rows and columns on every side.
+      spikes: as in `dense`.
 
     Raises:
       ValueError: if the channels of `x` and `kernel` disagree, or `padding` is unknown.
@@ -65,7 +73,7 @@ def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME")
     if x.shape[-1] != kernel.shape[2]:
         raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {kernel.shape[2]}")
     pads = _pads(x.shape[-3:-1], kernel.shape[:2], stride, padding)
-    return over_time(lambda x: _conv(stride, pads, x, kernel), x)
+    return over_time(lambda x: _conv(stride, pads, spikes, x, kernel), x)
 
 
 def _pads(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
@@ -76,23 +84,46 @@ def _pads(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
     return tuple(lax.padtype_to_pads(size, window, (stride, stride), padding))  # type: ignore[return-value]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
+def _keep(spikes: bool, x: Array) -> Array:
+    return x.astype(jnp.int8) if spikes else x
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _dense(spikes: bool, x: Array, kernel: Array) -> Array:
+    return x @ kernel
+
+
+def _dense_forward(spikes, x, kernel):
+    return x @ kernel, (_keep(spikes, x), kernel)
+
+
+def _dense_backward(spikes, residuals, g):
+    x, kernel = residuals
+    return g @ kernel.T, x.astype(g.dtype).T @ g
+
+
+_dense.defvjp(_dense_forward, _dense_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _conv(stride: int, pads: Pads, spikes: bool, x: Array, kernel: Array) -> Array:
     return lax.platform_dependent(
         x, kernel, cpu=partial(_product_conv, stride, pads), default=partial(_lax_conv, stride, pads)
     )
 
 
-def _conv_forward(stride, pads, x, kernel):
-    return _conv(stride, pads, x, kernel), (x, kernel)
+def _conv_forward(stride, pads, spikes, x, kernel):
+    return _conv(stride, pads, spikes, x, kernel), (_keep(spikes, x), kernel)
 
 
-def _conv_backward(stride, pads, residuals, g):
+def _conv_backward(stride, pads, spikes, residuals, g):
+    x, kernel = residuals
     return lax.platform_dependent(
-        *residuals,
+        x,
+        kernel,
         g,
         cpu=partial(_product_gradients, stride, pads),
-        default=lambda x, kernel, g: jax.vjp(partial(_lax_conv, stride, pads), x, kernel)[1](g),
+        default=lambda x, kernel, g: jax.vjp(partial(_lax_conv, stride, pads), x.astype(g.dtype), kernel)[1](g),
     )
 
 
@@ -114,9 +145,9 @@ def _columns(x: Array, window: Shape, stride: int, pads: Pads, axis: int = -1) -
     )
 
 
-def _chunk(x: Array, kernel: Array, pixels: int) -> int:
-    """How many of the N samples of `x` fit into one im2col chunk."""
-    return max(1, CHUNK_BYTES // (pixels * kernel[..., 0].size * x.dtype.itemsize))
+def _chunk(kernel: Array, pixels: int) -> int:
+    """How many samples fit into one im2col chunk."""
+    return max(1, CHUNK_BYTES // (pixels * kernel[..., 0].size * kernel.dtype.itemsize))
 
 
 def _split(n: int, x: Array) -> tuple[Array, Array]:
@@ -133,7 +164,7 @@ def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
         return _columns(x, window, stride, pads) @ matrix
 
     shape = jax.eval_shape(piece, x).shape
-    pieces, rest = _split(min(len(x), _chunk(x, kernel, shape[1] * shape[2])), x)
+    pieces, rest = _split(min(len(x), _chunk(kernel, shape[1] * shape[2])), x)
     y = lax.map(piece, pieces).reshape(-1, *shape[1:])
     return jnp.concatenate([y, piece(rest)]) if len(rest) else y
 
@@ -148,15 +179,15 @@ def _product_gradients(stride: int, pads: Pads, x: Array, kernel: Array, g: Arra
     g_x = _product_conv(1, back, lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0))), turned)  # type: ignore[arg-type]
 
     def piece(total: Array, xg: tuple[Array, Array]) -> tuple[Array, None]:
-        errors = xg[1].reshape(-1, g.shape[-1])
+        inputs, errors = xg[0].astype(g.dtype), xg[1].reshape(-1, g.shape[-1])
         if x.shape[-1] == 1:  # the window as the slow axis: contiguous copies, 2x
-            columns = _columns(xg[0], window, stride, pads, axis=0).reshape(-1, len(errors))
+            columns = _columns(inputs, window, stride, pads, axis=0).reshape(-1, len(errors))
             return total + (columns @ errors).T, None
-        return total + errors.T @ _columns(xg[0], window, stride, pads).reshape(len(errors), -1), None
+        return total + errors.T @ _columns(inputs, window, stride, pads).reshape(len(errors), -1), None
 
-    n = min(len(x), _chunk(x, kernel, g.shape[1] * g.shape[2]))
+    n = min(len(x), _chunk(kernel, g.shape[1] * g.shape[2]))
     (xs, x_rest), (gs, g_rest) = _split(n, x), _split(n, g)
-    total, _ = lax.scan(piece, jnp.zeros((g.shape[-1], kernel[..., 0].size), x.dtype), (xs, gs))
+    total, _ = lax.scan(piece, jnp.zeros((g.shape[-1], kernel[..., 0].size), g.dtype), (xs, gs))
     if len(x_rest):
         total, _ = piece(total, (x_rest, g_rest))
     return g_x, total.T.reshape(kernel.shape)

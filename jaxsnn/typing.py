@@ -20,7 +20,7 @@ DTypeLike = Any
 """What NumPy and JAX accept as a dtype: `jnp.float32`, `"float32"`, `np.dtype(...)`."""
 
 Shape = tuple[int, ...]
-Step = Callable[[Any, Array], tuple[Any, Array]]
-"""One time step of a neuron: `(state, current [B, ...]) -> (state, spikes [B, ...])`, the body of a `lax.scan`."""
+Step = Callable[[Any, Any], tuple[Any, Any]]
+"""One time step: `(state, current [B, ...]) -> (state, spikes [B, ...])`, the body of a `lax.scan`."""
 SpikeFunction = Callable[[Array], Array]
 """Heaviside step of `potential - threshold` with a pseudo-derivative."""

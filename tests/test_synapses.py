@@ -35,6 +35,29 @@ def test_product_convolution_is_xlas(lead, size, channels, window, stride, paddi
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
+@settings(deadline=None, max_examples=8)
+@given(st.integers(1, 3), st.sampled_from([1, 2]), st.booleans())
+def test_spikes_in_one_byte_change_nothing(window, channels, signed):
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(1), 3)
+        x = jax.random.randint(keys[0], (2, 3, 6, 6, channels), -signed, 2).astype(jnp.float64)
+        kernel = jax.random.normal(keys[1], (window, window, channels, 4), jnp.float64)
+        flat = (x.reshape(2, 3, -1), jax.random.normal(keys[2], (36 * channels, 5), jnp.float64))
+        for synapse, inputs in ((synapses.conv, (x, kernel)), (synapses.dense, flat)):
+            bytes_, floats = (
+                jax.grad(lambda x, k, kept=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, spikes=kept))), (0, 1))(*inputs)
+                for kept in (True, False)
+            )
+            for a, b in zip(bytes_, floats, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+def test_spikes_are_kept_in_one_byte():
+    x, kernel = jnp.ones((4, 2, 6, 6, 3)), jnp.ones((3, 3, 3, 2))
+    _, pull = jax.vjp(lambda k: synapses.conv(x, k, spikes=True), kernel)
+    assert sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes")) <= x.size + kernel.nbytes + 64
+
+
 def test_average_pool_by_hand():
     x = jnp.arange(16.0).reshape(1, 1, 4, 4, 1)
     np.testing.assert_array_equal(synapses.average_pool(x)[0, 0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])

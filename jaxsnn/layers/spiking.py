@@ -2,6 +2,9 @@
 
 A carry of `None` starts from rest; handing the returned carry to the next call goes on where the last one stopped, so T
 calls of one step equal one call of T steps.
+
+`spikes=True` says that a layer receives whole numbers (spikes, and no dropout before it): then the backward pass keeps
+them in one byte each (see `synapses.dense`).
 """
 
 from typing import Any
@@ -41,15 +44,16 @@ class SpikingConv(nnx.Module):
         rngs: nnx.Rngs,
         stride: int = 1,
         padding: synapses.Padding = "SAME",
+        spikes: bool = False,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
     ):
         self.kernel = _kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron, self.stride, self.padding = neuron, stride, padding
+        self.neuron, self.stride, self.padding, self.spikes = neuron, stride, padding, spikes
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.conv(x, self.kernel[...], stride=self.stride, padding=self.padding)
+        currents = synapses.conv(x, self.kernel[...], stride=self.stride, padding=self.padding, spikes=self.spikes)
         return _hidden(self.neuron, self.constants(), carry, currents)
 
 
@@ -63,15 +67,16 @@ class SpikingDense(nnx.Module):
         *,
         neuron: Neuron,
         rngs: nnx.Rngs,
+        spikes: bool = False,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
     ):
         self.kernel = _kernel(rngs, (inputs, features), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron = neuron
+        self.neuron, self.spikes = neuron, spikes
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...])
+        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], spikes=self.spikes)
         return _hidden(self.neuron, self.constants(), carry, currents)
 
 
@@ -101,15 +106,16 @@ class Readout(nnx.Module):
         *,
         neuron: Neuron,
         rngs: nnx.Rngs,
+        spikes: bool = False,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
     ):
         self.kernel = _kernel(rngs, (inputs, classes), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron = neuron
+        self.neuron, self.spikes = neuron, spikes
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...])
+        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], spikes=self.spikes)
         params = leaky_integrator.LeakyIntegratorParams(self.constants().leak)
         if carry is None:
             carry = leaky_integrator.init(params, currents.shape[1:], currents.dtype)

@@ -37,13 +37,14 @@ def lenet(
     height, width, channels = input_shape
     if height % 4 or width % 4:
         raise ValueError(f"lenet pools twice by 2: H and W must be divisible by 4, got input_shape={input_shape}")
+    spikes = not dropout  # which scales them to other than whole numbers
     synapse = {"neuron": neuron, "rngs": rngs, "init_scale": init_scale, "param_dtype": param_dtype}
     layers: dict[str, nnx.Module] = {
         "conv1": SpikingConv(channels, 20, 5, **synapse),
         "pool1": SpikingAvgPool(neuron=neuron, param_dtype=param_dtype),
-        "conv2": SpikingConv(20, 50, 5, **synapse),
+        "conv2": SpikingConv(20, 50, 5, spikes=spikes, **synapse),
         "pool2": SpikingAvgPool(neuron=neuron, param_dtype=param_dtype),
-        "fc1": SpikingDense(height // 4 * (width // 4) * 50, 200, **synapse),
-        "fc2": Readout(200, num_classes, **synapse),
+        "fc1": SpikingDense(height // 4 * (width // 4) * 50, 200, spikes=spikes, **synapse),
+        "fc2": Readout(200, num_classes, spikes=spikes, **synapse),
     }
     return Sequential(layers, input_shape=input_shape, dropout=dropout, param_dtype=param_dtype)

@@ -225,7 +225,7 @@ def test_bad_input(x, error, message):
 
 
 def test_bad_construction():
-    with pytest.raises(ValueError, match="unknown model 'lenett': known are lenet; did you mean 'lenet'"):
+    with pytest.raises(ValueError, match="unknown model 'lenett': known are lenet, vgg9; did you mean 'lenet'"):
         models.create("lenett", input_shape=(8, 8, 1), num_classes=3, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"divisible by 4, got input_shape=\(10, 8, 1\)"):
         build((10, 8, 1))
