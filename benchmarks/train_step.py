@@ -31,21 +31,30 @@ class Workload(NamedTuple):
     batch: int
 
 
-WORKLOADS = {"W1": Workload("lenet", (28, 28, 1), 50, 64), "W1-T20": Workload("lenet", (28, 28, 1), 20, 64)}
+WORKLOADS = {
+    "W1": Workload("lenet", (28, 28, 1), 50, 64),
+    "W1-T20": Workload("lenet", (28, 28, 1), 20, 64),
+    "W2": Workload("vgg9", (32, 32, 3), 16, 8),
+    "W2-T8-B4": Workload("vgg9", (32, 32, 3), 8, 4),
+    "W2-T100-B4": Workload("vgg9", (32, 32, 3), 100, 4),
+}
 RULES: dict[str, layers.Neuron] = {"spikebp": layers.SpikeBP(), "arctan": layers.LIF()}
 
 WORKLOAD = flags.DEFINE_enum("workload", "W1", list(WORKLOADS), "What to time.")
 RULE = flags.DEFINE_enum("rule", "spikebp", list(RULES), "Gradient.")
+CHUNK = flags.DEFINE_integer("time_chunk", 0, "Steps per piece; 0 for all at once.", lower_bound=0)
 REPEATS = flags.DEFINE_integer("repeats", 9, "Timed steps, after two untimed ones.", lower_bound=1)
 WRITE = flags.DEFINE_boolean("write", True, "Append to the results.")
 
 
-def measure(workload: Workload, neuron: layers.Neuron, repeats: int) -> dict[str, float]:
+def measure(workload: Workload, neuron: layers.Neuron, time_chunk: int, repeats: int) -> dict[str, float]:
     """Times the step; returns milliseconds, compile time and memory."""
     model = models.create(
         workload.model, input_shape=workload.input_shape, num_classes=10, neuron=neuron, rngs=nnx.Rngs(0)
     )
     apply, params, state = models.functionalize(model)
+    if time_chunk:
+        apply = models.in_chunks(apply, time_chunk)
 
     def objective(params, x, labels):
         return losses.squared_error(apply(params, state, x, train=True)[0].logits, labels)
@@ -80,9 +89,10 @@ def measure(workload: Workload, neuron: layers.Neuron, repeats: int) -> dict[str
 def main(argv: list[str]) -> None:
     """Measures, prints, and appends to the results."""
     del argv
-    result = measure(WORKLOADS[WORKLOAD.value], RULES[RULE.value], REPEATS.value)
-    head = {"benchmark": "train_step", "workload": WORKLOAD.value, "rule": RULE.value, "n": REPEATS.value}
-    row = {**head, **result, **environment()}
+    result = measure(WORKLOADS[WORKLOAD.value], RULES[RULE.value], CHUNK.value, REPEATS.value)
+    options = {"time_chunk": CHUNK.value, "n": REPEATS.value}
+    head = {"benchmark": "train_step", "workload": WORKLOAD.value, "rule": RULE.value}
+    row = {**head, **options, **result, **environment()}
     del row["command"]
     print(json.dumps(row, indent=2))
     if WRITE.value:
