@@ -28,6 +28,7 @@ bench: $(VENV)/.demo
 
 $(VENV)/.%: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxsnn needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; give another: make PYTHON=python3.12")'
+	@echo 'setting up $(VENV), about a minute'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	touch $@

@@ -11,7 +11,7 @@ from experiments import folder, report
 from experiments.build import Program, Sets, build, split
 from experiments.config import Config, Presets, define_flags, from_flags
 from jaxsnn import training
-from jaxsnn.data import DataNotFoundError, load
+from jaxsnn.data import load
 
 
 def main(presets: Presets) -> None:
@@ -27,7 +27,7 @@ def main(presets: Presets) -> None:
             print(stopped, file=sys.stderr)
             sys.exit(130)
         except (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss) as error:
-            if isinstance(error, DataNotFoundError | OSError | ImportError) or _ours(error):
+            if isinstance(error, OSError | ImportError) or _ours(error):
                 print(f"error: {error}", file=sys.stderr)
                 sys.exit(1)
             raise

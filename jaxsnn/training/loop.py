@@ -146,8 +146,7 @@ def fit(
                 metrics.write(row)
                 if stop.is_set():
                     checkpoints.save(number, state)
-            if epoch + 1 < epochs:
-                _raise_if(stop, number, checkpoints)
+            _raise_if(stop, number, checkpoints)
     return state
 
 

@@ -103,10 +103,11 @@ def test_too_large_a_rate_is_named(tmp_path):
         (signal.SIGTERM, 6, {}),
         (signal.SIGINT, 4, {"evaluate_every": 2}),
         (signal.SIGTERM, 4, {}),
+        (signal.SIGINT, 12, {}),
     ],
 )
 def test_stop_request_saves_and_resumes(tmp_path, number, at, options):
-    """Within an epoch and at the end of one (4 steps): nothing is lost and nothing is done twice."""
+    """Within an epoch, at the end of one (4 steps) and of the last: nothing is lost and nothing is done twice."""
     whole, rows = problem.fit(tmp_path / "whole", epochs=3, **options)
     sets, calls = problem.data(), []
 
