@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python -m
 
-# glibc only: large pages and no returning of memory between steps make a CPU train step 1.5 times as fast
+# glibc only: large pages and no returning of memory between steps make a CPU train step 1.4 times as fast
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456
 
 .PHONY: demo test slow bench clean

@@ -3,7 +3,7 @@
 They run on merged time and batch: `[T, B, ...]` as `[T * B, ...]`, one large product instead of T small ones.
 
 The convolution carries its own gradients. On a CPU, XLA's convolution is slow where SNNs need it (its weight gradient
-for 5x5 kernels on 14x14 maps takes 15 times as long as the product below), so there it is an im2col product in chunks
+for 5x5 kernels on 14x14 maps takes 14 times as long as the product below), so there it is an im2col product in chunks
 that stay in the cache; elsewhere it is `lax.conv_general_dilated`. The platform is chosen when the program is lowered.
 """
 
