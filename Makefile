@@ -4,12 +4,13 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+PEERS ?= .venv-peers
 RUN = $(VENV)/bin/python -m
 
 # glibc only: large pages and no returning of memory between steps make a CPU train step 1.4 times as fast
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456
 
-.PHONY: demo test slow bench clean
+.PHONY: demo test slow bench peers clean
 
 demo: $(VENV)/.demo
 	$(RUN) experiments.digits
@@ -25,6 +26,15 @@ slow: $(VENV)/.test
 
 bench: $(VENV)/.demo
 	$(RUN) benchmarks.train_step
+
+# the libraries that benchmarks.peers and benchmarks.neuron compare with, in an environment of their own
+peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: benchmarks/peers/requirements.txt benchmarks/peers/requirements-no-deps.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/requirements-no-deps.txt
+	touch $@
 
 $(VENV)/.%: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxsnn needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; give another: make PYTHON=python3.12")'

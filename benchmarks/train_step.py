@@ -1,107 +1,120 @@
 """How long does one train step take, and how much memory? (forward, backward, SGD on random spikes of rate 0.3)
 
-    python -m benchmarks.train_step --workload=W1 --repeats=9
+    python -m benchmarks.train_step --workload=W1 --rule=spikebp --time_chunk=0 --repeats=9
 
-Prints the median and spread in milliseconds and appends a JSON line to benchmarks/results/<device>/train_step.jsonl.
-Workloads as in the table of benchmarks/README.md.
+Prints the median and spread in milliseconds, the seconds of tracing and compiling, XLA's temporaries and the peak of
+the process, and appends them as a JSON line to benchmarks/results/<device>/train_step.jsonl.
 """
 
 import json
-import resource
-import statistics
 import time
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags
 from flax import nnx
 
-from experiments.folder import environment
-from jaxsnn import encoding, layers, losses, models
+from benchmarks import common
+from jaxsnn import layers, losses, models
 
-
-class Workload(NamedTuple):
-    """A network and the shape of its input."""
-
-    model: str
-    input_shape: tuple[int, int, int]
-    steps: int
-    batch: int
-
-
-WORKLOADS = {
-    "W1": Workload("lenet", (28, 28, 1), 50, 64),
-    "W1-T20": Workload("lenet", (28, 28, 1), 20, 64),
-    "W2": Workload("vgg9", (32, 32, 3), 16, 8),
-    "W2-T8-B4": Workload("vgg9", (32, 32, 3), 8, 4),
-    "W2-T100-B4": Workload("vgg9", (32, 32, 3), 100, 4),
-}
 RULES: dict[str, layers.Neuron] = {"spikebp": layers.SpikeBP(), "arctan": layers.LIF()}
 
-WORKLOAD = flags.DEFINE_enum("workload", "W1", list(WORKLOADS), "What to time.")
-RULE = flags.DEFINE_enum("rule", "spikebp", list(RULES), "Gradient.")
-CHUNK = flags.DEFINE_integer("time_chunk", 0, "Steps per piece; 0 for all at once.", lower_bound=0)
-REPEATS = flags.DEFINE_integer("repeats", 9, "Timed steps, after two untimed ones.", lower_bound=1)
-WRITE = flags.DEFINE_boolean("write", True, "Append to the results.")
+
+class Step(NamedTuple):
+    """A compiled train step and what it cost to get it; `compiled(params, *arguments) -> (params, loss)`."""
+
+    compiled: Any
+    trace_s: float
+    compile_s: float
 
 
-def measure(workload: Workload, neuron: layers.Neuron, time_chunk: int, repeats: int) -> dict[str, float]:
-    """Times the step; returns milliseconds, compile time and memory."""
+def network(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0) -> tuple[models.Apply, Any, Any]:
+    """`(apply, params, state)` of the workload's model, in pieces of `time_chunk` steps (0: all at once)."""
     model = models.create(
-        workload.model, input_shape=workload.input_shape, num_classes=10, neuron=neuron, rngs=nnx.Rngs(0)
+        workload.model,
+        input_shape=workload.input_shape,
+        num_classes=common.CLASSES,
+        neuron=RULES[rule],
+        rngs=nnx.Rngs(0),
     )
     apply, params, state = models.functionalize(model)
-    if time_chunk:
-        apply = models.in_chunks(apply, time_chunk)
+    return (models.in_chunks(apply, time_chunk) if time_chunk else apply), params, state
+
+
+def compile_step(workload: common.Network, apply: models.Apply, params: Any, state: Any) -> Step:
+    """Compiles forward, backward and SGD for the workload's shapes; nothing is run."""
 
     def objective(params, x, labels):
         return losses.squared_error(apply(params, state, x, train=True)[0].logits, labels)
 
     def step(params, x, labels):
-        gradients = jax.grad(objective)(params, x, labels)
-        return jax.tree.map(lambda p, g: p - 1e-4 * g, params, gradients)
+        loss, gradients = jax.value_and_grad(objective)(params, x, labels)
+        return jax.tree.map(lambda p, g: p - common.LEARNING_RATE * g, params, gradients), loss
 
-    images = jnp.full((workload.batch, *workload.input_shape), 0.3)
-    x = jax.block_until_ready(encoding.poisson(jax.random.key(0), images, workload.steps))
-    labels = jnp.arange(workload.batch) % 10
+    x = jax.ShapeDtypeStruct((workload.steps, workload.batch, *workload.input_shape), jnp.float32)
+    labels = jax.ShapeDtypeStruct((workload.batch,), jnp.int32)
     began = time.perf_counter()
-    compiled = jax.jit(step, donate_argnums=0).lower(params, x, labels).compile()
-    compile_seconds = time.perf_counter() - began
+    lowered = jax.jit(step, donate_argnums=0).lower(params, x, labels)
+    traced = time.perf_counter()
+    compiled = lowered.compile()
+    return Step(compiled, round(traced - began, 2), round(time.perf_counter() - traced, 2))
+
+
+def build(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0) -> tuple[Step, Any, tuple]:
+    """`(step, params, (x, labels))`: call `params, loss = step.compiled(params, x, labels)`."""
+    apply, params, state = network(workload, rule, time_chunk)
+    step = compile_step(workload, apply, params, state)
+    return step, params, (jnp.asarray(common.spikes(workload)), jnp.asarray(common.labels(workload)))
+
+
+def memory_mb(compiled: Any) -> dict[str, float]:
+    """What the compiled program needs: temporaries, arguments and outputs."""
+    memory = compiled.memory_analysis()
+    if not memory:
+        return {}
+    parts = {"temporary": "temp", "argument": "argument", "output": "output"}
+    return {f"{name}_mb": round(getattr(memory, f"{part}_size_in_bytes") / 1e6, 1) for name, part in parts.items()}
+
+
+def measure(workload: common.Network, rule: str, time_chunk: int, repeats: int) -> dict[str, Any]:
+    """Times the step after two untimed ones."""
+    step, params, arguments = build(workload, rule, time_chunk)
     times = []
     for _ in range(repeats + 2):
         began = time.perf_counter()
-        params = jax.block_until_ready(compiled(params, x, labels))
+        params, _ = jax.block_until_ready(step.compiled(params, *arguments))
         times.append(1e3 * (time.perf_counter() - began))
-    times = times[2:]
-    memory = compiled.memory_analysis()
     return {
-        "median_ms": round(statistics.median(times), 1),
-        "min_ms": round(min(times), 1),
-        "max_ms": round(max(times), 1),
-        "compile_s": round(compile_seconds, 2),
-        "temporary_mb": round(memory.temp_size_in_bytes / 1e6, 1) if memory else float("nan"),
-        "process_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
+        **common.summary(times[2:]),
+        "trace_s": step.trace_s,
+        "compile_s": step.compile_s,
+        **memory_mb(step.compiled),
+        "process_peak_mb": common.process_peak_mb(),
     }
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Measures, prints, and appends to the results."""
-    del argv
-    result = measure(WORKLOADS[WORKLOAD.value], RULES[RULE.value], CHUNK.value, REPEATS.value)
-    options = {"time_chunk": CHUNK.value, "n": REPEATS.value}
-    head = {"benchmark": "train_step", "workload": WORKLOAD.value, "rule": RULE.value}
-    row = {**head, **options, **result, **environment()}
-    del row["command"]
+    parser = common.parser(__doc__)
+    parser.add_argument("--workload", default="W1", choices=common.NETWORKS, help="what to time")
+    parser.add_argument("--steps", type=int, help="time steps, if not those of the workload")
+    parser.add_argument("--batch", type=int, help="batch size, if not that of the workload")
+    parser.add_argument("--rule", default="spikebp", choices=RULES, help="gradient")
+    parser.add_argument("--time_chunk", type=int, default=0, help="steps per piece; 0 for all at once")
+    parser.add_argument("--repeats", type=int, default=9, help="timed steps, after two untimed ones")
+    flags = parser.parse_args()
+
+    named = common.NETWORKS[flags.workload]
+    workload = named._replace(steps=flags.steps or named.steps, batch=flags.batch or named.batch)
+    options: dict[str, Any] = {"rule": flags.rule, "time_chunk": flags.time_chunk}
+    if workload != named:
+        options |= {"steps": workload.steps, "batch": workload.batch}
+    result = measure(workload, flags.rule, flags.time_chunk, flags.repeats)
+    row = common.row("train_step", flags.workload, "jaxsnn", options, result)
     print(json.dumps(row, indent=2))
-    if WRITE.value:
-        device = f"{jax.default_backend()}-{jax.devices()[0].device_kind}".lower().replace(" ", "-")
-        path = Path(__file__).parent / "results" / device / "train_step.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    if flags.write:
+        common.append([row])
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

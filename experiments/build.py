@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 
 from experiments.config import Config
-from jaxsnn import SURROGATES, encoding, layers, losses, models, training
+from jaxsnn import SURROGATES, encoding, layers, losses, models, parallel, training
 from jaxsnn.data import Dataset
 from jaxsnn.data.prepare import normalise, shift_and_flip, to_device
 from jaxsnn.training.state import INIT
@@ -53,13 +53,15 @@ def build(config: Config, data: Dataset) -> Program:
 
     def start(seed: int) -> training.TrainState:
         _, params, constants = model(seed)
-        return training.create(params, constants, optimizer, seed)
+        return place(config, training.create(params, constants, optimizer, seed))
 
     apply = model(config.seed)[0]
     if config.time_chunk:
         apply = models.in_chunks(apply, config.time_chunk)
     prepare = make_prepare(config, train=True)
-    step = training.make_train_step(apply, optimizer, make_loss(config), prepare, config.batch_size)
+    step = training.make_train_step(
+        apply, optimizer, make_loss(config), prepare, config.batch_size, distribute=make_distribute(config)
+    )
     accuracy = training.make_evaluate(apply, make_prepare(config, train=False), config.evaluation_batch)
     return Program(apply, optimizer, step, accuracy, start)
 
@@ -96,11 +98,30 @@ def split(config: Config, data: Dataset) -> Sets:
     kept = kept[: config.limit or None]
     put = functools.partial(to_device, num_classes=data.num_classes)
     stop = config.limit_test or None
-    return Sets(
+    sets = Sets(
         training.Data(*put(data.train_images[kept], data.train_labels[kept])),
         training.Data(*put(data.train_images[held], data.train_labels[held])),
         training.Data(*put(data.test_images[:stop], data.test_labels[:stop])),
     )
+    return place(config, sets)
+
+
+def make_distribute(config: Config) -> Callable[[training.Gradients], training.Gradients] | None:
+    """What spreads a batch over `devices`; None for one device.
+
+    Raises:
+      ValueError: if there are fewer devices, or the batch cannot be divided by their number.
+    """
+    if config.devices == 1:
+        return None
+    mesh = parallel.data_mesh(config.devices)
+    parallel.check_batch(config.batch_size, mesh)
+    return functools.partial(parallel.data_parallel, mesh=mesh, mean=config.loss != "squared_error")
+
+
+def place(config: Config, tree: Any) -> Any:
+    """Puts state or data where the train step wants them: as they are on one device, or on each of `devices`."""
+    return tree if config.devices == 1 else parallel.replicate(parallel.data_mesh(config.devices), tree)
 
 
 def make_neuron(config: Config) -> layers.Neuron:

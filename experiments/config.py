@@ -73,6 +73,9 @@ class Config:
     checkpoint_every: int = _field(
         0, "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one."
     )
+    steps_per_dispatch: int = _field(1, "Train steps that the device takes on its own; the same up to rounding.")
+    devices: int = _field(1, "Devices that share every batch; 0 for all. Masks of dropout depend on it.")
+    compilation_cache: str = _field("", "Folder that keeps compiled programs for later runs; empty for none.")
     data_dir: str = _field("", "Folder of prepared TFDS data sets; empty for TFDS's own.")
     cache_dir: str = _field("", "Folder for decoded data sets; empty for the user's cache folder.")
     run_dir: str = _field("", "Folder of this run; empty for a new one below runs/.")
@@ -87,10 +90,11 @@ class Config:
             value, choices = getattr(self, f.name), f.metadata["choices"]
             if choices and value not in choices:
                 raise ValueError(f"{f.name} must be one of {', '.join(choices)}, got {value!r}")
-        for name in ("time_steps", "batch_size", "epochs", "seeds", "evaluate_every", "evaluation_batch", "log_every"):
+        at_least_1 = ("time_steps", "batch_size", "epochs", "seeds", "evaluate_every", "evaluation_batch", "log_every")
+        for name in (*at_least_1, "steps_per_dispatch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        for name in ("validation", "time_chunk", "shift", "limit", "limit_test", "checkpoint_every", "seed"):
+        for name in ("validation", "time_chunk", "shift", "limit", "limit_test", "checkpoint_every", "seed", "devices"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if self.validation == 0:
@@ -107,7 +111,10 @@ class Config:
 
 
 FREE_ON_RESUME = frozenset(
-    ("epochs", "data_dir", "cache_dir", "run_dir", "resume", "progress", "figures", "checkpoint_every", "seeds")
+    (
+        *("epochs", "seeds", "checkpoint_every", "resume", "progress", "figures"),
+        *("data_dir", "cache_dir", "compilation_cache", "run_dir"),
+    )
 )
 """Fields that may change between a run and its resumption: they do not touch the numbers already computed."""
 

@@ -1,11 +1,14 @@
 """From a configuration to a trained network, its metrics, its figures and a table: what all experiments share."""
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import jax
 from absl import app, flags, logging
+from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import folder, report
 from experiments.build import Program, Sets, build, split
@@ -47,6 +50,8 @@ def _ours(error: BaseException) -> bool:
 def run(config: Config, name: str) -> dict[str, Any]:
     """Trains `config.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds."""
     path = folder.choose(config, name)
+    if config.compilation_cache:
+        keep_compiled(Path(config.compilation_cache))
     data = load(config.dataset, data_dir=config.data_dir or None, cache_dir=config.cache_dir or None)
     sets = split(config, data)
     program = build(config, data)
@@ -59,6 +64,25 @@ def run(config: Config, name: str) -> dict[str, Any]:
         for figure in report.draw(path, config, data, program):
             print(f"wrote {figure}")
     return summary
+
+
+def keep_compiled(path: Path) -> None:
+    """Makes jax keep what it compiles from now on in the folder, and look there first.
+
+    Raises:
+      OSError: if the folder cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise OSError(
+            f"cannot keep compiled programs in {path} ({error}): choose another folder with --compilation_cache"
+        ) from error
+    jax.config.update("jax_compilation_cache_dir", str(path.absolute()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # jax's default leaves out small programs
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation_cache.reset_cache()  # jax decides at its first compilation whether there is a cache
 
 
 def train(config: Config, program: Program, sets: Sets, seed: int, where: Path) -> dict[str, Any]:
@@ -93,6 +117,7 @@ def train(config: Config, program: Program, sets: Sets, seed: int, where: Path) 
             evaluate_every=config.evaluate_every,
             log_every=config.log_every,
             checkpoint_every=config.checkpoint_every or None,
+            steps_per_dispatch=config.steps_per_dispatch,
             progress=config.progress,
             description=f"seed {seed}",
         )

@@ -18,6 +18,7 @@ is known after the last piece only, so it travels back to the earlier ones in th
 cotangent of `spike_count` says whether it came. Those two are therefore for reading (analysis), not for a loss.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -27,7 +28,8 @@ from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.leaky_integrator import LeakyIntegratorParams, LeakyIntegratorState
 from jaxsnn.cells.lif import LIFParams
 from jaxsnn.checks import check_leak, check_state, check_steps, check_threshold
-from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape
+from jaxsnn.residuals import Keep, keep, restore
+from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, accumulator
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
@@ -66,29 +68,32 @@ def derivative(params: LIFParams, state: SpikeBPState) -> Array:
     return (fired + jnp.log(leak) * filtered / jnp.maximum(spike_count, 1)) / params.threshold
 
 
-def lif(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+def lif(
+    params: LIFParams, state: SpikeBPState, currents: Array, *, pack_spikes: bool = False
+) -> tuple[SpikeBPState, Array]:
     """Leaky integrate-and-fire neurons over time, with the paper's backward rule.
 
     Args:
       params: leak and threshold; traced arrays are welcome, their own gradients are zero.
       state: from `init`, or returned by the call for the steps before.
-      currents: synaptic input `[T, B, ...]`.
+      currents: synaptic input `[T, B, ...]`; may be narrower than the state (bfloat16 currents, float32 membranes).
+      pack_spikes: keep the spikes for the backward pass in one bit each, not one byte.
 
     Returns:
       The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
-      Stored for the backward pass: the spikes (one byte each) and `d`.
+      Stored for the backward pass: the spikes and `d`.
 
     Raises:
-      ValueError: if T is 0, or the state has another shape or dtype than one step of `currents`.
+      ValueError: if T is 0, or the state does not fit one step of `currents` in shape and dtype.
 
     Source: Lee et al. (2020): (E2), (E8), (E9).
     """
     _check_train(state.potential, currents)
-    leak, threshold = (jnp.asarray(p, currents.dtype) for p in params)
-    return _lif(LIFParams(leak, threshold), state, currents)
+    leak, threshold = (jnp.asarray(p, state.potential.dtype) for p in params)
+    return _lif(_kept(pack_spikes), LIFParams(leak, threshold), state, currents)
 
 
-def pool(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool = False) -> tuple[IFState, Array]:
     """Integrate-and-fire neurons over time with derivative 1: what follows an average pool in the paper.
 
     Arguments, results and errors as in `lif` (the state is that of `cells.integrate_and_fire`).
@@ -96,7 +101,8 @@ def pool(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Ar
     Source: Lee et al. (2020): (E3), (E9) with d = 1.
     """
     _check_train(state.potential, currents)
-    return _pool(IFParams(jnp.asarray(params.threshold, currents.dtype)), state, currents)
+    threshold = jnp.asarray(params.threshold, state.potential.dtype)
+    return _pool(_kept(pack_spikes), IFParams(threshold), state, currents)
 
 
 def readout(
@@ -125,34 +131,50 @@ def _check_train(potential: Array, currents: Array) -> None:
     if jnp.ndim(currents) < 1:
         raise ValueError("currents must be time-major [T, B, ...], got a scalar")
     check_steps(currents.shape[0])
-    check_state(potential, jax.ShapeDtypeStruct(currents.shape[1:], currents.dtype))
+    narrower = potential.dtype == accumulator(currents.dtype)
+    dtype = potential.dtype if narrower else currents.dtype
+    check_state(potential, jax.ShapeDtypeStruct(currents.shape[1:], dtype))
+
+
+def _kept(pack_spikes: bool) -> Keep:
+    return "bits" if pack_spikes else "bytes"
 
 
 def _integrate_and_fire(potential: Array, current: Array, threshold: ArrayLike) -> tuple[Array, Array]:
-    potential = potential + current
+    potential = potential + current.astype(potential.dtype)
     fired = potential > threshold
     return jnp.where(fired, jnp.zeros_like(potential), potential), fired
 
 
-def _walk_back(g_potential: Array, g_spikes: Array, spikes: Array, scale: Array | None) -> tuple[Array, Array]:
+def _walk_back(
+    g_potential: Array, g_spikes: Array, kept: Keep, stored: Array, scale: Array | None
+) -> tuple[Array, Array]:
     """(E9): cotangents of the first potential and of every current, from those of the last potential and the spikes."""
+    merged = g_spikes.shape[0] * (g_spikes.shape[1] if g_spikes.ndim > 1 else 1)
+    spikes = restore(stored, kept, merged, jnp.int8).reshape(g_spikes.shape)
 
     def body(g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
         g_out, fired = xs
+        g_out = g_out.astype(g_next.dtype)
         if scale is not None:
             g_out = g_out * scale
         g = jnp.where(fired != 0, g_out, g_next)
-        return g, g
+        return g, g.astype(g_spikes.dtype)
 
     return jax.lax.scan(body, g_potential, (g_spikes, spikes), reverse=True)
+
+
+def _store(kept: Keep, spikes: Array) -> Array:
+    """Bits are packed over merged time and batch: a piece of few steps wastes none."""
+    return keep(spikes.reshape(-1, *spikes.shape[2:]), kept)
 
 
 def _zeros(params):
     return jax.tree.map(jnp.zeros_like, params)
 
 
-@jax.custom_vjp
-def _lif(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _lif(kept: Keep, params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
     state, spikes = _lif_bytes(params, state, currents)
     return state, spikes.astype(currents.dtype)
 
@@ -160,33 +182,33 @@ def _lif(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[Spike
 def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
     def body(state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
         potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
-        spikes = fired.astype(current.dtype)
+        spikes = fired.astype(potential.dtype)
         filtered = state.filtered * params.leak + spikes
         state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
-        return state, fired.astype(jnp.uint8)
+        return state, fired.astype(jnp.int8)
 
     return jax.lax.scan(body, state, currents)
 
 
-def _lif_forward(params, state, currents):
+def _lif_forward(kept, params, state, currents):
     state, spikes = _lif_bytes(params, state, currents)
-    return (state, spikes.astype(currents.dtype)), (params, spikes, derivative(params, state))
+    return (state, spikes.astype(currents.dtype)), (params, _store(kept, spikes), derivative(params, state))
 
 
-def _lif_backward(residuals, cotangents):
-    params, spikes, own = residuals
+def _lif_backward(kept, residuals, cotangents):
+    params, stored, own = residuals
     g_state, g_spikes = cotangents
     # spike_count's cotangent is 1 if a later piece of the train has sent the derivative of the whole, else 0
     d = jnp.where(g_state.spike_count > 0, g_state.filtered, own)
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, spikes, d)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, kept, stored, d)
     return _zeros(params), SpikeBPState(g_potential, d, jnp.ones_like(d)), g_currents
 
 
 _lif.defvjp(_lif_forward, _lif_backward)
 
 
-@jax.custom_vjp
-def _pool(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _pool(kept: Keep, params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
     state, spikes = _pool_bytes(params, state, currents)
     return state, spikes.astype(currents.dtype)
 
@@ -194,20 +216,20 @@ def _pool(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, A
 def _pool_bytes(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
     def body(state: IFState, current: Array) -> tuple[IFState, Array]:
         potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
-        return IFState(potential), fired.astype(jnp.uint8)
+        return IFState(potential), fired.astype(jnp.int8)
 
     return jax.lax.scan(body, state, currents)
 
 
-def _pool_forward(params, state, currents):
+def _pool_forward(kept, params, state, currents):
     state, spikes = _pool_bytes(params, state, currents)
-    return (state, spikes.astype(currents.dtype)), (params, spikes)
+    return (state, spikes.astype(currents.dtype)), (params, _store(kept, spikes))
 
 
-def _pool_backward(residuals, cotangents):
-    params, spikes = residuals
+def _pool_backward(kept, residuals, cotangents):
+    params, stored = residuals
     g_state, g_spikes = cotangents
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, spikes, None)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, kept, stored, None)
     return _zeros(params), IFState(g_potential), g_currents
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 Array = jax.Array
 ArrayLike = jax.typing.ArrayLike
@@ -24,3 +25,8 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 """One time step: `(state, current [B, ...]) -> (state, spikes [B, ...])`, the body of a `lax.scan`."""
 SpikeFunction = Callable[[Array], Array]
 """Heaviside step of `potential - threshold` with a pseudo-derivative."""
+
+
+def accumulator(dtype: DTypeLike) -> DTypeLike:
+    """In what numbers of this dtype are added up (products of synapses, membranes): float32, or float64 for float64."""
+    return jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype

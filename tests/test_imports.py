@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[1]
 STANDARD = sys.stdlib_module_names
 CORE = {"jax", "numpy", "chex", "jaxsnn"}
 ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may import
-    "layers": ({"jax", "flax"}, {"layers", "cells", "spikebp", "synapses", "surrogate", "unroll", "checks", "typing"}),
+    "layers": (
+        {"jax", "flax"},
+        {"layers", "cells", "spikebp", "synapses", "residuals", "surrogate", "unroll", "checks", "typing"},
+    ),
     "models": ({"jax", "flax"}, {"models", "layers", "unroll", "checks", "typing"}),
     "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "typing"}),
     "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"training", "typing"}),

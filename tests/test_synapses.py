@@ -5,57 +5,119 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from jaxsnn import synapses
+from jaxsnn import residuals, synapses
+from jaxsnn.synapses import convolution, im2col, winograd
+
+PADDING = st.sampled_from(["SAME", "VALID", 0, 1, 2])
+SIZE = st.tuples(st.integers(4, 8), st.integers(4, 8))
+
+
+def same_as_xlas(x_shape, kernel_shape, stride, padding, piece_bytes, monkeypatch):
+    monkeypatch.setattr(im2col, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(winograd, "PIECE_BYTES", piece_bytes)
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], x_shape, jnp.float64)
+    kernel = jax.random.normal(keys[1], kernel_shape, jnp.float64)
+    pads = convolution._pads(x_shape[2:4], kernel_shape[:2], stride, padding)
+    actual, pull = jax.vjp(lambda x, k: synapses.conv(x, k, stride=stride, padding=padding), x, kernel)
+    expected, pull_expected = jax.vjp(
+        lambda x, k: synapses.over_time(lambda x: convolution._lax_conv(stride, pads, x, k), x), x, kernel
+    )
+    g = jax.random.normal(keys[2], actual.shape, jnp.float64)
+    for a, b in zip((actual, *pull(g)), (expected, *pull_expected(g)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
 @settings(deadline=None, max_examples=10)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    st.tuples(st.integers(4, 8), st.integers(4, 8)),
+    SIZE,
     st.sampled_from([1, 3]),
     st.integers(1, 4),
     st.integers(1, 3),
-    st.sampled_from(["SAME", "VALID", 0, 1, 2]),
+    PADDING,
     st.sampled_from([1, 400, 10**6]),
 )
-def test_product_convolution_is_xlas(lead, size, channels, window, stride, padding, chunk_bytes):
-    """Values and both gradients, for every stride, padding and chunk."""
+def test_product_convolution_is_xlas(lead, size, channels, window, stride, padding, piece_bytes):
+    """Values and both gradients, for every stride, padding and piece."""
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synapses, "CHUNK_BYTES", chunk_bytes)
-        keys = jax.random.split(jax.random.key(0), 3)
-        x = jax.random.normal(keys[0], (*lead, *size, channels), jnp.float64)
-        kernel = jax.random.normal(keys[1], (window, window, channels, 2), jnp.float64)
-        pads = synapses._pads(size, (window, window), stride, padding)
-        actual, pull = jax.vjp(lambda x, k: synapses.conv(x, k, stride=stride, padding=padding), x, kernel)
-        expected, pull_expected = jax.vjp(
-            lambda x, k: synapses.over_time(lambda x: synapses._lax_conv(stride, pads, x, k), x), x, kernel
-        )
-        g = jax.random.normal(keys[2], actual.shape, jnp.float64)
-        for a, b in zip((actual, *pull(g)), (expected, *pull_expected(g)), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+        same_as_xlas((*lead, *size, channels), (window, window, channels, 2), stride, padding, piece_bytes, patch)
+
+
+@settings(deadline=None, max_examples=6)
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 5)),
+    SIZE,
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    PADDING,
+    st.sampled_from([1, 10_000, 10**6]),
+)
+def test_winograd_is_the_convolution(lead, size, channels, padding, piece_bytes):
+    """3x3, stride 1: even and odd sizes, every padding and piece."""
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "WINOGRAD_CHANNELS", 1)
+        shape = (3, 3, channels[0] + 1, channels[1])
+        same_as_xlas((*lead, *size, shape[2]), shape, 1, padding, piece_bytes, patch)
+
+
+def test_winograd_is_used_and_rounds_little():
+    """On CPU, for 3x3 kernels of many channels: 16 products instead of 36 for four outputs."""
+    x = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 2, 8, 8, 64)).astype(jnp.float32)
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 64, 64)) * 0.05
+    operations = jax.jit(synapses.conv).lower(x, kernel).compile().cost_analysis()["flops"]
+    assert operations < 2 * 4 * 8 * 8 * 64 * 64 * 9 * 0.7
+    exact = convolution._lax_conv(1, ((1, 1), (1, 1)), x.reshape(4, 8, 8, 64), kernel)
+    np.testing.assert_allclose(synapses.conv(x, kernel).reshape(exact.shape), exact, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 40), st.integers(1, 3))
+def test_bits_and_bytes_hold_spikes(samples, width):
+    x = jax.random.bernoulli(jax.random.key(samples), 0.5, (samples, width)).astype(jnp.float32)
+    for how, size in (("bits", -(-samples // 8) * width), ("bytes", samples * width), ("floats", 4 * samples * width)):
+        stored = residuals.keep(x, how)
+        assert stored.nbytes == size
+        np.testing.assert_array_equal(residuals.restore(stored, how, samples, x.dtype), x)
 
 
 @settings(deadline=None, max_examples=8)
-@given(st.integers(1, 3), st.sampled_from([1, 2]), st.booleans())
-def test_spikes_in_one_byte_change_nothing(window, channels, signed):
+@given(st.integers(1, 3), st.sampled_from([1, 2]), st.sampled_from(["bits", "bytes", "signed"]))
+def test_how_spikes_are_kept_changes_nothing(window, channels, how):
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(1), 3)
-        x = jax.random.randint(keys[0], (2, 3, 6, 6, channels), -signed, 2).astype(jnp.float64)
+        x = jax.random.randint(keys[0], (2, 3, 6, 6, channels), -(how == "signed"), 2).astype(jnp.float64)
         kernel = jax.random.normal(keys[1], (window, window, channels, 4), jnp.float64)
         flat = (x.reshape(2, 3, -1), jax.random.normal(keys[2], (36 * channels, 5), jnp.float64))
         for synapse, inputs in ((synapses.conv, (x, kernel)), (synapses.dense, flat)):
-            bytes_, floats = (
-                jax.grad(lambda x, k, kept=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, spikes=kept))), (0, 1))(*inputs)
-                for kept in (True, False)
+            small, floats = (
+                jax.grad(lambda x, k, kept=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, kept=kept))), (0, 1))(*inputs)
+                for kept in ("bits" if how == "bits" else "bytes", "floats")
             )
-            for a, b in zip(bytes_, floats, strict=True):
+            for a, b in zip(small, floats, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-13)
 
 
-def test_spikes_are_kept_in_one_byte():
+@pytest.mark.parametrize(("kept", "share"), [("bits", 1 / 8), ("bytes", 1)])
+def test_what_the_backward_pass_keeps(kept, share):
     x, kernel = jnp.ones((4, 2, 6, 6, 3)), jnp.ones((3, 3, 3, 2))
-    _, pull = jax.vjp(lambda k: synapses.conv(x, k, spikes=True), kernel)
-    assert sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes")) <= x.size + kernel.nbytes + 64
+    _, pull = jax.vjp(lambda k: synapses.conv(x, k, kept=kept), kernel)
+    stored = sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes"))
+    assert stored <= x.size * share + kernel.nbytes + 64
+
+
+@pytest.mark.parametrize("channels", [1, 3, 32])
+def test_bfloat16_rounds_inputs_and_results_not_sums(channels):
+    """Against float32 on the rounded numbers: one rounding of the result is all that may differ (2^-8)."""
+    keys = jax.random.split(jax.random.key(2), 3)
+    x = jax.random.bernoulli(keys[0], 0.3, (2, 2, 6, 6, channels)).astype(jnp.bfloat16)
+    kernel = jax.random.normal(keys[1], (3, 3, channels, 32))
+    y, pull = jax.vjp(synapses.conv, x, kernel)
+    g = jax.random.normal(keys[2], y.shape, jnp.bfloat16)
+    rounded = kernel.astype(jnp.bfloat16).astype(jnp.float32)
+    exact, pull_exact = jax.vjp(synapses.conv, x.astype(jnp.float32), rounded)
+    assert (y.dtype, *(a.dtype for a in pull(g))) == (jnp.bfloat16, jnp.bfloat16, jnp.float32)
+    for a, b in zip((y, *pull(g)), (exact, *pull_exact(g.astype(jnp.float32))), strict=True):
+        np.testing.assert_allclose(a.astype(jnp.float32), b, rtol=2**-8, atol=2e-6)
 
 
 def test_average_pool_by_hand():
@@ -76,5 +138,7 @@ def test_bad_input():
         synapses.conv(x, jnp.zeros((3, 3, 3, 1)))
     with pytest.raises(ValueError, match="padding must be 'SAME', 'VALID' or a number of pixels, got 'full'"):
         synapses.conv(x, jnp.zeros((3, 3, 2, 1)), padding="full")
+    with pytest.raises(ValueError, match="must be 'floats', 'bytes' or 'bits', got 'nibbles'"):
+        synapses.conv(x, jnp.zeros((3, 3, 2, 1)), kept="nibbles")
     with pytest.raises(ValueError, match="needs H and W divisible by 2, got 5x4"):
         synapses.average_pool(x)

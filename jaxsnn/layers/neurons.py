@@ -5,7 +5,6 @@ any cell order and reset unrolled under a surrogate gradient (backpropagation th
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -36,6 +35,10 @@ class Neuron(Protocol):
         """Firing threshold of pooling layers."""
 
     @property
+    def pack_spikes(self) -> bool:
+        """Whether the backward pass keeps spikes in one bit each, not one byte."""
+
+    @property
     def learn(self) -> tuple[str, ...]:
         """Which of `leak` and `threshold` are trained, one number per layer."""
 
@@ -59,6 +62,7 @@ class SpikeBP:
     threshold: float = 1.0
     pool_threshold: float = 0.75
     learn: tuple[str, ...] = ()
+    pack_spikes: bool = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -69,10 +73,10 @@ class SpikeBP:
         return spikebp.init(params, shape, dtype)
 
     def hidden(self, params, state, currents):
-        return spikebp.lif(params, state, currents)
+        return spikebp.lif(params, state, currents, pack_spikes=self.pack_spikes)
 
     def pool(self, params, state, currents):
-        return spikebp.pool(params, state, currents)
+        return spikebp.pool(params, state, currents, pack_spikes=self.pack_spikes)
 
     def readout(self, params, state, currents):
         return spikebp.readout(params, state, currents)
@@ -88,6 +92,7 @@ class LIF:
       reset: "hard" or "soft".
       leak_first: leak before integrating, the order of most libraries; the paper leaks last.
       learn: `("leak",)`, `("threshold",)` or both: one trained number per layer, kept in range by a sigmoid or exp.
+      pack_spikes: synapses keep spikes in one bit each for the backward pass, not one byte.
       remat: recompute the cells' inner values in the backward pass instead of storing them.
 
     Raises:
@@ -102,6 +107,7 @@ class LIF:
     leak_first: bool = False
     learn: tuple[str, ...] = ()
     remat: bool = False
+    pack_spikes: bool = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -123,7 +129,11 @@ class LIF:
         return self._run(leaky_integrator, params, state, currents, leak_first=self.leak_first)
 
     def _run(self, cell, params, state, currents, **options):
-        run = unroll(partial(cell.step, params, **options), state, currents, remat=self.remat)
+        def step(state: Any, current: Array) -> tuple[Any, Array]:
+            state, output = cell.step(params, state, current.astype(state.potential.dtype), **options)
+            return state, output.astype(current.dtype)
+
+        run = unroll(step, state, currents, remat=self.remat)
         return run.state, run.outputs
 
 

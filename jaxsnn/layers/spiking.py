@@ -3,8 +3,10 @@
 A carry of `None` starts from rest; handing the returned carry to the next call goes on where the last one stopped, so T
 calls of one step equal one call of T steps.
 
-`spikes=True` says that a layer receives whole numbers (spikes, and no dropout before it): then the backward pass keeps
-them in one byte each (see `synapses.dense`).
+`spikes=True` says that a layer receives zeros and ones (spikes, and no dropout before it): then the backward pass keeps
+them in one byte each, or in one bit each if the neuron says `pack_spikes` (see `residuals`).
+
+Currents and spikes have the dtype of the input; membranes have float32 at least.
 """
 
 from typing import Any
@@ -16,7 +18,8 @@ from flax import nnx
 from jaxsnn import synapses
 from jaxsnn.cells import integrate_and_fire, leaky_integrator, lif
 from jaxsnn.layers.neurons import Constant, Neuron, NeuronConstants
-from jaxsnn.typing import Array, DTypeLike, Shape
+from jaxsnn.residuals import Keep
+from jaxsnn.typing import Array, DTypeLike, Shape, accumulator
 
 
 def _kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) -> nnx.Param:
@@ -26,9 +29,15 @@ def _kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) -> nnx
 
 def _hidden(neuron: Neuron, params: lif.LIFParams, carry: Any, currents: Array) -> tuple[Array, Any]:
     if carry is None:
-        carry = neuron.init_hidden(params, currents.shape[1:], currents.dtype)
+        carry = neuron.init_hidden(params, currents.shape[1:], accumulator(currents.dtype))
     carry, spikes = neuron.hidden(params, carry, currents)
     return spikes, carry
+
+
+def _kept(neuron: Neuron, spikes: bool) -> Keep:
+    if not spikes:
+        return "floats"
+    return "bits" if neuron.pack_spikes else "bytes"
 
 
 class SpikingConv(nnx.Module):
@@ -50,10 +59,10 @@ class SpikingConv(nnx.Module):
     ):
         self.kernel = _kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron, self.stride, self.padding, self.spikes = neuron, stride, padding, spikes
+        self.neuron, self.stride, self.padding, self.kept = neuron, stride, padding, _kept(neuron, spikes)
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.conv(x, self.kernel[...], stride=self.stride, padding=self.padding, spikes=self.spikes)
+        currents = synapses.conv(x, self.kernel[...], stride=self.stride, padding=self.padding, kept=self.kept)
         return _hidden(self.neuron, self.constants(), carry, currents)
 
 
@@ -73,10 +82,10 @@ class SpikingDense(nnx.Module):
     ):
         self.kernel = _kernel(rngs, (inputs, features), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron, self.spikes = neuron, spikes
+        self.neuron, self.kept = neuron, _kept(neuron, spikes)
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], spikes=self.spikes)
+        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], kept=self.kept)
         return _hidden(self.neuron, self.constants(), carry, currents)
 
 
@@ -91,7 +100,7 @@ class SpikingAvgPool(nnx.Module):
         currents = synapses.average_pool(x, self.window)
         params = integrate_and_fire.IFParams(self.threshold[...])
         if carry is None:
-            carry = integrate_and_fire.init(params, currents.shape[1:], currents.dtype)
+            carry = integrate_and_fire.init(params, currents.shape[1:], accumulator(currents.dtype))
         carry, spikes = self.neuron.pool(params, carry, currents)
         return spikes, carry
 
@@ -112,10 +121,11 @@ class Readout(nnx.Module):
     ):
         self.kernel = _kernel(rngs, (inputs, classes), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron, self.spikes = neuron, spikes
+        self.neuron, self.kept = neuron, _kept(neuron, spikes)
 
     def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], spikes=self.spikes)
+        x = x.astype(self.kernel.dtype)  # small: no reason to round it
+        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], kept=self.kept)
         params = leaky_integrator.LeakyIntegratorParams(self.constants().leak)
         if carry is None:
             carry = leaky_integrator.init(params, currents.shape[1:], currents.dtype)
@@ -138,5 +148,5 @@ class Dropout(nnx.Module):
     def __call__(self, x: Array, key: Array) -> Array:
         """Drops with a mask drawn from `key`: the same key for every piece of a train keeps the same mask."""
         kept = 1 - self.rate[...]
-        mask = jax.random.bernoulli(key, kept, x.shape[1:]).astype(x.dtype) / kept
-        return x * mask[None]
+        mask = jax.random.bernoulli(key, kept, x.shape[1:]).astype(kept.dtype) / kept
+        return x * mask[None].astype(x.dtype)

@@ -28,6 +28,7 @@ def create(
     dropout: float = 0.0,
     init_scale: float = 2.0,
     param_dtype: DTypeLike = jnp.float32,
+    compute_dtype: DTypeLike | None = None,
     rngs: nnx.Rngs,
 ) -> Sequential:
     """Builds a network by name.
@@ -39,7 +40,9 @@ def create(
       neuron: rule, surrogate, leak and threshold of all layers: `layers.SpikeBP()` (the default) or `layers.LIF(...)`.
       dropout: rate after every hidden layer.
       init_scale: weights are normal with standard deviation `sqrt(init_scale / fan_in)`.
-      param_dtype: of weights, membranes and spikes.
+      param_dtype: of weights and input.
+      compute_dtype: of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and
+        sums have float32 at least.
       rngs: `nnx.Rngs(seed)`.
 
     Raises:
@@ -60,5 +63,6 @@ def create(
         dropout=dropout,
         init_scale=init_scale,
         param_dtype=param_dtype,
+        compute_dtype=compute_dtype,
         rngs=rngs,
     )

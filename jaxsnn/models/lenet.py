@@ -17,6 +17,7 @@ def lenet(
     dropout: float = 0.0,
     init_scale: float = 2.0,
     param_dtype: DTypeLike = jnp.float32,
+    compute_dtype: DTypeLike | None = None,
 ) -> Sequential:
     """Builds the network; 517,500 weights for 28x28x1 and 10 classes.
 
@@ -27,7 +28,9 @@ def lenet(
       rngs: for the weights, normal with standard deviation `sqrt(init_scale / fan_in)`.
       dropout: rate after every hidden layer (the paper: none).
       init_scale: gain of the weights.
-      param_dtype: of weights, membranes and spikes.
+      param_dtype: of weights and input.
+      compute_dtype: of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and
+        sums have float32 at least.
 
     Raises:
       ValueError: if H or W is not divisible by 4.
@@ -47,4 +50,6 @@ def lenet(
         "fc1": SpikingDense(height // 4 * (width // 4) * 50, 200, spikes=spikes, **synapse),
         "fc2": Readout(200, num_classes, spikes=spikes, **synapse),
     }
-    return Sequential(layers, input_shape=input_shape, dropout=dropout, param_dtype=param_dtype)
+    return Sequential(
+        layers, input_shape=input_shape, dropout=dropout, param_dtype=param_dtype, compute_dtype=compute_dtype
+    )

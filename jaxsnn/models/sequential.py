@@ -36,11 +36,13 @@ class Sequential(nnx.Module):
         input_shape: Shape,
         dropout: float = 0.0,
         param_dtype: DTypeLike = jnp.float32,
+        compute_dtype: DTypeLike | None = None,
     ):
         for name, layer in layers.items():
             setattr(self, name, layer)
         self.names = tuple(layers)
         self.input_shape, self.param_dtype = tuple(input_shape), jnp.dtype(param_dtype)
+        self.compute_dtype = jnp.dtype(param_dtype if compute_dtype is None else compute_dtype)
         self.dropout = Dropout(dropout, param_dtype=param_dtype) if dropout else None
 
     def __call__(
@@ -72,6 +74,7 @@ class Sequential(nnx.Module):
         steps = jnp.int32(x.shape[0]) + (0 if carry is None else carry["steps"])
         carries: dict[str, Any] = {"steps": steps}
         trains = {"input": x}
+        x = x.astype(self.compute_dtype)
         spikes = {}
         readout = getattr(self, self.names[-1])
         if not isinstance(readout, Readout):
@@ -79,7 +82,7 @@ class Sequential(nnx.Module):
         for index, name in enumerate(self.names[:-1]):
             x, carries[name] = getattr(self, name)(x, None if carry is None else carry[name])
             trains[name] = x
-            spikes[name] = jnp.sum(x, (0, *range(2, x.ndim)))
+            spikes[name] = jnp.sum(x, (0, *range(2, x.ndim)), dtype=self.param_dtype)
             if drop is not None and key is not None:
                 x = drop(x, jax.random.fold_in(key, index))
         name = self.names[-1]

@@ -22,6 +22,7 @@ def vgg(
     dropout: float = 0.0,
     init_scale: float = 2.0,
     param_dtype: DTypeLike = jnp.float32,
+    compute_dtype: DTypeLike | None = None,
 ) -> Sequential:
     """Builds a network of `stages`, each the widths of its convolutions, and `hidden` dense layers before the readout.
 
@@ -34,7 +35,9 @@ def vgg(
       rngs: for the weights, normal with standard deviation `sqrt(init_scale / fan_in)`.
       dropout: rate after every hidden layer.
       init_scale: gain of the weights.
-      param_dtype: of weights, membranes and spikes.
+      param_dtype: of weights and input.
+      compute_dtype: of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and
+        sums have float32 at least.
 
     Raises:
       ValueError: if H or W cannot be halved that often.
@@ -60,7 +63,9 @@ def vgg(
         layers[f"fc{number}"] = SpikingDense(inputs, features, spikes=not dropout, **synapse)
         inputs = features
     layers[f"fc{len(hidden) + 1}"] = Readout(inputs, num_classes, spikes=not dropout, **synapse)
-    return Sequential(layers, input_shape=input_shape, dropout=dropout, param_dtype=param_dtype)
+    return Sequential(
+        layers, input_shape=input_shape, dropout=dropout, param_dtype=param_dtype, compute_dtype=compute_dtype
+    )
 
 
 def vgg9(**options: Any) -> Sequential:

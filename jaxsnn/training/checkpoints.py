@@ -65,10 +65,10 @@ class Checkpoints:
         self._manager.save(step, flat, metrics=metrics, custom_metadata=facts, overwrite=True)
 
     def load(self, template: Any, step: int | None = None) -> Any:
-        """Reads a checkpoint into the structure, shapes and dtypes of `template`.
+        """Reads a checkpoint into the structure, shapes and dtypes of `template`, onto its devices.
 
         Args:
-          template: a pytree like the one that was saved.
+          template: a pytree of jax arrays like the one that was saved.
           step: which one; None for the last.
 
         Raises:
@@ -84,8 +84,7 @@ class Checkpoints:
             raise CheckpointError(f"no checkpoint of step {step} in {self.folder}: there are {steps}")
         path = self.folder / str(step)
         flat = _flatten(template)
-        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device) for name, x in flat.items()}
+        abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for name, x in flat.items()}
         try:
             facts = self._manager.metadata(step).custom_metadata
             stored, checksum = facts["arrays"], facts["checksum"]

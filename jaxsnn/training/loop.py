@@ -11,7 +11,8 @@ import jax
 from tqdm import tqdm
 
 from jaxsnn.training.checkpoints import Checkpoints
-from jaxsnn.training.metrics import MetricsFile
+from jaxsnn.training.dispatch import Dispatch, compile_steps
+from jaxsnn.training.metrics import START, MetricsFile
 from jaxsnn.training.state import TrainState, no_totals
 from jaxsnn.training.step import TrainStep, epoch_order
 from jaxsnn.typing import Array
@@ -47,18 +48,20 @@ def fit(
     evaluate_every: int = 1,
     log_every: int = 50,
     checkpoint_every: int | None = None,
+    steps_per_dispatch: int = 1,
     progress: bool = True,
     description: str = "",
 ) -> TrainState:
     """Trains until `epochs` are done, from wherever `state` stands.
 
-    Within an epoch the host waits for the device only every `log_every` steps, when it reads three numbers. At the end
-    of every epoch that is evaluated a row goes to `metrics` and a checkpoint is written, in that order; a run that
-    resumes from it repeats what came after, bit for bit.
+    The step is compiled once; what that took goes to `metrics` as a row of kind `start`. Within an epoch the host waits
+    for the device only every `log_every` steps, when it reads three numbers. At the end of every epoch that is
+    evaluated a row goes to `metrics` and a checkpoint is written, in that order; a run that resumes from it repeats
+    what came after, bit for bit.
 
     Args:
       state: donated: use the returned one.
-      step: from `make_train_step`; jitted here, with the state donated.
+      step: from `make_train_step`; compiled here, with the state donated.
       data: training set on the device.
       batch_size: as given to `make_train_step`.
       epochs: total number, those of an earlier part of the run included.
@@ -68,6 +71,8 @@ def fit(
       evaluate_every: epochs between evaluations; the last epoch is always evaluated.
       log_every: steps between `train` rows.
       checkpoint_every: steps between checkpoints within an epoch; None for none.
+      steps_per_dispatch: train steps that the device takes on its own before the host is heard again; fewer where a
+        row, a checkpoint or the end of the epoch comes first. A stop request waits for their end.
       progress: show a bar with loss, accuracy and images/s.
       description: shown before the bar.
 
@@ -75,7 +80,7 @@ def fit(
       The state after the last step.
 
     Raises:
-      ValueError: if there are fewer samples than one batch.
+      ValueError: if there are fewer samples than one batch, or `steps_per_dispatch` is not at least 1.
       NonFiniteLoss: if the loss or gradient is NaN or infinite; the last checkpoint from before stays the last.
       Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
@@ -84,8 +89,10 @@ def fit(
         raise ValueError(
             f"{samples} training samples are fewer than one batch of {batch_size}; use a smaller --batch_size"
         )
+    if steps_per_dispatch < 1:
+        raise ValueError(f"steps_per_dispatch must be >= 1, got {steps_per_dispatch}")
     per_epoch = samples // batch_size
-    jitted = jax.jit(step, donate_argnums=0)
+    dispatch: Dispatch | None = None
     bar = tqdm(total=per_epoch, disable=None if progress else True, unit="step", desc=description, leave=False)
 
     def report(state: TrainState, kind: str, done: int, since: float, steps: int) -> dict[str, Any]:
@@ -116,13 +123,21 @@ def fit(
             bar.reset()
             bar.update(per_epoch - (end - number))
             bar.set_description(f"{description} epoch {epoch + 1}/{epochs}".strip())
+            if dispatch is None:
+                dispatch, costs = compile_steps(step, state, *data, order, several=steps_per_dispatch > 1)
+                metrics.write({"kind": START, "step": number, **costs._asdict()})
+                if progress:
+                    bar.write(f"{description}: {costs}".removeprefix(": "))
             began = logged = time.perf_counter()
             first = last_logged = number
             while number < end:
-                state = jitted(state, data.images, data.labels, order)
-                number += 1
-                bar.update()
                 done = number - epoch * per_epoch
+                count = min(steps_per_dispatch, end - number, log_every - done % log_every)
+                if checkpoint_every:
+                    count = min(count, checkpoint_every - number % checkpoint_every)
+                state = dispatch(state, data.images, data.labels, order, count)
+                number, done = number + count, done + count
+                bar.update(count)
                 if number == end:
                     break
                 if done % log_every == 0:

@@ -6,6 +6,8 @@ from typing import Any
 
 TIMES = ("seconds", "images_per_second")
 """Keys that differ from run to run; all others are repeated exactly by the same command on the same machine."""
+START = "start"
+"""Kind of the row that the beginning of a run and every resumption write; what it holds is not repeated either."""
 
 
 class MetricsFile:

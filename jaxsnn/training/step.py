@@ -18,6 +18,8 @@ Loss = Callable[[Any, Array], Array]
 Prepare = Callable[[Array, Array], Array]
 """`(key, images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
 TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
+Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
+"""`(params, constants, x [T, B, ...], labels [B], key) -> ((loss, number correct), gradients of params)`."""
 
 
 def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
@@ -26,29 +28,46 @@ def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
 
 
 def make_train_step(
-    apply: Apply, optimizer: optax.GradientTransformation, loss: Loss, prepare: Prepare, batch_size: int
+    apply: Apply,
+    optimizer: optax.GradientTransformation,
+    loss: Loss,
+    prepare: Prepare,
+    batch_size: int,
+    *,
+    distribute: Callable[[Gradients], Gradients] | None = None,
 ) -> TrainStep:
     """Builds the train step; jit it with the state donated (`jax.jit(step, donate_argnums=0)`).
 
     The step takes `(state, images [N, H, W, C], labels [N], order [N])` and trains on the batch of `order` that its
     step number names; the incomplete batch at the end of an order is left out. Everything random comes from the run's
     seed and the step number.
+
+    Args:
+      apply: the model.
+      optimizer: from optax.
+      loss: of the model's output.
+      prepare: images to input spikes; called on the whole batch.
+      batch_size: samples per step, of all devices together.
+      distribute: spreads the computation of the gradients over devices (`parallel.data_parallel`); None for one device.
     """
+
+    def gradients(params: Any, constants: Any, x: Array, labels: Array, key: Array) -> tuple[tuple[Array, Array], Any]:
+        def objective(params: Any) -> tuple[Array, Array]:
+            output, _ = apply(params, constants, x, train=True, key=key)
+            return loss(output, labels), jnp.sum(jnp.argmax(output.logits, -1) == labels)
+
+        return jax.value_and_grad(objective, has_aux=True)(params)
+
+    differentiate = distribute(gradients) if distribute else gradients
 
     def step(state: TrainState, images: Array, labels: Array, order: Array) -> TrainState:
         position = state.step % (order.shape[0] // batch_size) * batch_size
         chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
-        targets = labels[chosen]
         input_key, dropout_key = jax.random.split(stream(state.seed, STEP, state.step))
         x = prepare(input_key, images[chosen])
-
-        def objective(params: Any) -> tuple[Array, Array]:
-            output, _ = apply(params, state.constants, x, train=True, key=dropout_key)
-            return loss(output, targets), jnp.sum(jnp.argmax(output.logits, -1) == targets)
-
-        (value, correct), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
-        finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradients))
+        (value, correct), found = differentiate(state.params, state.constants, x, labels[chosen], dropout_key)
+        updates, optimizer_state = optimizer.update(found, state.optimizer, state.params)
+        finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(found))
         totals = Totals(
             state.totals.loss + value.astype(jnp.float32),
             state.totals.correct + correct.astype(jnp.int32),

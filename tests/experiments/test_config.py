@@ -28,6 +28,8 @@ def test_every_field_has_a_help_text():
         ({"rule": "magic"}, "rule must be one of spikebp, straight_through"),
         ({"time_steps": 0}, "time_steps must be >= 1, got 0"),
         ({"batch_size": -1}, "batch_size must be >= 1, got -1"),
+        ({"steps_per_dispatch": 0}, "steps_per_dispatch must be >= 1, got 0"),
+        ({"devices": -1}, "devices must be >= 0, got -1"),
         ({"validation": 0}, "never on test"),
         ({"validation": -2}, "validation must be >= 0"),
         ({"lr": float("nan")}, "lr must be > 0, got nan"),

@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import build, digits, folder, run
-from experiments.config import Config
-from jaxsnn import training
+from experiments.config import LOSSES, Config
+from jaxsnn import models, training
 from jaxsnn.data import load
-from jaxsnn.training.metrics import TIMES
+from jaxsnn.training.metrics import START, TIMES
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -43,8 +45,8 @@ def call(*arguments, module="experiments.digits"):
 
 
 def rows(folder):
-    lines = (folder / "seed0" / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
+    every = map(json.loads, (folder / "seed0" / "metrics.jsonl").read_text().splitlines())
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in every if row["kind"] != START]
 
 
 def small(folder, **changes) -> Config:
@@ -124,6 +126,65 @@ def test_unwritable_run_folder(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match=r"cannot write the run folder .*file/run .*choose another with --run_dir"):
         run.run(small(tmp_path / "file" / "run"), "digits")
+
+
+@pytest.fixture
+def no_cache_afterwards():
+    minima = ("persistent_cache_min_compile_time_secs", "persistent_cache_min_entry_size_bytes")
+    names = [f"jax_{name}" for name in ("compilation_cache_dir", *minima)]
+    before = {name: getattr(jax.config, name) for name in names}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def test_the_second_run_compiles_nothing(tmp_path, no_cache_afterwards):
+    """The step and all else of the first run is found in the folder, also with the process's own caches empty."""
+    cache, found = tmp_path / "new" / "cache", []
+    for name in ("first", "second"):
+        jax.clear_caches()  # as in a new process
+        run.run(small(tmp_path / name, epochs=1, limit=32, compilation_cache=str(cache)), "digits")
+        found.append({path.name for path in cache.iterdir() if path.name.endswith("-cache")})
+    assert any(name.startswith("jit_step-") for name in found[0])
+    assert found[0] == found[1]
+    assert rows(tmp_path / "first") == rows(tmp_path / "second")
+
+
+@pytest.mark.parametrize("below", ["", "folder"])
+def test_bad_compilation_cache(tmp_path, below):
+    (tmp_path / "file").write_text("not a folder")
+    config = small(tmp_path / "run", compilation_cache=str(tmp_path / "file" / below))
+    with pytest.raises(OSError, match=r"cannot keep compiled programs in .*another folder with --compilation_cache"):
+        run.run(config, "digits")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder in which nobody may write")
+def test_unwritable_compilation_cache(tmp_path):
+    with pytest.raises(OSError, match=r"cannot keep compiled programs in /proc .*choose another folder"):
+        run.run(small(tmp_path / "run", compilation_cache="/proc"), "digits")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_put_together_right_from_parts_of_a_batch(loss):
+    """What `--devices` relies on: a sum over the batch, or a mean."""
+    config = dataclasses.replace(digits.digits(), loss=loss, devices=0)
+    potentials = jax.random.normal(jax.random.key(0), (3, 8, 10))
+    whole, *parts = (
+        build.make_loss(config)(models.Output(p[-1], p, {}, {}, {}), jnp.arange(10)[:8][part])
+        for part in (slice(8), slice(4), slice(4, 8))
+        for p in [potentials[:, part]]
+    )
+    distribute = build.make_distribute(config)
+    together = sum(parts) / 2 if distribute.keywords["mean"] else sum(parts)
+    assert float(together) == pytest.approx(float(whole), rel=1e-6)
+
+
+def test_devices_that_are_not_there(tmp_path):
+    with pytest.raises(ValueError, match="1000 devices were asked for, .*choose --devices from 1 to"):
+        run.run(small(tmp_path / "run", devices=1000), "digits")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_is_not_overwritten(tmp_path):

@@ -1,5 +1,6 @@
 """A small linear classifier over time: training needs only `apply(params, constants, x, train=, key=)`."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -35,19 +36,26 @@ def data(samples=70):
     return training.Data(images, labels.astype(jnp.int32))
 
 
-def start(lr=0.02, seed=0):
+@functools.cache
+def functions(lr):
+    """Optimiser and train step; cached, so that the runs of a test share one compilation."""
     optimizer = optax.sgd(lr, momentum=0.9)
-    params = {"w": jnp.zeros((3, 3))}
-    step = training.make_train_step(apply, optimizer, loss, prepare, 16)
-    return training.create(params, {}, optimizer, seed), step
+    return optimizer, training.make_train_step(apply, optimizer, loss, prepare, 16)
 
 
-def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, **options):
-    """Runs `training.fit` in `folder`; returns the last state and the rows."""
+accuracy = training.make_evaluate(apply, prepare, 32)
+
+
+def start(lr=0.02, seed=0):
+    optimizer, step = functions(lr)
+    return training.create({"w": jnp.zeros((3, 3))}, {}, optimizer, seed), step
+
+
+def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, progress=False, **options):
+    """Runs `training.fit` in `folder`; returns the last state and the rows, without what no run repeats."""
     first, default = start()
     state, step = first if state is None else state, step or default
     sets = sets or data()
-    accuracy = training.make_evaluate(apply, prepare, 32)
     metrics, checkpoints = training.MetricsFile(folder / "metrics.jsonl"), training.Checkpoints(folder / "checkpoints")
     try:
         if resume:
@@ -63,9 +71,10 @@ def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, **o
             evaluate=evaluate,
             metrics=metrics,
             checkpoints=checkpoints,
-            progress=False,
+            progress=progress,
             **options,
         )
-        return state, [{k: v for k, v in row.items() if k not in training.metrics.TIMES} for row in metrics.read()]
+        rows = [row for row in metrics.read() if row["kind"] != training.metrics.START]
+        return state, [{k: v for k, v in row.items() if k not in training.metrics.TIMES} for row in rows]
     finally:
         checkpoints.close()

@@ -1,4 +1,6 @@
+import json
 import os
+import re
 import signal
 
 import chex
@@ -20,26 +22,31 @@ def test_learns_and_writes_rows(tmp_path):
     assert int(state.step) == 24
 
 
-@pytest.mark.parametrize("options", [{}, {"checkpoint_every": 3}])
-def test_resumed_run_equals_an_uninterrupted_one(tmp_path, options):
+@pytest.mark.parametrize(
+    ("options", "after"),
+    [
+        ({"log_every": 1}, 11),
+        ({"log_every": 1, "checkpoint_every": 3}, 11),
+        ({"log_every": 3, "checkpoint_every": 3, "steps_per_dispatch": 2}, 7),
+    ],
+)
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path, options, after):
     """Stopped after an epoch, or within one: same parameters and rows, bit for bit."""
-    whole, rows = problem.fit(tmp_path / "whole", epochs=4, log_every=1, **options)
+    whole, rows = problem.fit(tmp_path / "whole", epochs=4, **options)
 
     class Killed(Exception):
         pass
 
     _, step = problem.start()
     with pytest.raises(Killed):
-        problem.fit(
-            tmp_path / "cut", step=step, epochs=4, log_every=1, **options, sets=Fuse(problem.data(), 11, Killed)
-        )
-    resumed, again = problem.fit(tmp_path / "cut", epochs=4, log_every=1, resume=True, **options)
+        problem.fit(tmp_path / "cut", step=step, epochs=4, **options, sets=Fuse(problem.data(), after, Killed))
+    resumed, again = problem.fit(tmp_path / "cut", epochs=4, resume=True, **options)
     assert again == rows
     chex.assert_trees_all_equal(resumed, whole)
 
 
 class Fuse:
-    """A data set that fails when it is read for the `after`-th time, as a kill would."""
+    """A data set that fails when it has been read for `after` dispatches, as a kill would."""
 
     def __init__(self, data, after, error):
         self._data, self._left, self._error = data, after, error
@@ -63,8 +70,13 @@ def test_epochs_visit_every_sample_once_in_new_orders():
     assert (first != np.asarray(training.epoch_order(1, 0, 50))).any()
 
 
-def test_one_compilation_and_donated_state(tmp_path):
+@pytest.mark.parametrize("steps_per_dispatch", [1, 3])
+def test_one_compilation_and_donated_state(tmp_path, steps_per_dispatch):
+    """Also for leaves that are weakly typed or not on a device yet, as the state of the first step may have."""
     state, step = problem.start()
+    expected, _ = problem.fit(tmp_path / "expected")
+    state = state._replace(params={"w": jnp.full((3, 3), 0.0)}, constants={"leak": 0.9, "weak": jnp.asarray(0.5)})
+    state = state._replace(optimizer=jax.tree.map(np.asarray, state.optimizer))
     traces = []
 
     def counted(*args):
@@ -72,19 +84,89 @@ def test_one_compilation_and_donated_state(tmp_path):
         return step(*args)
 
     old = state.params["w"]
-    problem.fit(tmp_path, state=state, step=counted, epochs=3, log_every=1)
+    options = {"log_every": 3, "steps_per_dispatch": steps_per_dispatch}
+    state, _ = problem.fit(tmp_path, state=state, step=counted, **options)
     assert len(traces) == 1
     assert old.is_deleted()
+    chex.assert_trees_all_equal(state.params, expected.params)
 
 
-def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+def test_several_steps_per_dispatch_give_the_same_numbers(tmp_path):
+    """Bit for bit here (XLA promises no more than rounding); no dispatch crosses a row or the end of an epoch."""
+    reads = []
+
+    class Counting(Fuse):
+        @property
+        def images(self):
+            reads.append(1)
+            return self._data.images
+
+    runs = []
+    for steps_per_dispatch, dispatches in ((1, 12), (7, 3), (100, 2)):  # 8 + 4 steps per epoch: 7 + 1 + 4, or two
+        options = {"log_every": 8, "steps_per_dispatch": steps_per_dispatch}
+        runs.append(
+            problem.fit(tmp_path / str(steps_per_dispatch), sets=Counting(problem.data(200), 0, None), **options)
+        )
+        assert len(reads) == 3 * dispatches
+        reads.clear()
+    for state, rows in runs[1:]:
+        assert rows == runs[0][1]
+        chex.assert_trees_all_equal(state, runs[0][0])
+    assert [row["step"] for row in runs[0][1]] == [8, 12, 20, 24, 32, 36]
+
+
+def test_several_steps_per_dispatch_stop_at_checkpoints_and_on_request(tmp_path):
+    options = {"steps_per_dispatch": 100, "checkpoint_every": 5, "sets": problem.data(200)}
+    saved = Saved()
+    whole = fit_without_files(saved, **options)
+    assert saved.at == [5, 10, 12, 15, 20, 24]
+
+    class Interrupting(Fuse):
+        @property
+        def images(self):
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return self._data.images
+
+    with pytest.raises(training.Interrupted, match="stopped at step 20, "):
+        fit_without_files(saved, **options | {"sets": Interrupting(options["sets"], 5, None)})
+    assert saved.at[-1] == 20
+    state = fit_without_files(saved, state=saved.state, **options)
+    chex.assert_trees_all_equal(state, whole)
+
+
+def test_no_steps_per_dispatch(tmp_path):
+    with pytest.raises(ValueError, match="steps_per_dispatch must be >= 1, got 0"):
+        problem.fit(tmp_path, steps_per_dispatch=0)
+
+
+def test_what_compiling_took_is_told_once_per_start(tmp_path, capsys):
+    problem.fit(tmp_path, epochs=1, progress=True, description="seed 7")
+    problem.fit(tmp_path, epochs=2, resume=True)
+    line = next(line for line in capsys.readouterr().out.splitlines() if "traced" in line)
+    assert re.fullmatch(
+        r"seed 7: traced in \d+\.\d s, compiled in \d+\.\d s; a step needs \d+\.\d MB beside \d+\.\d MB of .*", line
+    )
+    rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    first, second = (row for row in rows if row["kind"] == "start")
+    assert (first["step"], second["step"]) == (0, 4)
+    assert min(first["trace_seconds"], first["compile_seconds"], first["temporary_mb"]) >= 0
+    size = sum(x.nbytes for x in jax.tree.leaves((problem.start()[0], problem.data()))) + 4 * 70  # and the order
+    assert abs(first["argument_mb"] * 1e6 - size) < 500
+
+
+@pytest.mark.parametrize("steps_per_dispatch", [1, 4])
+def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path, steps_per_dispatch):
     problem.fit(tmp_path, epochs=2)
     sets = problem.data()
+    places = np.stack([np.asarray(training.epoch_order(0, epoch, 70))[:64] for epoch in (2, 3)]).ravel()
+    step = 8 + int(np.flatnonzero(places == 3)[0]) // 16
     poisoned = sets._replace(images=sets.images.at[3, 0, 0, 0].set(jnp.nan))
     with pytest.raises(
-        training.NonFiniteLoss, match=r"NaN or infinite at step \d+; the last good checkpoint is step 8 in"
+        training.NonFiniteLoss, match=rf"NaN or infinite at step {step}; the last good checkpoint is step 8 in"
     ):
-        problem.fit(tmp_path, epochs=4, resume=True, sets=poisoned)
+        problem.fit(tmp_path, epochs=4, resume=True, sets=poisoned, steps_per_dispatch=steps_per_dispatch)
     checkpoints = training.Checkpoints(tmp_path / "checkpoints")
     assert np.isfinite(checkpoints.load(problem.start()[0]).params["w"]).all()
     checkpoints.close()
@@ -144,7 +226,8 @@ def test_evaluation_pads_and_counts_every_sample_once():
         training.make_evaluate(problem.apply, problem.prepare, 32)(state, sets.images[:0], sets.labels[:0])
 
 
-def test_the_host_reads_the_device_only_when_it_logs(tmp_path, monkeypatch):
+@pytest.mark.parametrize("steps_per_dispatch", [1, 3])
+def test_the_host_reads_the_device_only_when_it_logs(monkeypatch, steps_per_dispatch):
     """Between logged steps a step is one dispatch; nothing but `jax.device_get` in `report` waits for its result."""
     reads, reading = [], []
     original, array = jax.device_get, type(jnp.zeros(()))
@@ -163,23 +246,11 @@ def test_the_host_reads_the_device_only_when_it_logs(tmp_path, monkeypatch):
         return value.fget(self)
 
     monkeypatch.setattr("jaxsnn.training.loop.jax.device_get", counted)
-    step = problem.start()[1]
-    state = problem.start()[0]
-    checkpoints, metrics = NoFiles(), NoFiles()
+    state, sets = problem.start()[0], problem.data()
     with monkeypatch.context() as patch:
         patch.setattr(array, "_value", property(guarded))
-        loop = training.fit(
-            state,
-            step,
-            problem.data(),
-            batch_size=16,
-            epochs=3,
-            evaluate=lambda state: {},
-            metrics=metrics,
-            checkpoints=checkpoints,
-            log_every=3,
-            progress=False,
-        )
+        options = {"log_every": 3, "steps_per_dispatch": steps_per_dispatch}
+        loop = fit_without_files(NoFiles(), state=state, sets=sets, epochs=3, **options)
     assert len(reads) == 1 + 3 * 2  # at the start; per epoch one at step 3 and one at the end
     assert int(loop.step) == 12
 
@@ -193,3 +264,33 @@ class NoFiles:
 
     def steps(self):
         return []
+
+
+class Saved(NoFiles):
+    """Checkpoints in memory: the steps that had one, and the last state."""
+
+    folder = "memory"
+
+    def __init__(self):
+        self.at, self.state = [], None
+
+    def save(self, step, state, *args):
+        self.at.append(step)
+        self.state = jax.tree.map(jnp.copy, state)
+
+
+def fit_without_files(checkpoints, *, state=None, sets, epochs=2, **options):
+    start, step = problem.start()
+    state = training.fit(
+        start if state is None else state,
+        step,
+        sets,
+        batch_size=16,
+        epochs=epochs,
+        evaluate=lambda state: {},
+        metrics=NoFiles(),
+        checkpoints=checkpoints,
+        progress=False,
+        **options,
+    )
+    return state

@@ -1,0 +1,50 @@
+"""jaxsnn: the compiled step of `benchmarks.train_step`; its LIF layer under the paper's rule or a surrogate."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks import common, train_step
+from jaxsnn.cells import lif
+
+PACKAGES = ("jax", "jaxlib", "flax", "numpy")
+
+
+def network(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0) -> Callable[[], float]:
+    step, params, arguments = train_step.build(workload, rule, time_chunk)
+
+    def run() -> float:
+        nonlocal params
+        params, loss = jax.block_until_ready(step.compiled(params, *arguments))
+        return float(loss)
+
+    return run
+
+
+def neurons(workload: common.Neurons, rule: str = "spikebp") -> Callable[[], float]:
+    neuron = train_step.RULES[rule]
+    params = lif.LIFParams(common.LEAK, common.THRESHOLD)
+
+    def step(currents: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def train(currents: jax.Array) -> jax.Array:
+            state = neuron.init_hidden(params, currents.shape[1:], currents.dtype)
+            return neuron.hidden(params, state, currents)[1]
+
+        spikes, backward = jax.vjp(train, currents)
+        return spikes, *backward(cotangent)
+
+    arguments = tuple(map(jnp.asarray, common.currents(workload)))
+    compiled = jax.jit(step).lower(*arguments).compile()
+
+    def run() -> float:
+        jax.block_until_ready(compiled(*arguments))
+        return 0.0
+
+    return run
+
+
+def device_peak_mb() -> int | None:
+    """Largest device memory so far, where jax knows it."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return round(statistics["peak_bytes_in_use"] / 1e6) if "peak_bytes_in_use" in statistics else None

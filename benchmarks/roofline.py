@@ -1,0 +1,89 @@
+"""How far is a train step from what this machine can do at most?
+
+    python -m benchmarks.roofline                 # every workload that has a result of benchmarks.train_step
+
+The floor of a step is the larger of two times: its operations (two per multiply-accumulate; forward, input gradient and
+weight gradient, less the input gradient of the first layer) at the speed of a large matrix product, and its bytes at
+the speed of a large copy, both measured here. Prints both in milliseconds and how many times the floor the latest
+measured step took; appends to benchmarks/results/<device>/roofline.jsonl.
+"""
+
+import time
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks import common
+
+BYTES = 32
+"""Per neuron and step: currents written and read (4 + 4); spikes of one byte written, read by the next layer, and read
+by both gradients (4); cotangent of the spikes written and read (4 + 4); that of the currents written once and read by
+two gradients (4 + 4 + 4)."""
+
+
+def operations(network: common.Network) -> float:
+    """Floating-point operations of one train step."""
+    weighted = [layer for layer in common.layers(network) if layer.weights]
+    products = [layer.weights * layer.height * layer.width for layer in weighted]
+    return 2 * network.steps * network.batch * (3 * sum(products) - products[0])
+
+
+def bytes_moved(network: common.Network) -> float:
+    """Bytes of currents, spikes and their cotangents of one train step."""
+    return BYTES * network.steps * network.batch * sum(layer.neurons for layer in common.layers(network))
+
+
+def machine(size: int = 3072, megabytes: int = 512, repeats: int = 5) -> tuple[float, float]:
+    """Operations and bytes per second, each the best of `repeats`."""
+
+    def best(function, *arguments) -> float:
+        compiled = jax.jit(function)
+        jax.block_until_ready(compiled(*arguments))
+        times = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            jax.block_until_ready(compiled(*arguments))
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    matrix = jax.random.normal(jax.random.key(0), (size, size))
+    numbers = jnp.ones(megabytes * 250_000)
+    return 2 * size**3 / best(jnp.matmul, matrix, matrix), 2 * numbers.nbytes / best(lambda x: x + 1, numbers)
+
+
+def main() -> None:
+    """Measures the machine, prints, and appends to the results."""
+    parser = common.parser(__doc__)
+    flags = parser.parse_args()
+    path = common.RESULTS / common.device() / "train_step.jsonl"
+    if not path.exists():
+        raise SystemExit("no results yet: run python -m benchmarks.train_step first")
+    measured = {common.key(row): row for row in common.read(path) if "steps" not in row["options"]}
+    flops, bandwidth = machine()
+    print(f"{flops / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.1f} GB/s")
+    print(f"{'':40}{'compute':>10}{'memory':>10}{'floor':>10}{'measured':>10} [ms]  times the floor")
+    rows = []
+    for row in measured.values():
+        network = common.NETWORKS[row["workload"]]
+        compute, memory = 1e3 * operations(network) / flops, 1e3 * bytes_moved(network) / bandwidth
+        floor = max(compute, memory)
+        results = {
+            "malloc": row["malloc"],
+            "compute_ms": round(compute, 1),
+            "memory_ms": round(memory, 1),
+            "measured_ms": row["median_ms"],
+            "times_floor": round(row["median_ms"] / floor, 2),
+            "gflops": round(flops / 1e9),
+            "gb_per_s": round(bandwidth / 1e9, 1),
+        }
+        rows.append(common.row("roofline", row["workload"], "jaxsnn", row["options"], results))
+        name = " ".join([row["workload"], *(f"{n}={v}" for n, v in row["options"].items()), row["malloc"]])
+        print(
+            f"{name:40}{compute:10.1f}{memory:10.1f}{floor:10.1f}{row['median_ms']:10.1f}{results['times_floor']:12.2f}"
+        )
+    if flags.write:
+        common.append(rows)
+
+
+if __name__ == "__main__":
+    main()

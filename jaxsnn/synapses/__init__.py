@@ -1,0 +1,10 @@
+"""Linear synapses over time: convolution, dense, average pool. No bias, no state.
+
+They run on merged time and batch: `[T, B, ...]` as `[T * B, ...]`, one large product instead of T small ones.
+The dtype of the input is that of the currents; products are added up in float32 at least.
+"""
+
+from jaxsnn.synapses.convolution import Padding, conv
+from jaxsnn.synapses.linear import average_pool, dense, over_time
+
+__all__ = ["Padding", "average_pool", "conv", "dense", "over_time"]

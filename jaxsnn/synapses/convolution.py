@@ -1,0 +1,124 @@
+"""Two-dimensional convolution with its own gradients.
+
+On a CPU, XLA's convolution is slow where SNNs need it: its weight gradient takes 14 times as long as the product here
+for 5x5 kernels on 14x14 maps, and far longer inside `lax.scan`. So there it is a product in pieces (3x3: Winograd,
+others: im2col; docs/decisions/0003), elsewhere `lax.conv_general_dilated`. The platform is chosen when the program is
+lowered.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxsnn.residuals import Keep, check_keep, keep, restore
+from jaxsnn.synapses import im2col, winograd
+from jaxsnn.synapses.im2col import Pads
+from jaxsnn.synapses.linear import over_time
+from jaxsnn.typing import Array, Shape, accumulator
+
+Padding = str | int
+
+WINOGRAD_CHANNELS = 32
+"""Fewer channels than this, in or out, make Winograd's products too small."""
+
+
+def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME", kept: Keep = "floats") -> Array:
+    """Two-dimensional convolution (cross-correlation) at every step: `[T, B, H, W, C]` to `[T, B, H', W', out]`.
+
+    Args:
+      x: spikes or currents.
+      kernel: `[kh, kw, C, out]` (HWIO), rounded to the dtype of `x` for the product; its gradient comes in its own.
+      stride: of the output grid, the same in both directions.
+      padding: `"SAME"`, `"VALID"`, or the number of zero rows and columns on every side.
+      kept: how the backward pass keeps `x` (see `residuals.Keep`).
+
+    Raises:
+      ValueError: if the channels of `x` and `kernel` disagree, or `padding` or `kept` is unknown.
+    """
+    check_keep(kept)
+    if x.shape[-1] != kernel.shape[2]:
+        raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {kernel.shape[2]}")
+    pads = _pads(x.shape[-3:-1], kernel.shape[:2], stride, padding)
+    return over_time(lambda x: _conv(stride, pads, kept, x, kernel), x)
+
+
+def _pads(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
+    if isinstance(padding, int):
+        return ((padding, padding), (padding, padding))
+    if padding not in ("SAME", "VALID"):
+        raise ValueError(f"padding must be 'SAME', 'VALID' or a number of pixels, got {padding!r}")
+    return tuple(lax.padtype_to_pads(size, window, (stride, stride), padding))  # type: ignore[return-value]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _conv(stride: int, pads: Pads, kept: Keep, x: Array, kernel: Array) -> Array:
+    def on_cpu(x: Array, kernel: Array) -> Array:
+        # spikes that come as bytes from the neurons are not widened before they are used
+        inputs = x if kept == "floats" else x.astype(jnp.int8)
+        return _product_conv(stride, pads, inputs, _rounded(kernel, x)).astype(x.dtype)
+
+    def elsewhere(x: Array, kernel: Array) -> Array:
+        return _lax_conv(stride, pads, x, kernel.astype(x.dtype))
+
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+
+
+def _conv_forward(stride, pads, kept, x, kernel):
+    return _conv(stride, pads, kept, x, kernel), (keep(x, kept), kernel)
+
+
+def _conv_backward(stride, pads, kept, residuals, g):
+    stored, kernel = residuals
+    x = restore(stored, kept, len(g), g.dtype)
+
+    def on_cpu(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
+        g_x, g_kernel = _product_gradients(stride, pads, x, _rounded(kernel, g), g)
+        return g_x.astype(g.dtype), g_kernel.astype(kernel.dtype)
+
+    def elsewhere(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
+        _, pull = jax.vjp(partial(_lax_conv, stride, pads), x.astype(g.dtype), kernel.astype(g.dtype))
+        g_x, g_kernel = pull(g)
+        return g_x, g_kernel.astype(kernel.dtype)
+
+    return lax.platform_dependent(x, kernel, g, cpu=on_cpu, default=elsewhere)
+
+
+_conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _rounded(kernel: Array, like: Array) -> Array:
+    """The kernel with the precision of `like`, in the accumulator's dtype: what accelerators multiply."""
+    return kernel.astype(like.dtype).astype(accumulator(like.dtype))
+
+
+def _lax_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _winograd(stride: int, shape: Shape) -> bool:
+    return stride == 1 and shape[:2] == (3, 3) and min(shape[2:]) >= WINOGRAD_CHANNELS
+
+
+def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
+    if x.shape[-1] == 1:  # rows of one window of one channel are too short for a product; XLA's own is faster
+        return _lax_conv(stride, pads, x.astype(kernel.dtype), kernel)
+    if _winograd(stride, kernel.shape):
+        return winograd.conv(pads, x, kernel)
+    return im2col.conv(stride, pads, x, kernel)
+
+
+def _product_gradients(stride: int, pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
+    window = kernel.shape[:2]
+    # input: the cotangent, spread over the stride, convolved with the kernel turned round
+    grid = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:3], pads, window, strict=True)]
+    spread = [(0, n - (stride * (m - 1) + 1), stride - 1) for n, m in zip(grid, g.shape[1:3], strict=True)]
+    back = tuple((k - 1 - p[0], k - 1 - p[1]) for k, p in zip(window, pads, strict=True))
+    turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    spread_g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
+    g_x = _product_conv(1, back, spread_g, turned)  # type: ignore[arg-type]
+    errors = g.astype(kernel.dtype)
+    if _winograd(stride, kernel.shape):
+        return g_x, winograd.kernel_gradient(pads, x, errors, kernel.shape)
+    return g_x, im2col.kernel_gradient(stride, pads, x, errors, kernel.shape)

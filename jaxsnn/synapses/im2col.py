@@ -1,0 +1,59 @@
+"""Convolution as a product with every window laid out as a row (im2col), in pieces: for CPUs."""
+
+import math
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxsnn.synapses.pieces import map_pieces, samples_per_piece, sum_pieces
+from jaxsnn.typing import Array, Shape
+
+PIECE_BYTES = 2**22
+"""Size of the windows of one piece; 1 to 8 MB measured equally good."""
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+def conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
+    """`[N, H, W, C]` (of any dtype) with `[kh, kw, C, out]` to `[N, H', W', out]` in the dtype of the kernel."""
+    window, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[-1])
+    grid = output_size(x.shape[1:3], window, stride, pads)
+
+    def piece(x: Array) -> Array:
+        return _windows(x.astype(kernel.dtype), window, stride, pads) @ matrix
+
+    return map_pieces(piece, _piece(len(x), grid, kernel.shape, kernel.dtype.itemsize), x)
+
+
+def kernel_gradient(stride: int, pads: Pads, x: Array, g: Array, shape: Shape) -> Array:
+    """Gradient of a kernel of this shape, from its input `[N, H, W, C]` and the cotangent `[N, H', W', out]`."""
+    window, (channels, features) = shape[:2], shape[2:]
+
+    def piece(x: Array, g: Array) -> Array:
+        x, g = x.astype(g.dtype), g.reshape(-1, features)
+        if channels == 1:  # the window as the slow axis: contiguous copies, twice as fast
+            return (_windows(x, window, stride, pads, axis=0).reshape(-1, len(g)) @ g).T
+        return g.T @ _windows(x, window, stride, pads).reshape(len(g), -1)
+
+    total = sum_pieces(piece, _piece(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
+    return total.T.reshape(shape)
+
+
+def output_size(size: Shape, window: Shape, stride: int, pads: Pads) -> tuple[int, int]:
+    """Height and width of the result."""
+    height, width = ((n + sum(p) - k) // stride + 1 for n, p, k in zip(size, pads, window, strict=True))
+    return height, width
+
+
+def _piece(samples: int, grid: Shape, shape: Shape, itemsize: int) -> int:
+    return samples_per_piece(samples, math.prod((*grid, *shape[:3], itemsize)), PIECE_BYTES)
+
+
+def _windows(x: Array, window: Shape, stride: int, pads: Pads, axis: int = -1) -> Array:
+    """Every window of `[N, H, W, C]` as a row: `[N, H', W', kh * kw * C]`; `axis=0` puts the window first."""
+    rows, columns = (slice(stride * (n - 1) + 1) for n in output_size(x.shape[1:3], window, stride, pads))
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)))
+    return jnp.concatenate(
+        [x[:, i:, j:][:, rows, columns][:, ::stride, ::stride] for i in range(window[0]) for j in range(window[1])],
+        axis,
+    )

@@ -1,0 +1,194 @@
+"""Data-parallel training on eight fake devices: the numbers of one, and no collective but the sum of the gradients."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxsnn import parallel
+
+PROGRAM = """
+import dataclasses, functools, json, re, sys
+from pathlib import Path
+import jax
+import jax.numpy as jnp
+import optax
+from experiments import build, digits, run
+from jaxsnn import encoding, parallel, training
+from jaxsnn.data import load
+from tests.training import problem
+
+folder, mesh, result = Path(sys.argv[1]), parallel.data_mesh(), {"devices": jax.device_count()}
+
+
+def difference(one, many, start):
+    "Largest difference, over the largest change in training, of any parameter."
+    each = jax.tree.map(lambda a, b, s: float(jnp.abs(a - b).max() / jnp.abs(a - s).max()), one, many, start)
+    return max(jax.tree.leaves(each))
+
+
+def census(compiled):
+    names = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
+    return {name: len(re.findall(rf" {name}(?:-start)?[(]", compiled.as_text())) for name in names}
+
+
+# A smooth model with random input: a sum and a mean for three steps. Nothing but rounding may differ.
+prepare = functools.partial(encoding.poisson, steps=3)
+images = jax.random.uniform(jax.random.key(1), (64, 4, 4, 1))
+data = training.Data(images, (jnp.sum(images, (1, 2, 3)) * 7).astype(jnp.int32) % 3)
+optimizer = optax.sgd(0.1)
+start = {"w": 0.1 * jax.random.normal(jax.random.key(2), (16, 3))}
+for loss in ("squared_error", "potential_cross_entropy"):
+    config = dataclasses.replace(digits.digits(), loss=loss, batch_size=16)
+    states = []
+    for devices in (1, 8):
+        config = dataclasses.replace(config, devices=devices)
+        distribute = build.make_distribute(config)
+        options = (problem.apply, optimizer, build.make_loss(config), prepare, 16)
+        step = training.make_train_step(*options, distribute=distribute)
+        state = build.place(config, training.create(jax.tree.map(jnp.copy, start), {}, optimizer, 0))
+        sets = build.place(config, data)
+        order = training.epoch_order(state.seed, 0, 64)
+        compiled = jax.jit(step, donate_argnums=0).lower(state, *sets, order).compile()
+        for _ in range(3):
+            state = compiled(state, *sets, order)
+        states.append(jax.device_get(state))
+    result[loss] = difference(states[0].params, states[1].params, start)
+    result[loss + " totals"] = abs(float(states[0].totals.loss / states[1].totals.loss) - 1)
+    result[loss + " correct"] = [int(s.totals.correct) for s in states]
+    result[loss + " collectives"] = census(compiled)
+
+# Every device has a key of its own for dropout.
+def noise(params, constants, x, labels, key):
+    return (jax.nn.one_hot(jax.lax.axis_index("data"), 8) * jax.random.uniform(key), jnp.int32(0)), params
+
+
+arguments = (jnp.zeros(2), {}, jnp.zeros((1, 8)), jnp.zeros(8, jnp.int32), jax.random.key(0))
+result["draws"] = parallel.data_parallel(noise, mesh, mean=False)(*arguments)[0][0].tolist()
+
+# The loop on the mesh, several steps per dispatch: an interrupted run goes on where it was.
+options = {"step": step, "sets": sets, "steps_per_dispatch": 3, "log_every": 2}
+fresh = lambda: parallel.replicate(mesh, training.create(start, {}, optimizer, 0))
+whole, rows = problem.fit(folder / "whole", state=fresh(), epochs=2, **options)
+problem.fit(folder / "cut", state=fresh(), epochs=1, **options)
+resumed, again = problem.fit(folder / "cut", state=fresh(), epochs=2, resume=True, **options)
+result["resumed"] = rows == again and bool((whole.params["w"] == resumed.params["w"]).all())
+result["replicated"] = len(resumed.params["w"].sharding.device_set)
+
+# LeNet as `--devices=8` trains it, with the paper's rule.
+changes = {"time_steps": 4, "epochs": 1, "limit": 48, "limit_test": 20, "validation": 20, "evaluation_batch": 20}
+config = dataclasses.replace(digits.digits(), **changes, optimizer="sgd", lr=0.01, flip=True, progress=False)
+scans = load("digits")
+
+
+def assembled(config):
+    program, sets = build.build(config, scans), build.split(config, scans)
+    state = program.start(0)
+    initial, order = jax.device_get(state.params), training.epoch_order(state.seed, 0, 48)
+    compiled = jax.jit(program.step, donate_argnums=0).lower(state, *sets.fitting, order).compile()
+    return program, sets, initial, lambda state: compiled(state, *sets.fitting, order), compiled
+
+
+program, _, initial, step, _ = assembled(config)
+state = program.start(0)
+for _ in range(3):
+    state = step(state)
+one = jax.device_get(state.params)
+config = dataclasses.replace(config, devices=8)
+program, sets, _, _, compiled = assembled(config)
+run.train(config, program, sets, 0, folder / "seed0")
+many = jax.device_get(build.restore(program, 0, folder / "seed0").params)
+text = compiled.as_text()
+result["lenet"], result["lenet collectives"] = difference(one, many, initial), census(compiled)
+result["whole input"] = "[4,16,16,16,1]" in text
+result["part of input"] = "[4,2,16,16,1]" in text
+try:
+    build.build(dataclasses.replace(config, batch_size=12), scans)
+except ValueError as error:
+    result["error"] = str(error)
+print(json.dumps(result))
+"""
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    folder = tmp_path_factory.mktemp("parallel")
+    for name in ("whole", "cut"):
+        (folder / name).mkdir()
+    out = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | environment,
+    )
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "potential_cross_entropy"])
+def test_same_parameters_as_one_device(result, loss):
+    """After three steps on random input: within 1e-5 of the largest change."""
+    assert result["devices"] == 8
+    assert result[loss] < 1e-5
+    assert result[loss + " totals"] < 1e-5
+    one, many = result[loss + " correct"]
+    assert one == many
+
+
+def test_lenet_as_one_device(result):
+    """Poisson input, shifts and flips; a spike on the edge could turn over, so the tolerance is wider."""
+    assert result["lenet"] < 1e-3
+
+
+@pytest.mark.parametrize("name", ["lenet", "squared_error", "potential_cross_entropy"])
+def test_no_collective_but_the_sum(result, name):
+    collectives = result[name + " collectives"]
+    assert 1 <= collectives.pop("all-reduce") <= 6  # loss, number correct, four gradients; XLA may join them
+    assert set(collectives.values()) == {0}
+
+
+def test_a_device_draws_its_own_part_of_the_input(result):
+    assert result["part of input"]
+    assert not result["whole input"]
+
+
+def test_devices_drop_different_neurons(result):
+    assert len(set(result["draws"])) == 8
+
+
+def test_the_loop_resumes_on_the_mesh(result):
+    assert result["resumed"]
+    assert result["replicated"] == 8
+
+
+def test_a_batch_that_cannot_be_divided(result):
+    assert "a batch of 12 samples cannot be divided among 8 devices; choose a --batch_size" in result["error"]
+
+
+def gradients(params, constants, x, labels, key):
+    loss = jnp.sum(x * params) + jax.random.uniform(key)
+    return (loss, jnp.sum(labels)), jnp.sum(x)
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_one_device_changes_nothing(mean):
+    """Not even the random numbers of dropout."""
+    mesh = parallel.data_mesh(1)
+    arguments = (jnp.float32(2), {}, jnp.arange(12.0).reshape(3, 4, 1), jnp.arange(4), jax.random.key(5))
+    shared = parallel.data_parallel(gradients, mesh, mean=mean)(*arguments)
+    assert jax.tree.leaves(shared) == jax.tree.leaves(gradients(*arguments))
+
+
+def test_mesh_of_too_many_devices():
+    count = jax.device_count()
+    message = f"{count + 1} devices were asked for, {count} are there .*: choose --devices from 1 to {count}, or 0 for"
+    with pytest.raises(ValueError, match=message):
+        parallel.data_mesh(count + 1)
