@@ -1,9 +1,9 @@
 """Two-dimensional convolution with its own gradients.
 
 On a CPU, XLA's convolution is slow where SNNs need it: its weight gradient takes 14 times as long as the product here
-for 5x5 kernels on 14x14 maps, and far longer inside `lax.scan`. So there it is a product in pieces (3x3: Winograd,
-others: im2col; docs/decisions/0003), elsewhere `lax.conv_general_dilated`. The platform is chosen when the program is
-lowered.
+for 5x5 kernels on 14x14 maps, and far longer inside `lax.scan`. So there it is a product in pieces (3x3 to 5x5 of
+stride 1: Winograd, others: im2col; docs/decisions/0003), elsewhere `lax.conv_general_dilated`. The platform is chosen
+when the program is lowered.
 """
 
 from functools import partial
@@ -19,9 +19,6 @@ from jaxsnn.synapses.linear import over_time
 from jaxsnn.typing import Array, Shape, accumulator
 
 Padding = str | int
-
-WINOGRAD_CHANNELS = 32
-"""Fewer channels than this, in or out, make Winograd's products too small."""
 
 
 def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME", kept: Keep = "floats") -> Array:
@@ -98,7 +95,7 @@ def _lax_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
 
 
 def _winograd(stride: int, shape: Shape) -> bool:
-    return stride == 1 and shape[:2] == (3, 3) and min(shape[2:]) >= WINOGRAD_CHANNELS
+    return stride == 1 and 3 <= shape[0] <= 5 and shape[2] > 1
 
 
 def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
