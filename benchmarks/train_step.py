@@ -17,7 +17,11 @@ from flax import nnx
 from benchmarks import common
 from jaxsnn import layers, losses, models
 
-RULES: dict[str, layers.Neuron] = {"spikebp": layers.SpikeBP(), "arctan": layers.LIF()}
+RULES: dict[str, layers.Neuron] = {
+    "spikebp": layers.SpikeBP(),
+    "spikebp-bits": layers.SpikeBP(pack_spikes=True),
+    "arctan": layers.LIF(),
+}
 
 
 class Step(NamedTuple):

@@ -47,6 +47,7 @@ def build(config: Config, data: Dataset) -> Program:
                 neuron=make_neuron(config),
                 dropout=config.dropout,
                 init_scale=config.init_scale,
+                compute_dtype=config.compute_dtype,
                 rngs=nnx.Rngs(training.stream(seed, INIT)),
             )
         )
@@ -55,9 +56,8 @@ def build(config: Config, data: Dataset) -> Program:
         _, params, constants = model(seed)
         return place(config, training.create(params, constants, optimizer, seed))
 
-    apply = model(config.seed)[0]
-    if config.time_chunk:
-        apply = models.in_chunks(apply, config.time_chunk)
+    chunk = config.time_chunk or models.default_chunk(config.time_steps)
+    apply = models.in_chunks(model(config.seed)[0], chunk, remat=config.remat)
     prepare = make_prepare(config, train=True)
     step = training.make_train_step(
         apply, optimizer, make_loss(config), prepare, config.batch_size, distribute=make_distribute(config)
@@ -127,7 +127,7 @@ def place(config: Config, tree: Any) -> Any:
 def make_neuron(config: Config) -> layers.Neuron:
     """The neuron that `rule`, leak, thresholds, reset and order describe."""
     if config.rule == "spikebp":
-        return layers.SpikeBP(config.leak, config.threshold, config.pool_threshold)
+        return layers.SpikeBP(config.leak, config.threshold, config.pool_threshold, pack_spikes=config.pack_spikes)
     spike = functools.partial(SURROGATES[config.rule], slope=config.slope)
     return layers.LIF(
         config.leak,
@@ -137,6 +137,7 @@ def make_neuron(config: Config) -> layers.Neuron:
         reset=config.reset,  # type: ignore[arg-type]
         leak_first=config.leak_first,
         learn=config.learn,
+        pack_spikes=config.pack_spikes,
     )
 
 

@@ -17,6 +17,7 @@ RULES = ("spikebp", *SURROGATES)
 ENCODINGS = ("poisson", "direct", "latency")
 LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
 OPTIMIZERS = ("sgd", "adam")
+DTYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "steps", "cosine")
 
 
@@ -41,7 +42,14 @@ class Config:
     leak_first: bool = _field(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
     learn: tuple[str, ...] = _field((), "Neuron constants to train, one per layer: leak, threshold. Not with spikebp.")
     time_steps: int = _field(100, "Number of time steps T.")
-    time_chunk: int = _field(0, "Run the steps in pieces of this many, in less memory; 0 for all at once.")
+    time_chunk: int = _field(
+        0, "Run the steps in pieces of this many, in less memory; 0 chooses by backend, T or more runs all at once."
+    )
+    remat: bool = _field(False, "Store only the neurons' states between pieces, and run each piece again backward.")
+    pack_spikes: bool = _field(False, "Keep spikes for the backward pass in one bit each, not one byte.")
+    compute_dtype: str = _field(
+        "float32", "Of spikes and currents between layers; membranes, weights and sums stay float32.", DTYPES
+    )
     encoding: str = _field("poisson", "Images to spikes.", ENCODINGS)
     gain: float = _field(1.0, "Scales the firing rate of the Poisson input.")
     mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")

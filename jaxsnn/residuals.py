@@ -9,7 +9,7 @@ from jaxsnn.typing import Array, DTypeLike
 Keep = Literal["floats", "bytes", "bits"]
 """`floats` holds any numbers, `bytes` whole numbers in [-128, 127] (signed spikes, counts), `bits` zeros and ones.
 
-Numbers that a way cannot hold make wrong gradients: nothing checks them.
+Numbers that a way cannot hold make wrong results: nothing checks them.
 """
 
 

@@ -1,3 +1,5 @@
+import time
+
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
@@ -146,3 +148,33 @@ def test_bad_input():
         synapses.conv(x, jnp.zeros((3, 3, 2, 1)), kept="nibbles")
     with pytest.raises(ValueError, match="needs H and W divisible by 2, got 5x4"):
         synapses.average_pool(x)
+
+
+@pytest.mark.parametrize("window", [3, 5])
+def test_the_weight_gradient_is_not_slow_in_a_scan(window):
+    """XLA's own takes 24 to 53 times as long inside a loop on CPU (measured for 3x3, 64 to 64 channels)."""
+    x = jax.random.bernoulli(jax.random.key(0), 0.3, (1, 8, 16, 16, 32)).astype(jnp.float32)
+    g = jax.random.normal(jax.random.key(1), x.shape)
+    kernel = jnp.zeros((window, window, 32, 32))
+
+    def gradient(x, g):
+        return jax.vjp(lambda kernel: synapses.conv(x, kernel), kernel)[1](g)[0]
+
+    def outside(x, g):
+        return sum(gradient(x * scale, g) for scale in (1.0, 2.0, 3.0, 4.0))
+
+    def inside(x, g):
+        scales = jnp.asarray([1.0, 2.0, 3.0, 4.0])
+        return jax.lax.scan(lambda total, scale: (total + gradient(x * scale, g), None), kernel, scales)[0]
+
+    def smallest(function):
+        times = []
+        for _ in range(7):
+            began = time.perf_counter()
+            jax.block_until_ready(function(x, g))
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    inside, outside = jax.jit(inside), jax.jit(outside)
+    np.testing.assert_allclose(inside(x, g), outside(x, g), rtol=1e-3, atol=1e-2)
+    assert smallest(inside) < 3 * smallest(outside)

@@ -18,14 +18,22 @@ SLOW = ("spyx", "jaxpike")
 
 
 def ours(names: str, rule: str) -> list[Subject]:
-    """`chunk0,chunk5` to one subject per number of steps in a piece."""
-    return [Subject("ours", {"rule": rule, "time_chunk": int(n.removeprefix("chunk"))}) for n in names.split(",")]
+    """`chunk0,chunk5-bits` to one subject per number of steps in a piece and way to keep spikes."""
+    subjects = []
+    for name in names.split(","):
+        chunk, _, kept = name.removeprefix("chunk").partition("-")
+        subjects.append(Subject("ours", {"rule": f"{rule}-{kept}" if kept else rule, "time_chunk": int(chunk)}))
+    return subjects
 
 
 def main() -> None:
     """Measures, prints, and appends to the results."""
     parser = compare.parser(__doc__, common.NETWORKS)
-    parser.add_argument("--ours", default="chunk0", help="our configurations: chunk<steps per piece>, chunk0 for all")
+    parser.add_argument(
+        "--ours",
+        default="chunk0",
+        help="our configurations: chunk<steps per piece>, chunk0 for all; -bits packs spikes",
+    )
     parser.add_argument("--rule", default="spikebp", choices=("spikebp", "arctan"), help="our gradient")
     parser.add_argument("--libraries", default="spikingjelly,snntorch,norse,spyx,jaxpike", help="name[:option=value]")
     flags = parser.parse_args()

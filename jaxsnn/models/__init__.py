@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.layers import Neuron, SpikeBP
-from jaxsnn.models.chunks import in_chunks
+from jaxsnn.models.chunks import default_chunk, in_chunks
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.sequential import Output, Sequential
@@ -16,7 +16,19 @@ from jaxsnn.typing import DTypeLike
 
 MODELS: dict[str, Callable[..., Sequential]] = {"lenet": lenet, "vgg9": vgg9}
 
-__all__ = ["MODELS", "Apply", "Output", "Sequential", "create", "functionalize", "in_chunks", "lenet", "vgg", "vgg9"]
+__all__ = [
+    "MODELS",
+    "Apply",
+    "Output",
+    "Sequential",
+    "create",
+    "default_chunk",
+    "functionalize",
+    "in_chunks",
+    "lenet",
+    "vgg",
+    "vgg9",
+]
 
 
 def create(

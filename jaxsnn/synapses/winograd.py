@@ -1,11 +1,12 @@
 """Convolution of stride 1 by minimal filtering (Winograd, Toom-Cook) over rows: for CPUs.
 
-Six rows of inputs give `7 - kh` rows of outputs by six products where the definition has `(7 - kh) kh`: half as many for
-a 3x3 kernel, 0.6 times as many for 5x5. Along the width the windows are laid out (they are contiguous in memory), so the
-products are long enough for few channels. Rounding errors in float32 stay near 1e-5 of the largest result.
+Six rows of inputs give `7 - kh` rows of outputs by six products where the definition has `(7 - kh) kh`: half as many
+for a 3x3 kernel, 0.6 times as many for 5x5. Along the width the windows are laid out, so the products are long enough
+for few channels. Rounding errors in float32 stay near 1e-5 of the largest result.
 
 Source: S. Winograd, *Arithmetic Complexity of Computations*, SIAM 1980; A. Lavin, S. Gray, *Fast Algorithms for
-Convolutional Neural Networks*, CVPR 2016, section 4: `y = A^T [(G k) * (B^T d)]`, `*` elementwise, summed over channels.
+Convolutional Neural Networks*, CVPR 2016, section 4: `y = A^T [(G k) * (B^T d)]`, `*` elementwise, summed over the
+channels.
 """
 
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def _inputs(x: Array, window: Shape, pads: Pads, rows: int, tiles: int, width: i
     """`B^T d` of every tile of six rows, its windows along the width laid out: `[6, N * tiles * W', kw * C]`."""
     below = rows * (tiles - 1) + 6 - x.shape[1] - pads[0][0]
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (pads[0][0], below, 0), (*pads[1], 0), (0, 0, 0)))
-    windows = jnp.stack([x[:, :, j : j + window[1]].reshape(*x.shape[:2], -1) for j in range(width)], 2)
+    windows = jnp.concatenate([x[:, :, j : j + width] for j in range(window[1])], -1)
     apart = [lax.slice_in_dim(windows, i, i + rows * (tiles - 1) + 1, rows, 1) for i in range(6)]
     return jnp.stack(_combine(INPUT, apart)).reshape(6, -1, windows.shape[-1])
 

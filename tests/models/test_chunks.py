@@ -1,5 +1,6 @@
 """Execution in pieces is the whole: outputs, loss and gradients, in less memory."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -35,13 +36,24 @@ def loss(params, apply, state, x):
     return losses.squared_error(output.logits, jnp.asarray([2, 0])), output
 
 
-@pytest.mark.parametrize("neuron", [SpikeBP(0.9), LIF(0.9)], ids=["spikebp", "arctan"])
-@pytest.mark.parametrize(("chunk", "remat"), [(1, False), (3, True), (3, False), (7, False)])
+@pytest.mark.parametrize(
+    ("neuron", "chunk", "remat"),
+    [
+        (SpikeBP(0.9), 1, False),
+        (SpikeBP(0.9), 3, True),
+        (SpikeBP(0.9, pack_spikes=True), 1, True),
+        (SpikeBP(0.9, pack_spikes=True), 3, False),
+        (SpikeBP(0.9, pack_spikes=True), 7, False),
+        (LIF(0.9), 1, False),
+        (LIF(0.9), 3, True),
+        (LIF(0.9, pack_spikes=True), 3, False),
+    ],
+)
 def test_pieces_are_the_whole(x64, neuron, chunk, remat):
     apply, params, state = build(neuron, jnp.float64)
     x = spikes(7, jnp.float64)
     run = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
-    whole = run(params, apply, state, x)
+    whole = run(params, build(replace(neuron, pack_spikes=False), jnp.float64)[0], state, x)
     pieces = run(params, models.in_chunks(apply, chunk, remat=remat), state, x)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13), pieces, whole)
     assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(whole[1]))
@@ -84,3 +96,29 @@ def test_bad_chunk_and_bad_input():
         models.in_chunks(apply, 0)
     with pytest.raises(ValueError, match="time-major spikes"):
         models.in_chunks(apply, 2)(params, state, jnp.zeros((5, 8, 8, 1)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "platform", "chunk"),
+    [(1, "cpu", 1), (8, "cpu", 8), (16, "cpu", 4), (50, "cpu", 5), (100, "cpu", 5), (97, "cpu", 5), (100, "gpu", 20)],
+)
+def test_default_chunk(steps, platform, chunk):
+    assert models.default_chunk(steps, platform) == chunk
+
+
+def test_bfloat16_between_layers_float32_inside():
+    """Membranes, weights and their gradients stay float32; the loss is near that of float32."""
+    x = spikes(6)
+    results = []
+    for dtype in (None, jnp.bfloat16):
+        model = models.create(
+            "lenet", input_shape=(8, 8, 1), num_classes=3, init_scale=6.0, compute_dtype=dtype, rngs=nnx.Rngs(0)
+        )
+        apply, params, state = models.functionalize(model)
+        results.append(jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(params, apply, state, x))
+    (_, exact), (_, output) = results[0][0], results[1][0]
+    assert output.trains["conv1"].dtype == jnp.bfloat16
+    kept = jax.tree.leaves((output.carry, output.logits, output.potentials, output.spikes, results[1][1]))
+    assert {leaf.dtype for leaf in kept} == {jnp.dtype("float32"), jnp.dtype("int32")}
+    for name, count in exact.spikes.items():
+        np.testing.assert_allclose(output.spikes[name], count, rtol=0.1, atol=3)
