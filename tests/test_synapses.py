@@ -30,7 +30,7 @@ def same_as_xlas(x_shape, kernel_shape, stride, padding, piece_bytes, monkeypatc
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     SIZE,
@@ -46,7 +46,7 @@ def test_product_convolution_is_xlas(lead, size, channels, window, stride, paddi
         same_as_xlas((*lead, *size, channels), (window, window, channels, 2), stride, padding, piece_bytes, patch)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 5)),
     SIZE,
@@ -86,7 +86,7 @@ def test_bits_and_bytes_hold_spikes(samples, width):
         np.testing.assert_array_equal(residuals.restore(stored, how, samples, x.dtype), x)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=5)
 @given(st.integers(1, 3), st.sampled_from([1, 2]), st.sampled_from(["bits", "bytes", "signed"]))
 def test_how_spikes_are_kept_changes_nothing(window, channels, how):
     with jax.enable_x64(True):
