@@ -15,7 +15,7 @@ from jaxsnn.unroll import unroll
 def default_chunk(steps: int, platform: str | None = None) -> int:
     """Steps per piece: what measured well on CPU; elsewhere (not measured) bounded memory and large products.
 
-    On a CPU pieces of about 5 steps are as fast as all at once or faster, in a third of the memory and less
+    On a CPU pieces of about 5 steps take 0.9 to 1.2 times as long as all at once, in a half to a third of the memory
     (benchmarks/README.md); elsewhere about 20.
 
     Args:

@@ -9,7 +9,7 @@ from jaxsnn.synapses.pieces import map_pieces, samples_per_piece, sum_pieces
 from jaxsnn.typing import Array, Shape
 
 PIECE_BYTES = 2**22
-"""Size of the windows of one piece; 1 to 8 MB measured equally good."""
+"""Size of the windows of one piece."""
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 

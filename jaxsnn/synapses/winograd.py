@@ -20,7 +20,7 @@ from jaxsnn.synapses.pieces import map_pieces, samples_per_piece, sum_pieces
 from jaxsnn.typing import Array, Shape
 
 PIECE_BYTES = 2**23
-"""Size of the transformed inputs or outputs of one piece, whichever is larger; 4 MB and less measured slower."""
+"""Size of the transformed inputs or outputs of one piece, whichever is larger."""
 
 INPUT = np.array(
     [
