@@ -2,18 +2,27 @@
 
     python -m benchmarks.memory --workload=W2 --steps=8,100 --batches=4 --time_chunks=0,4
     python -m benchmarks.memory --workload=W2 --steps=8,100 --batches=4 --time_chunks=0,4 --run
+    python -m benchmarks.memory --preset=cifar10_vgg9 --steps=100 --batches=64 --time_chunks=0,20
 
 Compiles each setting and prints XLA's temporaries, arguments and outputs in MB, and their growth from the first to the
 last number of steps. Nothing is run, except with `--run`, which takes one train step of each setting in a fresh process
 and adds the peak of that process. Appends to benchmarks/results/<device>/memory.jsonl.
 """
 
+import argparse
+import dataclasses
 import itertools
 import subprocess
 import sys
 from typing import Any
 
+import jax
+import numpy as np
+
 from benchmarks import common, train_step
+from experiments import build, cifar10
+from jaxsnn import training
+from jaxsnn.data import Dataset
 
 PEAK = """
 import jax
@@ -30,32 +39,56 @@ def compiled(network: common.Network, rule: str, chunk: int) -> dict[str, float]
     return train_step.memory_mb(train_step.compile_step(network, *train_step.network(network, rule, chunk)).compiled)
 
 
+def of_preset(name: str, steps: int, batch: int, chunk: int) -> dict[str, float]:
+    """What the train step of an experiment would take, in MB; the data set counts as an argument, with two batches."""
+    config = dataclasses.replace(
+        cifar10.PRESETS[name](), time_steps=steps, batch_size=batch, time_chunk=chunk, validation=batch, limit=0
+    )
+    images, labels = np.zeros((2 * batch, 32, 32, 3), np.uint8), np.zeros(2 * batch, np.int32)
+    data = Dataset("made up", images, labels, images, labels, 10)
+    program, sets = build.build(config, data), build.split(config, data)
+    order = training.epoch_order(0, 0, batch)
+    step = jax.jit(program.step, donate_argnums=0)
+    return train_step.memory_mb(step.lower(program.start(0), *sets.fitting, order).compile())
+
+
 def peak(network: common.Network, rule: str, chunk: int) -> int:
     """Largest resident size of a fresh process that takes two steps, in MB."""
     code = PEAK.format(network=tuple(network), rule=rule, chunk=chunk)
     return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 
+def measure(flags: argparse.Namespace, steps: int, batch: int, chunk: int) -> dict[str, Any]:
+    """One setting."""
+    if flags.preset:
+        return of_preset(flags.preset, steps, batch, chunk)
+    network = common.NETWORKS[flags.workload]._replace(steps=steps, batch=batch)
+    results: dict[str, Any] = compiled(network, flags.rule, chunk)
+    if flags.run:
+        results["process_peak_mb"] = peak(network, flags.rule, chunk)
+    return results
+
+
 def main() -> None:
     """Compiles, prints, and appends to the results."""
     parser = common.parser(__doc__)
     parser.add_argument("--workload", default="W2", choices=common.NETWORKS, help="network and input size")
+    parser.add_argument("--preset", choices=list(cifar10.PRESETS), help="instead of a workload: of an experiment")
     parser.add_argument("--rule", default="spikebp", choices=train_step.RULES, help="gradient")
     parser.add_argument("--steps", default="8,100", help="numbers of time steps")
     parser.add_argument("--batches", default="4", help="batch sizes")
     parser.add_argument("--time_chunks", default="0,4", help="steps per piece; 0 for all at once")
     parser.add_argument("--run", action="store_true", help="take steps too, each setting in a fresh process")
     flags = parser.parse_args()
+    if flags.preset and (flags.run or flags.rule != "spikebp"):
+        parser.error("--run and --rule go with --workload, not with --preset")
 
     counts, batches, chunks = (
         [int(number) for number in text.split(",")] for text in (flags.steps, flags.batches, flags.time_chunks)
     )
     found: dict[tuple[int, int, int], dict[str, Any]] = {}
     for batch, chunk, steps in itertools.product(batches, chunks, counts):
-        network = common.NETWORKS[flags.workload]._replace(steps=steps, batch=batch)
-        results: dict[str, Any] = compiled(network, flags.rule, chunk)
-        if flags.run:
-            results["process_peak_mb"] = peak(network, flags.rule, chunk)
+        results = measure(flags, steps, batch, chunk)
         found[batch, chunk, steps] = results
         shown = ", ".join(f"{name} {value:g}" for name, value in results.items())
         print(f"B={batch} time_chunk={chunk} T={steps}: {shown}", flush=True)
@@ -68,7 +101,7 @@ def main() -> None:
         rows = []
         for (batch, chunk, steps), results in found.items():
             options = {"rule": flags.rule, "batch": batch, "time_chunk": chunk, "steps": steps}
-            rows.append(common.row("memory", flags.workload, "jaxsnn", options, results))
+            rows.append(common.row("memory", flags.preset or flags.workload, "jaxsnn", options, results))
         common.append(rows)
 
 

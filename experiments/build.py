@@ -12,8 +12,8 @@ from flax import nnx
 
 from experiments.config import Config
 from jaxsnn import SURROGATES, encoding, layers, losses, models, parallel, training
-from jaxsnn.data import Dataset
-from jaxsnn.data.prepare import normalise, shift_and_flip, to_device
+from jaxsnn.data import EVENT_DATASETS, Dataset, load
+from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip, to_device
 from jaxsnn.training.state import INIT
 
 
@@ -23,10 +23,26 @@ class Program(NamedTuple):
     apply: models.Apply
     optimizer: optax.GradientTransformation
     step: training.TrainStep
-    accuracy: Callable[..., np.ndarray]
-    """`(state, images, labels) -> accuracy at every time step [T]`."""
+    evaluate: Callable[..., training.Evaluation]
+    """`(state, images, labels) -> accuracy at every time step, confusion matrix`."""
     start: Callable[[int], training.TrainState]
     """`seed -> state` before the first step."""
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set of an experiment.
+
+    Raises:
+      ValueError, OSError, ImportError: as `jaxsnn.data.load`.
+    """
+    options: dict[str, Any] = {}
+    if config.dataset in EVENT_DATASETS:
+        options = {
+            "time_steps": config.time_steps,
+            "event_bins": config.event_bins,
+            "event_values": config.event_values,
+        }
+    return load(config.dataset, data_dir=config.data_dir or None, cache_dir=config.cache_dir or None, **options)
 
 
 def build(config: Config, data: Dataset) -> Program:
@@ -35,18 +51,22 @@ def build(config: Config, data: Dataset) -> Program:
     Raises:
       ValueError: if the model cannot be built for this data, or a value is out of range.
     """
-    samples = min(len(data.train_labels) - config.validation, config.limit or len(data.train_labels))
+    count = len(data.train_labels)
+    samples = min(count - fold_size(config, count) - config.validation, config.limit or count)
     optimizer = make_optimizer(config, samples // config.batch_size)
 
     def model(seed: int) -> Any:
         return models.functionalize(
             models.create(
                 config.model,
-                input_shape=data.train_images.shape[1:],
+                input_shape=data.train_images.shape[-3:],
                 num_classes=data.num_classes,
                 neuron=make_neuron(config),
+                leaks=config.layer_values("leaks"),
+                thresholds=config.layer_values("thresholds"),
                 dropout=config.dropout,
-                init_scale=config.init_scale,
+                width=config.width,
+                init_gain=config.init_gain,
                 compute_dtype=config.compute_dtype,
                 rngs=nnx.Rngs(training.stream(seed, INIT)),
             )
@@ -62,15 +82,15 @@ def build(config: Config, data: Dataset) -> Program:
     step = training.make_train_step(
         apply, optimizer, make_loss(config), prepare, config.batch_size, distribute=make_distribute(config)
     )
-    accuracy = training.make_evaluate(apply, make_prepare(config, train=False), config.evaluation_batch)
-    return Program(apply, optimizer, step, accuracy, start)
+    evaluate = training.make_evaluate(apply, make_prepare(config, train=False), config.evaluation_batch)
+    return Program(apply, optimizer, step, evaluate, start)
 
 
-def restore(program: Program, seed: int, where: Path) -> training.TrainState:
-    """The last state of the run in the folder `where`."""
+def restore(program: Program, seed: int, where: Path, step: int | None = None) -> training.TrainState:
+    """The state of the run in the folder `where` after a step, the last checkpoint's by default."""
     checkpoints = training.Checkpoints(where / "checkpoints")
     try:
-        return checkpoints.load(program.start(seed))
+        return checkpoints.load(program.start(seed), step)
     finally:
         checkpoints.close()
 
@@ -84,16 +104,30 @@ class Sets(NamedTuple):
     test: training.Data
 
 
-def split(config: Config, data: Dataset) -> Sets:
+def fold_size(config: Config, count: int) -> int:
+    """How many of `count` training samples a fold tests on; 0 without cross-validation."""
+    return count // config.folds if config.folds > 1 else 0
+
+
+def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
     """Puts the parts on the device; the validation part is the same for every seed.
+
+    Args:
+      config: says how much is held out.
+      data: the whole set.
+      fold: in cross-validation, which part of the training set is tested on; the test set itself is then left alone.
 
     Raises:
       ValueError: if nothing is left to train on.
     """
-    count = len(data.train_labels)
-    if config.validation >= count:
-        raise ValueError(f"validation={config.validation} images leave none of {count} to train on")
+    count, size = len(data.train_labels), fold_size(config, len(data.train_labels))
     order = np.random.default_rng(0).permutation(count)
+    test_images, test_labels = data.test_images, data.test_labels
+    if fold is not None:
+        tested, order = order[fold * size :][:size], np.delete(order, np.s_[fold * size : (fold + 1) * size])
+        test_images, test_labels = data.train_images[tested], data.train_labels[tested]
+    if config.validation >= len(order):
+        raise ValueError(f"validation={config.validation} images leave none of {len(order)} to train on")
     held, kept = order[: config.validation], order[config.validation :]
     kept = kept[: config.limit or None]
     put = functools.partial(to_device, num_classes=data.num_classes)
@@ -101,7 +135,7 @@ def split(config: Config, data: Dataset) -> Sets:
     sets = Sets(
         training.Data(*put(data.train_images[kept], data.train_labels[kept])),
         training.Data(*put(data.train_images[held], data.train_labels[held])),
-        training.Data(*put(data.test_images[:stop], data.test_labels[:stop])),
+        training.Data(*put(test_images[:stop], test_labels[:stop])),
     )
     return place(config, sets)
 
@@ -144,6 +178,9 @@ def make_neuron(config: Config) -> layers.Neuron:
 def make_prepare(config: Config, *, train: bool) -> Callable[..., jax.Array]:
     """`(key, images) -> spikes [T, B, H, W, C]`: augmentation (training only), normalisation, encoding."""
 
+    if config.encoding == "events":
+        return lambda key, images: event_frames(images)
+
     def prepare(key: jax.Array, images: jax.Array) -> jax.Array:
         augment_key, spike_key = jax.random.split(key)
         if train and (config.shift or config.flip):
@@ -165,7 +202,7 @@ def make_loss(config: Config) -> Callable[[models.Output, jax.Array], jax.Array]
 
 
 def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Weight decay added to the gradient, then SGD or Adam under the learning-rate schedule."""
+    """Weight decay added to the gradient, then SGD or Adam under the learning-rate schedule; or AdamW."""
     schedule: Any = config.lr
     if config.schedule == "steps":
         schedule = optax.piecewise_constant_schedule(
@@ -173,5 +210,7 @@ def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransf
         )
     elif config.schedule == "cosine":
         schedule = optax.cosine_decay_schedule(config.lr, max(config.epochs * steps_per_epoch, 1))
+    if config.optimizer == "adamw":
+        return optax.adamw(schedule, weight_decay=config.weight_decay)
     scale = optax.sgd(schedule, config.momentum or None) if config.optimizer == "sgd" else optax.adam(schedule)
     return optax.chain(optax.add_decayed_weights(config.weight_decay), scale)

@@ -10,13 +10,15 @@ from typing import Any, get_args, get_origin
 from absl import flags
 
 from jaxsnn import SURROGATES
-from jaxsnn.data import DATASETS
+from jaxsnn.data import DATASETS, EVENT_DATASETS
 from jaxsnn.models import MODELS
 
 RULES = ("spikebp", *SURROGATES)
-ENCODINGS = ("poisson", "direct", "latency")
+ENCODINGS = ("poisson", "direct", "latency", "events")
 LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+EVENT_BINS = ("time", "count")
+EVENT_VALUES = ("binary", "counts")
 DTYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "steps", "cosine")
 
@@ -31,6 +33,7 @@ class Config:
 
     dataset: str = _field("mnist", "Data set.", tuple(DATASETS))
     model: str = _field("lenet", "Network.", tuple(MODELS))
+    width: float = _field(1.0, "Multiplies the features of every hidden layer.")
     rule: str = _field(
         "spikebp", "Gradient: the paper's rule (spikebp), or BPTT with the surrogate of this name.", RULES
     )
@@ -38,6 +41,8 @@ class Config:
     leak: float = _field(0.99, "Membrane decay per time step, in (0, 1].")
     threshold: float = _field(1.0, "Firing threshold of convolutional and dense layers.")
     pool_threshold: float = _field(0.75, "Firing threshold of pooling layers.")
+    leaks: tuple[str, ...] = _field((), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.")
+    thresholds: tuple[str, ...] = _field((), "Other thresholds for single layers, e.g. pool1:0.6,fc1:0.5.")
     reset: str = _field("hard", "Reset to zero (hard) or by subtraction (soft). spikebp is hard.", ("hard", "soft"))
     leak_first: bool = _field(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
     learn: tuple[str, ...] = _field((), "Neuron constants to train, one per layer: leak, threshold. Not with spikebp.")
@@ -50,8 +55,10 @@ class Config:
     compute_dtype: str = _field(
         "float32", "Of spikes and currents between layers; membranes, weights and sums stay float32.", DTYPES
     )
-    encoding: str = _field("poisson", "Images to spikes.", ENCODINGS)
+    encoding: str = _field("poisson", "Images to spikes; events for event data, fed as it is.", ENCODINGS)
     gain: float = _field(1.0, "Scales the firing rate of the Poisson input.")
+    event_bins: str = _field("time", "Event data: steps of equal time, or of equal event count.", EVENT_BINS)
+    event_values: str = _field("binary", "Event data: 1 where there was an event (binary), or how many.", EVENT_VALUES)
     mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
     std: tuple[float, ...] = _field((), "Divides the pixels after that.")
     shift: int = _field(0, "Augmentation: shift training images by up to this many pixels.")
@@ -65,16 +72,19 @@ class Config:
     )
     lr_decay: float = _field(0.2, "Factor on the learning rate at each of lr_decay_epochs.")
     lr_decay_epochs: tuple[int, ...] = _field((), "Epochs after which the learning rate is multiplied by lr_decay.")
-    weight_decay: float = _field(5e-4, "Added to the gradient, times the weight.")
+    weight_decay: float = _field(5e-4, "Added to the gradient, times the weight; of adamw, to its update.")
     batch_size: int = _field(64, "Training samples per step.")
     epochs: int = _field(125, "Passes over the training set.")
-    dropout: float = _field(0.0, "Dropout rate after every hidden layer; one mask for all time steps.")
-    init_scale: float = _field(2.0, "Initial weights are normal with standard deviation sqrt(init_scale / fan_in).")
+    dropout: float = _field(0.0, "Dropout rate after hidden layers (not pools); one mask for all time steps.")
+    init_gain: float = _field(1.0, "Factor on the initial weights; above 1 where layers would be silent.")
     validation: int = _field(5000, "Training images held out to choose the best epoch.")
     limit: int = _field(0, "Use only this many training images (after holding out); 0 for all.")
     limit_test: int = _field(0, "Use only this many test images; 0 for all.")
     seed: int = _field(0, "Seed of the first run.")
     seeds: int = _field(1, "Number of runs, with consecutive seeds; mean and spread are reported.")
+    folds: int = _field(
+        1, "Cross-validation: this many runs, each tested on its own part of the training set; 1 for none."
+    )
     evaluate_every: int = _field(1, "Epochs between evaluations on validation and test set.")
     evaluation_batch: int = _field(250, "Samples per evaluation batch.")
     log_every: int = _field(50, "Steps between rows of training metrics.")
@@ -91,6 +101,7 @@ class Config:
         False, "Go on with the run in run_dir (or the newest of this preset) from its last checkpoint."
     )
     progress: bool = _field(True, "Show a progress bar.")
+    activity: bool = _field(True, "Before training, warn of layers that are silent or saturated.")
     figures: bool = _field(True, "Draw figures at the end (needs the extra 'viz').")
 
     def __post_init__(self) -> None:
@@ -99,7 +110,7 @@ class Config:
             if choices and value not in choices:
                 raise ValueError(f"{f.name} must be one of {', '.join(choices)}, got {value!r}")
         at_least_1 = ("time_steps", "batch_size", "epochs", "seeds", "evaluate_every", "evaluation_batch", "log_every")
-        for name in (*at_least_1, "steps_per_dispatch"):
+        for name in (*at_least_1, "steps_per_dispatch", "folds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         for name in ("validation", "time_chunk", "shift", "limit", "limit_test", "checkpoint_every", "seed", "devices"):
@@ -109,6 +120,16 @@ class Config:
             raise ValueError(
                 "validation must be >= 1: the best epoch is chosen on held-out training images, never on test"
             )
+        if (self.dataset in EVENT_DATASETS) != (self.encoding == "events"):
+            raise ValueError(
+                f"encoding=events belongs to event data ({', '.join(EVENT_DATASETS)}) and the others to images, "
+                f"got dataset={self.dataset} with encoding={self.encoding}"
+            )
+        if self.encoding == "events" and (self.shift or self.flip or self.mean or self.std or self.gain != 1):
+            raise ValueError("event data is fed as it is: shift, flip, mean, std and gain are for images")
+        if self.folds > 1 and self.seeds > 1:
+            raise ValueError(f"give folds or seeds, not both (got {self.folds} and {self.seeds}): folds share one seed")
+        self.layer_values("leaks"), self.layer_values("thresholds")
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr}")
         if self.rule == "spikebp" and (self.learn or self.reset != "hard" or self.leak_first or self.slope is not None):
@@ -117,10 +138,40 @@ class Config:
                 "for learn, reset=soft, leak_first or slope choose a surrogate, e.g. --rule=arctan"
             )
 
+    def layer_values(self, name: str) -> dict[str, float]:
+        """`leaks` or `thresholds` as layer name to number.
+
+        Raises:
+          ValueError: if an entry is not `layer:number`.
+        """
+        values = {}
+        for entry in getattr(self, name):
+            layer, _, number = entry.partition(":")
+            try:
+                values[layer] = float(number)
+            except ValueError as error:
+                raise ValueError(f"{name} takes layer:number, e.g. conv1:0.9, got {entry!r}") from error
+        return values
+
+
+def from_stored(values: dict[str, Any]) -> Config:
+    """The configuration that a run folder holds as JSON.
+
+    Raises:
+      ValueError: for a field that is not known: the run is from another version.
+    """
+    known = {f.name: f for f in dataclasses.fields(Config)}
+    if strange := sorted(values.keys() - known.keys()):
+        raise ValueError(
+            f"the run's config.json has unknown fields {', '.join(strange)}: it was written by another version; use "
+            "the commit in its environment.json"
+        )
+    return Config(**{k: tuple(v) if get_origin(known[k].type) is tuple else v for k, v in values.items()})
+
 
 FREE_ON_RESUME = frozenset(
     (
-        *("epochs", "seeds", "checkpoint_every", "resume", "progress", "figures"),
+        *("epochs", "seeds", "checkpoint_every", "resume", "progress", "activity", "figures"),
         *("data_dir", "cache_dir", "compilation_cache", "run_dir"),
     )
 )

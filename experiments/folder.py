@@ -1,7 +1,7 @@
 """Run folders: where a run lives, what it was, and how an earlier one is found again.
 
 runs/<preset>/            config.json, environment.json, results.json, figures
-runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/
+runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/ (fold<n>/ in cross-validation)
 """
 
 import dataclasses
@@ -12,13 +12,30 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from experiments.config import Config, check_resume
 
 RUNS = Path("runs")
+
+
+class Run(NamedTuple):
+    """One training of an experiment."""
+
+    name: str
+    """Of its folder."""
+    seed: int
+    fold: int | None
+    """Which part of the training set it is tested on, from 0; None: on the test set."""
+
+
+def runs(config: Config) -> list[Run]:
+    """The trainings of an experiment: one per seed, or one per fold."""
+    if config.folds > 1:
+        return [Run(f"fold{fold + 1}", config.seed, fold) for fold in range(config.folds)]
+    return [Run(f"seed{seed}", seed, None) for seed in range(config.seed, config.seed + config.seeds)]
 
 
 def choose(config: Config, name: str) -> Path:

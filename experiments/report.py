@@ -8,22 +8,24 @@ import numpy as np
 
 from experiments.build import Program, make_prepare, restore
 from experiments.config import Config
-from experiments.folder import environment, write_json
+from experiments.folder import Run, environment, runs, write_json
 from jaxsnn.data import Dataset
 from jaxsnn.training import MetricsFile
 
 
-def scores(seed: int, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+def scores(one: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Test accuracy of the last epoch, and of the epoch with the largest validation accuracy (the latest, if tied)."""
     evaluated = [row for row in rows if "test_accuracy" in row]
     last = evaluated[-1]
     chosen = max(evaluated, key=lambda row: (row["validation_accuracy"], row["epoch"]))
     return {
-        "seed": seed,
+        "run": one.name,
+        "seed": one.seed,
         "epoch": last["epoch"],
         "test_accuracy": last["test_accuracy"],
         "validation_accuracy": last["validation_accuracy"],
         "selected_epoch": chosen["epoch"],
+        "selected_step": chosen["step"],
         "selected_test_accuracy": chosen["test_accuracy"],
         "seconds": round(seconds, 1),
     }
@@ -33,10 +35,10 @@ def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]
     """Prints the table and writes `results.json`; returns what it holds."""
     summary: dict[str, Any] = {"preset": name, **environment(), "runs": results}
     print(f"\n{name}: {config.model} on {config.dataset}, {config.rule}, T = {config.time_steps}")
-    print(" seed  epochs  test, last epoch  test, epoch chosen on validation    time")
+    print("  run  epochs  test, last epoch  test, epoch chosen on validation    time")
     for r in results:
         chosen = f"{100 * r['selected_test_accuracy']:.2f} % (epoch {r['selected_epoch']})"
-        print(f"{r['seed']:5d}{r['epoch']:8d}{100 * r['test_accuracy']:16.2f} %{chosen:>34}{r['seconds']:7.0f} s")
+        print(f"{r['run']:>5}{r['epoch']:8d}{100 * r['test_accuracy']:16.2f} %{chosen:>34}{r['seconds']:7.0f} s")
     for key in ("test_accuracy", "selected_test_accuracy"):
         values = np.array([r[key] for r in results])
         summary[key] = {"mean": values.mean(), "std": values.std(ddof=1) if len(values) > 1 else None, "n": len(values)}
@@ -45,7 +47,8 @@ def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]
             f"{100 * summary[key]['mean']:.2f} +- {100 * summary[key]['std']:.2f} %"
             for key in ("test_accuracy", "selected_test_accuracy")
         )
-        print(f"test accuracy over {len(results)} seeds, mean +- std: {last}; chosen on validation: {chosen}")
+        what = f"{len(results)} folds of the training set" if config.folds > 1 else f"{len(results)} seeds"
+        print(f"test accuracy over {what}, mean +- std: {last}; chosen on validation: {chosen}")
     write_json(folder / "results.json", summary)
     return summary
 
@@ -58,16 +61,17 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     """
     from jaxsnn import viz
 
-    seeds = range(config.seed, config.seed + config.seeds)
-    rows = {f"seed {seed}": MetricsFile(folder / f"seed{seed}" / "metrics.jsonl").read() for seed in seeds}
-    state = restore(program, config.seed, folder / f"seed{config.seed}")
+    rows = {one.name: MetricsFile(folder / one.name / "metrics.jsonl").read() for one in runs(config)}
+    first = runs(config)[0]
+    state = restore(program, first.seed, folder / first.name)
     image = data.test_images[:1]
     spikes = make_prepare(config, train=False)(jax.random.key(0), jax.device_put(image))
     output, _ = program.apply(state.params, state.constants, spikes, train=False, record=True)
     trains = {name: np.asarray(train[:, 0]) for name, train in output.trains.items()}
     potentials = np.asarray(output.potentials[:, 0])
+    picture = image[0] if image.ndim == 4 else image[0].sum((0, 3))[..., None]  # of event data: where events were
     figures = {
         "training_curve.png": viz.training_curve(rows),
-        "raster.png": viz.raster(trains, potentials, image=image[0], label=int(data.test_labels[0])),
+        "raster.png": viz.raster(trains, potentials, image=picture, label=int(data.test_labels[0])),
     }
     return [viz.save(figure, folder / name) for name, figure in figures.items()]

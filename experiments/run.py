@@ -3,6 +3,8 @@
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,9 @@ from absl import app, flags, logging
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import folder, report
-from experiments.build import Program, Sets, build, split
+from experiments.build import Program, Sets, build, load_data, make_prepare, split
 from experiments.config import Config, Presets, define_flags, from_flags
-from jaxsnn import training
-from jaxsnn.data import load
+from jaxsnn import analysis, training
 
 
 def main(presets: Presets) -> None:
@@ -24,19 +25,26 @@ def main(presets: Presets) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
         logging.set_verbosity(logging.WARNING)  # orbax tells every step of a checkpoint
-        try:
+        with readable_errors():
             run(from_flags(presets), flags.FLAGS.preset)
-        except training.Interrupted as stopped:
-            print(stopped, file=sys.stderr)
-            sys.exit(130)
-        except (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss) as error:
-            if isinstance(error, OSError | ImportError) or _ours(error):
-                print(f"error: {error}", file=sys.stderr)
-                sys.exit(1)
-            raise
 
     define_flags(presets)
     app.run(run_from_flags)
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Ends the program with a message, and no traceback, for errors of use."""
+    try:
+        yield
+    except training.Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss) as error:
+        if isinstance(error, OSError | ImportError) or _ours(error):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        raise
 
 
 def _ours(error: BaseException) -> bool:
@@ -52,18 +60,34 @@ def run(config: Config, name: str) -> dict[str, Any]:
     path = folder.choose(config, name)
     if config.compilation_cache:
         keep_compiled(Path(config.compilation_cache))
-    data = load(config.dataset, data_dir=config.data_dir or None, cache_dir=config.cache_dir or None)
-    sets = split(config, data)
+    data = load_data(config)
+    runs = folder.runs(config)
+    first = split(config, data, runs[0].fold)
     program = build(config, data)
     folder.create(path, config)  # last: what cannot be built leaves no run folder behind
-    print(f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test images, run folder {path}")
-    seeds = range(config.seed, config.seed + config.seeds)
-    results = [train(config, program, sets, seed, path / f"seed{seed}") for seed in seeds]
+    made = f" ({data.description})" if data.description else ""
+    print(
+        f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test samples{made}, run folder {path}"
+    )
+    if config.activity and not config.resume:
+        check_activity(config, program, first)
+    results = []
+    for one in runs:
+        sets = first if one.fold == runs[0].fold else split(config, data, one.fold)
+        results.append(train(config, program, sets, one, path / one.name))
     summary = report.write(path, name, config, results)
     if config.figures:
         for figure in report.draw(path, config, data, program):
             print(f"wrote {figure}")
     return summary
+
+
+def check_activity(config: Config, program: Program, sets: Sets) -> None:
+    """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
+    x = make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:8])
+    state = program.start(config.seed)
+    for sentence in analysis.warnings(analysis.activity(program.apply, state.params, state.constants, x)):
+        print(f"warning, before training: {sentence}", file=sys.stderr)
 
 
 def keep_compiled(path: Path) -> None:
@@ -85,14 +109,15 @@ def keep_compiled(path: Path) -> None:
     compilation_cache.reset_cache()  # jax decides at its first compilation whether there is a cache
 
 
-def train(config: Config, program: Program, sets: Sets, seed: int, where: Path) -> dict[str, Any]:
+def train(config: Config, program: Program, sets: Sets, one: folder.Run, where: Path) -> dict[str, Any]:
     """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.resume`."""
     began = time.perf_counter()
+    seed, description = one.seed, one.name.replace("seed", "seed ").replace("fold", "fold ")
 
     def evaluate(state: training.TrainState) -> dict[str, float]:
         return {
-            "validation_accuracy": float(program.accuracy(state, *sets.validation)[-1]),
-            "test_accuracy": float(program.accuracy(state, *sets.test)[-1]),
+            "validation_accuracy": float(program.evaluate(state, *sets.validation).accuracy[-1]),
+            "test_accuracy": float(program.evaluate(state, *sets.test).accuracy[-1]),
         }
 
     where.mkdir(parents=True, exist_ok=True)
@@ -101,7 +126,7 @@ def train(config: Config, program: Program, sets: Sets, seed: int, where: Path) 
         state = program.start(seed)
         if config.resume and checkpoints.steps():
             state = checkpoints.load(state)
-            print(f"seed {seed}: resuming after step {int(state.step)}")
+            print(f"{description}: resuming after step {int(state.step)}")
             metrics.rewind(int(state.step))
         else:
             metrics.rewind(-1)
@@ -119,8 +144,8 @@ def train(config: Config, program: Program, sets: Sets, seed: int, where: Path) 
             checkpoint_every=config.checkpoint_every or None,
             steps_per_dispatch=config.steps_per_dispatch,
             progress=config.progress,
-            description=f"seed {seed}",
+            description=description,
         )
     finally:
         checkpoints.close()
-    return report.scores(seed, metrics.read(), time.perf_counter() - began)
+    return report.scores(one, metrics.read(), time.perf_counter() - began)

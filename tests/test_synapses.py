@@ -103,12 +103,35 @@ def test_how_spikes_are_kept_changes_nothing(window, channels, how):
                 np.testing.assert_allclose(a, b, rtol=1e-13)
 
 
+@pytest.mark.parametrize("kept", ["bits", "bytes", "floats"])
+@pytest.mark.parametrize("window", [1, 3, 5, None])
+def test_a_mask_is_the_masked_input(window, kept):
+    """Values and gradients as if the input had been multiplied; None: a dense synapse."""
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(1), 3)
+        x = jax.random.bernoulli(keys[0], 0.5, (4, 3, 6, 6, 2)).astype(jnp.float64)
+        mask = jax.random.bernoulli(keys[1], 0.7, x.shape[1:]).astype(jnp.float64) / 0.7
+        if window is None:
+            x, mask, synapse = x.reshape(4, 3, -1), mask.reshape(3, -1), synapses.dense
+        else:
+            synapse = synapses.conv
+        shape = (72, 5) if window is None else (window, window, 2, 5)
+        kernel = jax.random.normal(keys[2], shape, jnp.float64)
+        ours = jax.value_and_grad(lambda x, k: jnp.sum(jnp.sin(synapse(x, k, kept=kept, mask=mask))), (0, 1))
+        plain = jax.value_and_grad(lambda x, k: jnp.sum(jnp.sin(synapse(x * mask[None], k))), (0, 1))
+        for a, b in zip(jax.tree.leaves(ours(x, kernel)), jax.tree.leaves(plain(x, kernel)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("kept", "share"), [("bits", 1 / 8), ("bytes", 1)])
-def test_what_the_backward_pass_keeps(kept, share):
+@pytest.mark.parametrize("dropout", [False, True])
+def test_what_the_backward_pass_keeps(kept, share, dropout):
+    """Under dropout the spikes and, once for all steps, the mask."""
     x, kernel = jnp.ones((4, 2, 6, 6, 3)), jnp.ones((3, 3, 3, 2))
-    _, pull = jax.vjp(lambda k: synapses.conv(x, k, kept=kept), kernel)
+    mask = jnp.ones(x.shape[1:]) if dropout else None
+    _, pull = jax.vjp(lambda k: synapses.conv(x, k, kept=kept, mask=mask), kernel)
     stored = sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes"))
-    assert stored <= x.size * share + kernel.nbytes + 64
+    assert stored <= x.size * share + kernel.nbytes + 64 + (mask.nbytes if dropout else 0)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 32])
@@ -129,6 +152,8 @@ def test_bfloat16_rounds_inputs_and_results_not_sums(channels):
 def test_average_pool_by_hand():
     x = jnp.arange(16.0).reshape(1, 1, 4, 4, 1)
     np.testing.assert_array_equal(synapses.average_pool(x)[0, 0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
+    odd = jnp.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=99)
+    np.testing.assert_array_equal(synapses.average_pool(odd), synapses.average_pool(x))
 
 
 def test_time_and_batch_do_not_mix():
@@ -146,8 +171,8 @@ def test_bad_input():
         synapses.conv(x, jnp.zeros((3, 3, 2, 1)), padding="full")
     with pytest.raises(ValueError, match="must be 'floats', 'bytes' or 'bits', got 'nibbles'"):
         synapses.conv(x, jnp.zeros((3, 3, 2, 1)), kept="nibbles")
-    with pytest.raises(ValueError, match="needs H and W divisible by 2, got 5x4"):
-        synapses.average_pool(x)
+    with pytest.raises(ValueError, match="needs H and W of 2 at least, got 1x4"):
+        synapses.average_pool(x[:, :, :1])
 
 
 @pytest.mark.parametrize("window", [3, 5])

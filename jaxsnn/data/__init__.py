@@ -1,5 +1,5 @@
-"""Image sets as NumPy arrays: `load("mnist")`. Importing this package loads NumPy and nothing heavier."""
+"""Data sets as NumPy arrays: `load("mnist")`. Importing this package loads NumPy and nothing heavier."""
 
-from jaxsnn.data.sources import DATASETS, DataNotFoundError, Dataset, load
+from jaxsnn.data.sources import DATASETS, EVENT_DATASETS, DataNotFoundError, Dataset, load
 
-__all__ = ["DATASETS", "DataNotFoundError", "Dataset", "load"]
+__all__ = ["DATASETS", "EVENT_DATASETS", "DataNotFoundError", "Dataset", "load"]

@@ -1,22 +1,29 @@
-"""Decoded splits on disk, one file each, so that the PNGs of a set are decoded once and not at every start.
+"""Decoded splits on disk, one file each, so that the files of a set are decoded once and not at every start.
 
-A file is an uncompressed `.npz` (`np.load` opens it) with the members `images` and `labels`; the CRC-32 that the zip
-format keeps of every member is compared on each read. A file is never changed once it has its name, so readers and
-writers need no lock. Files of data that has since been prepared anew are not removed: deleting the folder is safe.
+Images are in an uncompressed `.npz` (`np.load` opens it) with the members `images` and `labels`; the CRC-32 that the
+zip format keeps of every member is compared on each read. Events, which are read once more to be binned and are large,
+are in an `.arrays` file, to be mapped into memory: arrays in the `.npy` format, one after the other, then the CRC-32 of
+all of it in four bytes. A file is never changed once it has its name, so readers and writers need no lock. Files of
+data that has since been prepared anew are not removed: deleting the folder is safe.
 """
 
 import hashlib
+import io
 import os
 import uuid
 import warnings
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
+
 _FORMAT = 1  # part of every fingerprint: raise it when the meaning or the layout of the files changes
+_CHECKSUM_BYTES = 4
 
 
 class Split(NamedTuple):
@@ -60,16 +67,22 @@ def fingerprint(source: Path) -> str:
     Raises:
       OSError: `source` cannot be read.
     """
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(source.iterdir())]
-    info = (source / "dataset_info.json").read_bytes()
-    return hashlib.sha256(repr((_FORMAT, str(source.resolve()), stats, info)).encode()).hexdigest()[:16]
+    return digest(source, sorted(source.iterdir()), (source / "dataset_info.json").read_bytes())
+
+
+def digest(folder: Path, files: Iterable[Path], contents: bytes = b"") -> str:
+    """Sixteen hex digits made from the resolved path of `folder`, the name, size and modification time of its `files`,
+    and `contents`.
+
+    Raises:
+      OSError: a file is not there.
+    """
+    stats = [(file.relative_to(folder).as_posix(), s.st_size, s.st_mtime_ns) for file in files for s in [file.stat()]]
+    return hashlib.sha256(repr((_FORMAT, str(folder.resolve()), stats, contents)).encode()).hexdigest()[:16]
 
 
 def fetch(path: Path, decode: Callable[[], Split]) -> Split:
-    """Reads a split from the cache, or decodes it and keeps it there.
-
-    Trouble with the cache never stops a run. A file that is damaged or cannot be read is rebuilt, and a file that
-    cannot be written is done without, each with a `RuntimeWarning` that names it.
+    """Reads a split from the cache, or decodes it and keeps it there, as `fetch_or_make` does.
 
     Args:
       path: the cache file, from `path_for`.
@@ -78,20 +91,37 @@ def fetch(path: Path, decode: Callable[[], Split]) -> Split:
     Returns:
       The split, in ordinary writable arrays.
     """
+    return fetch_or_make(path, decode, read, write)
+
+
+def fetch_or_make(
+    path: Path, make: Callable[[], T], reader: Callable[[Path], T], writer: Callable[[Path, T], None]
+) -> T:
+    """Reads something from its cache file, or makes it and keeps it there.
+
+    Trouble with the cache never stops a run. A file that is damaged or cannot be read is rebuilt, and a file that
+    cannot be written is done without, each with a `RuntimeWarning` that names it.
+
+    Args:
+      path: the cache file.
+      make: called when the cache does not have it; what it raises is passed on.
+      reader: reads the file; raises FileNotFoundError if there is none, and anything if it is damaged.
+      writer: writes the file; raises OSError if it cannot.
+    """
     try:
-        return read(path)
+        return reader(path)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # damaged bytes make zipfile and NumPy raise nearly anything; the remedy is the same
         message = f"rebuilding the cache file {path}, which cannot be used: {error!r}"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    split = decode()
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    made = make()
     try:
-        write(path, split)
+        writer(path, made)
     except OSError as error:
         message = f"going on uncached, since the cache file {path} cannot be written: {error}"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    return split
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return made
 
 
 def read(path: Path) -> Split:
@@ -106,7 +136,59 @@ def read(path: Path) -> Split:
 
 
 def write(path: Path, split: Split) -> None:
-    """Writes a cache file in one step as seen from other processes, making its folder if need be.
+    """Writes a cache file, as `write_at_once` does."""
+    write_at_once(path, lambda stream: np.savez(stream, images=split.images, labels=split.labels))
+
+
+def map_arrays(path: Path) -> list[np.ndarray]:
+    """Verifies an `.arrays` file and maps it into memory.
+
+    Returns:
+      The arrays, read-only views of the file, in the order in which they were written.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: the file is truncated, corrupted, or something else.
+    """
+    arrays = []
+    with path.open("rb") as stream:  # one open file for both uses: the name may pass to a new file in between
+        whole = np.asarray(np.memmap(stream, np.uint8, "r"))
+        end = len(whole) - _CHECKSUM_BYTES
+        if end < 0 or zlib.crc32(whole[:end].data) != int.from_bytes(whole[end:].tobytes(), "little"):
+            raise ValueError("its contents do not match its checksum")
+        position = 0
+        while position < end:
+            stream.seek(position)
+            np.lib.format.read_magic(stream)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            begin = stream.tell()
+            position = begin + int(np.prod(shape)) * dtype.itemsize
+            arrays.append(whole[begin:position].view(dtype).reshape(shape))
+    return arrays
+
+
+def write_arrays(path: Path, arrays: Iterable[np.ndarray]) -> None:
+    """Writes an `.arrays` file, as `write_at_once` does; large items before small ones keep all of them aligned."""
+
+    def save(stream: BinaryIO) -> None:
+        checksum = 0
+        for array in map(np.ascontiguousarray, arrays):
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+            for part in (header.getvalue(), array.data):
+                checksum = zlib.crc32(part, checksum)
+                stream.write(part)
+        stream.write(checksum.to_bytes(_CHECKSUM_BYTES, "little"))
+
+    write_at_once(path, save)
+
+
+def write_at_once(path: Path, save: Callable[[BinaryIO], None]) -> None:
+    """Writes a file in one step as seen from other processes, making its folder if need be.
+
+    Args:
+      path: the file.
+      save: writes the contents.
 
     Raises:
       OSError: the folder or the file cannot be written; nothing is left behind.
@@ -117,7 +199,7 @@ def write(path: Path, split: Split) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as stream:
-            np.savez(stream, images=split.images, labels=split.labels)
+            save(stream)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

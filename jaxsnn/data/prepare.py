@@ -10,22 +10,27 @@ from jaxsnn.typing import Array
 
 
 def to_device(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tuple[Array, Array]:
-    """Puts a checked set on the device: images `[N, H, W, C]` as they are, labels `[N]` as int32.
+    """Puts a checked set on the device: images `[N, H, W, C]` or, of event data, frames `[N, T, H, W, C]`, as they are,
+    and labels `[N]` as int32.
 
     Raises:
-      ValueError: if the set is empty, lengths disagree, images are not of rank 4, a pixel is NaN or infinite, or a
+      ValueError: if the set is empty, lengths disagree, images are not of rank 4 or 5, a pixel is NaN or infinite, or a
         label is outside `[0, num_classes)`.
     """
     images, labels = np.asarray(images), np.asarray(labels)
-    if images.ndim != 4 or len(images) != len(labels) or not len(images):
-        raise ValueError(f"expected images [N, H, W, C] and labels [N], N >= 1, got {images.shape} and {labels.shape}")
+    if images.ndim not in (4, 5) or len(images) != len(labels) or not len(images):
+        raise ValueError(
+            f"expected images [N, H, W, C] and labels [N], N >= 1, got {images.shape} and {labels.shape}; "
+            "images of event data are [N, T, H, W, C]"
+        )
     if np.issubdtype(images.dtype, np.floating) and not np.isfinite(images).all():
         bad = ~np.isfinite(images)
-        first = np.argwhere(bad)[0]
+        first = tuple(np.argwhere(bad)[0])
+        axes = ("step", "row", "column", "channel")[-(images.ndim - 1) :]
+        place = ", ".join(f"{axis} {index}" for axis, index in zip(axes, first[1:], strict=True))
         raise ValueError(
-            f"image {first[0]} has a value that is not finite ({images[tuple(first)]} at row {first[1]}, "
-            f"column {first[2]}, channel {first[3]}); {int(bad.any((1, 2, 3)).sum())} images are affected: "
-            "remove or repair them"
+            f"image {first[0]} has a value that is not finite ({images[first]} at {place}); "
+            f"{len(np.unique(bad.nonzero()[0]))} images are affected: remove or repair them"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
@@ -47,6 +52,18 @@ def normalise(images: Array, mean: Sequence[float] = (), std: Sequence[float] = 
     if len(std):
         x = x / jnp.asarray(std, x.dtype).reshape(1, 1, 1, -1)
     return x
+
+
+def event_frames(images: Array) -> Array:
+    """Frames of event data to the time-major input of a network, with the numbers as they are.
+
+    Args:
+      images: `[B, T, H, W, C]`, uint8 zeros and ones, or counts of events.
+
+    Returns:
+      float32 `[T, B, H, W, C]`.
+    """
+    return jnp.moveaxis(images, 1, 0).astype(jnp.float32)
 
 
 def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Array:

@@ -1,4 +1,7 @@
-"""Where image sets come from: TFDS folders prepared as array_record, read without TensorFlow, and embedded digits."""
+"""Where data sets come from: TFDS folders prepared as array_record, read without TensorFlow, and embedded digits.
+
+Event data has readers of its own, as nmnist.py.
+"""
 
 import difflib
 import importlib.util
@@ -8,7 +11,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,14 +21,15 @@ DISTRIBUTION = "jaxsnn-lab"  # what pip installs; the import name is jaxsnn
 
 
 class Dataset(NamedTuple):
-    """An image classification set in memory."""
+    """A classification set in memory: images `[N, H, W, C]`, or for event data frames `[N, T, H, W, C]`."""
 
     name: str
-    train_images: np.ndarray  # uint8 [N, H, W, C]
+    train_images: np.ndarray  # uint8 [N, H, W, C] or [N, T, H, W, C]
     train_labels: np.ndarray  # int32 [N], in [0, num_classes)
-    test_images: np.ndarray  # uint8 [M, H, W, C]
+    test_images: np.ndarray  # uint8 [M, H, W, C] or [M, T, H, W, C]
     test_labels: np.ndarray  # int32 [M], in [0, num_classes)
     num_classes: int
+    description: str = ""  # how the samples were made from recordings, as "20 bins of equal time, binary"
 
 
 class DataNotFoundError(FileNotFoundError):
@@ -37,21 +41,30 @@ def load(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    time_steps: int | None = None,
+    event_bins: str = "time",
+    event_values: str = "binary",
 ) -> Dataset:
-    """Loads an image set, in the order in which its source stores it.
+    """Loads a data set, in the order in which its source stores it.
 
     Args:
       name: one of `DATASETS`.
       data_dir: folder of prepared TFDS data, `<data_dir>/<name>/<version>`; by default that of TFDS, `$TFDS_DATA_DIR`
         or `~/tensorflow_datasets`. A set that is missing there is downloaded and prepared if TensorFlow is installed.
+        For "nmnist", the folder with `Train` and `Test`, or the one around it if it is called nmnist or N-MNIST.
       cache_dir: folder of decoded splits; by default `$XDG_CACHE_HOME/jaxsnn` or `~/.cache/jaxsnn`.
+      time_steps: number of time steps T of event data, which cannot be loaded without. This and the next two are for
+        `EVENT_DATASETS` only; images have no time, and are the same whatever is given.
+      event_bins: what the bins of event data share equally, "time" or "count" (of events).
+      event_values: "binary", whether a pixel has events in a bin, or "counts", how many.
 
     Returns:
-      Images as uint8 `[N, H, W, C]` and labels as int32 `[N]`, of both splits.
+      Images as uint8 `[N, H, W, C]`, or `[N, T, H, W, C]` for event data, and labels as int32 `[N]`, of both splits.
 
     Raises:
-      ValueError: the name is unknown, or the prepared data is not array_record or not a labelled uint8 image set.
-      DataNotFoundError: the set is not prepared in `data_dir` and TensorFlow is not there to prepare it.
+      ValueError: the name is unknown, the prepared data is not array_record or not a labelled uint8 image set, a
+        recording is damaged, or `time_steps`, `event_bins` or `event_values` is not one of those above.
+      DataNotFoundError: the set is not in `data_dir`, or only in part, and cannot be prepared here.
       OSError: the prepared data is damaged or incomplete.
       ImportError: a package is missing that this set needs.
     """
@@ -61,7 +74,11 @@ def load(
         raise ValueError(f"unknown data set {name!r}, expected one of {', '.join(DATASETS)}{hint}")
     data_path = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     cache_path = Path(cache_dir).expanduser() if cache_dir else cache.default_dir()
-    return DATASETS[name](data_path, cache_path)
+    if name not in EVENT_DATASETS:
+        return DATASETS[name](data_path, cache_path)
+    if time_steps is None:
+        raise ValueError(f"{name!r} is event data, which is binned into time steps: pass time_steps, as time_steps=20")
+    return DATASETS[name](data_path, cache_path, steps=time_steps, by=event_bins, values=event_values)
 
 
 def _load_digits() -> Dataset:
@@ -182,7 +199,13 @@ def _checked(images: np.ndarray, labels: np.ndarray, num_classes: int, origin: s
     return cache.Split(images, labels.astype(np.int32))
 
 
-Loader = Callable[[Path, Path], Dataset]  # (data_dir, cache_dir) -> Dataset
+def _load_nmnist(data_dir: Path, cache_dir: Path, **bins: Any) -> Dataset:
+    from jaxsnn.data import nmnist  # which imports this module
+
+    return nmnist.load(data_dir, cache_dir, **bins)
+
+
+Loader = Callable[..., Dataset]  # (data_dir, cache_dir) -> Dataset, of event data also steps=, by= and values=
 
 DATASETS: dict[str, Loader] = {
     "digits": lambda *_: _load_digits(),
@@ -190,4 +213,6 @@ DATASETS: dict[str, Loader] = {
     "fashion_mnist": partial(_load_prepared, "fashion_mnist", 10),
     "cifar10": partial(_load_prepared, "cifar10", 10),
     "svhn_cropped": partial(_load_prepared, "svhn_cropped", 10),
+    "nmnist": _load_nmnist,
 }
+EVENT_DATASETS = ("nmnist",)

@@ -1,6 +1,7 @@
-"""Flax layers around the pure functions: spiking convolution, dense, average pool, dropout over time, readout."""
+"""Flax layers around the pure functions: spiking convolution, dense, average pool, residual block, dropout over time, readout."""
 
 from jaxsnn.layers.neurons import LIF, Constant, Neuron, SpikeBP
+from jaxsnn.layers.residual import ResidualBlock
 from jaxsnn.layers.spiking import Dropout, Readout, SpikingAvgPool, SpikingConv, SpikingDense
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Dropout",
     "Neuron",
     "Readout",
+    "ResidualBlock",
     "SpikeBP",
     "SpikingAvgPool",
     "SpikingConv",

@@ -1,10 +1,10 @@
-"""Layers with parameters: synapses followed by neurons, `(x [T, B, ...], carry) -> (y [T, B, ...], carry)`.
+"""Layers with parameters: synapses followed by neurons, `(x [T, B, ...], carry, mask) -> (y [T, B, ...], carry)`.
 
 A carry of `None` starts from rest; handing the returned carry to the next call goes on where the last one stopped, so T
-calls of one step equal one call of T steps.
+calls of one step equal one call of T steps. `mask` `[B, ...]` is the dropout of the layer before (E5), for all steps.
 
-`spikes=True` says that a layer receives zeros and ones (spikes, and no dropout before it): then the backward pass keeps
-them in one byte each, or in one bit each if the neuron says `pack_spikes` (see `residuals`).
+`spikes=True` says that a layer receives zeros and ones (before the mask): then the backward pass keeps them in one byte
+each, or in one bit each if the neuron says `pack_spikes` (see `residuals`).
 
 Currents and spikes have the dtype of the input; membranes have float32 at least.
 """
@@ -22,7 +22,7 @@ from jaxsnn.residuals import Keep
 from jaxsnn.typing import Array, DTypeLike, Shape, accumulator
 
 
-def _kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) -> nnx.Param:
+def normal_kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) -> nnx.Param:
     """Normal weights with standard deviation `sqrt(scale / fan_in)`."""
     return nnx.Param(jax.nn.initializers.variance_scaling(scale, "fan_in", "normal")(rngs.params(), shape, dtype))
 
@@ -34,10 +34,15 @@ def _hidden(neuron: Neuron, params: lif.LIFParams, carry: Any, currents: Array) 
     return spikes, carry
 
 
-def _kept(neuron: Neuron, spikes: bool) -> Keep:
+def kept_by(neuron: Neuron, spikes: bool) -> Keep:
     if not spikes:
         return "floats"
     return "bits" if neuron.pack_spikes else "bytes"
+
+
+def _flat_dense(x: Array, kernel: Array, kept: Keep, mask: Array | None) -> Array:
+    mask = None if mask is None else mask.reshape(len(mask), -1)
+    return synapses.dense(x.reshape(*x.shape[:2], -1), kernel, kept=kept, mask=mask)
 
 
 class SpikingConv(nnx.Module):
@@ -57,13 +62,18 @@ class SpikingConv(nnx.Module):
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        self.kernel = _kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
+        self.kernel = normal_kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron, self.stride, self.padding, self.kept = neuron, stride, padding, _kept(neuron, spikes)
+        self.neuron, self.stride, self.padding, self.kept = neuron, stride, padding, kept_by(neuron, spikes)
 
-    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.conv(x, self.kernel[...], stride=self.stride, padding=self.padding, kept=self.kept)
-        return _hidden(self.neuron, self.constants(), carry, currents)
+    def __call__(
+        self, x: Array, carry: Any = None, mask: Array | None = None, *, more: Array | None = None
+    ) -> tuple[Array, Any]:
+        """Runs T steps; `more` are currents `[T, B, H', W', features]` that the same membranes integrate (E4)."""
+        currents = synapses.conv(
+            x, self.kernel[...], stride=self.stride, padding=self.padding, kept=self.kept, mask=mask
+        )
+        return _hidden(self.neuron, self.constants(), carry, currents if more is None else currents + more)
 
 
 class SpikingDense(nnx.Module):
@@ -80,12 +90,12 @@ class SpikingDense(nnx.Module):
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        self.kernel = _kernel(rngs, (inputs, features), init_scale, param_dtype)
+        self.kernel = normal_kernel(rngs, (inputs, features), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron, self.kept = neuron, _kept(neuron, spikes)
+        self.neuron, self.kept = neuron, kept_by(neuron, spikes)
 
-    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], kept=self.kept)
+    def __call__(self, x: Array, carry: Any = None, mask: Array | None = None) -> tuple[Array, Any]:
+        currents = _flat_dense(x, self.kernel[...], self.kept, mask)
         return _hidden(self.neuron, self.constants(), carry, currents)
 
 
@@ -96,8 +106,8 @@ class SpikingAvgPool(nnx.Module):
         self.threshold = Constant(jnp.asarray(neuron.pool_threshold, param_dtype))
         self.window, self.neuron = window, neuron
 
-    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
-        currents = synapses.average_pool(x, self.window)
+    def __call__(self, x: Array, carry: Any = None, mask: Array | None = None) -> tuple[Array, Any]:
+        currents = synapses.average_pool(x if mask is None else x * mask[None].astype(x.dtype), self.window)
         params = integrate_and_fire.IFParams(self.threshold[...])
         if carry is None:
             carry = integrate_and_fire.init(params, currents.shape[1:], accumulator(currents.dtype))
@@ -119,13 +129,13 @@ class Readout(nnx.Module):
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        self.kernel = _kernel(rngs, (inputs, classes), init_scale, param_dtype)
+        self.kernel = normal_kernel(rngs, (inputs, classes), init_scale, param_dtype)
         self.constants = NeuronConstants(neuron, param_dtype)
-        self.neuron, self.kept = neuron, _kept(neuron, spikes)
+        self.neuron, self.kept = neuron, kept_by(neuron, spikes)
 
-    def __call__(self, x: Array, carry: Any = None) -> tuple[Array, Any]:
+    def __call__(self, x: Array, carry: Any = None, mask: Array | None = None) -> tuple[Array, Any]:
         x = x.astype(self.kernel.dtype)  # small: no reason to round it
-        currents = synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], kept=self.kept)
+        currents = _flat_dense(x, self.kernel[...], self.kept, mask)
         params = leaky_integrator.LeakyIntegratorParams(self.constants().leak)
         if carry is None:
             carry = leaky_integrator.init(params, currents.shape[1:], currents.dtype)
@@ -134,7 +144,7 @@ class Readout(nnx.Module):
 
 
 class Dropout(nnx.Module):
-    """Inverted dropout with one mask per sample and neuron for all steps (E5): `[T, B, ...]` to the same.
+    """Inverted dropout with one mask per sample and neuron for all steps (E5).
 
     Raises:
       ValueError: for a rate outside [0, 1).
@@ -145,8 +155,11 @@ class Dropout(nnx.Module):
             raise ValueError(f"dropout rate must lie in [0, 1), got {rate}")
         self.rate = Constant(jnp.asarray(rate, param_dtype))
 
-    def __call__(self, x: Array, key: Array) -> Array:
-        """Drops with a mask drawn from `key`: the same key for every piece of a train keeps the same mask."""
+    def mask(self, key: Array, shape: Shape) -> Array:
+        """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same key gives every piece of a train the same."""
         kept = 1 - self.rate[...]
-        mask = jax.random.bernoulli(key, kept, x.shape[1:]).astype(kept.dtype) / kept
-        return x * mask[None].astype(x.dtype)
+        return jax.random.bernoulli(key, kept, shape).astype(kept.dtype) / kept
+
+    def __call__(self, x: Array, key: Array) -> Array:
+        """Drops spikes `[T, B, ...]` with a mask drawn from `key`."""
+        return x * self.mask(key, x.shape[1:])[None].astype(x.dtype)

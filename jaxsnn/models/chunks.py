@@ -58,8 +58,11 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
         if jnp.ndim(x) == 0 or chunk >= len(x):  # what is no train at all gets the model's own message
             return apply(params, state, x, carry=carry, record=record, **options)
 
+        names: list[str] = []  # in network order, which dictionaries lose on their way through a scan
+
         def piece(carry: Any, x: Array) -> tuple[Any, Output]:
             output, _ = apply(params, state, x, carry=carry, record=record, **options)
+            names[:] = ["input", *output.spikes]
             return output.carry, output._replace(carry={})
 
         if carry is None:
@@ -77,7 +80,9 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
                 {},
                 jax.tree.map(lambda a, b: jnp.concatenate([a, b]), output.trains, rest.trains),
             )
-        return output._replace(carry=carry), state
+        ordered = {name: output.spikes[name] for name in names[1:]}
+        trains = {name: output.trains[name] for name in names} if output.trains else None
+        return output._replace(carry=carry, spikes=ordered, trains=trains), state
 
     return run
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.checks import check_steps
-from jaxsnn.layers import Dropout, Readout
+from jaxsnn.layers import Dropout, Readout, ResidualBlock, SpikingAvgPool
 from jaxsnn.typing import Array, DTypeLike, Shape
 
 
@@ -19,7 +19,7 @@ class Output(NamedTuple):
     potentials: Array
     """Readout membrane at every step, `[T, B, classes]`: accuracy at any time from one pass."""
     spikes: dict[str, Array]
-    """Layer name to spikes per sample in this call, `[B]`."""
+    """Layer name to spikes per sample in this call, `[B]`; in residual blocks `block1/conv1`, `block1/conv2`."""
     carry: dict[str, Any]
     """Layer name to neuron state after the last step, and `steps`: hand it back to go on in time."""
     trains: dict[str, Array] | None
@@ -27,7 +27,7 @@ class Output(NamedTuple):
 
 
 class Sequential(nnx.Module):
-    """Layers in order, by name. The last is the readout; dropout follows every hidden layer."""
+    """Layers in order, by name. The last is the readout; dropout follows every hidden layer but pools (E5)."""
 
     def __init__(
         self,
@@ -71,22 +71,26 @@ class Sequential(nnx.Module):
         drop = self.dropout if train else None
         if drop is not None and key is None:
             raise ValueError("this model has dropout: training needs key=jax.random.key(...)")
-        steps = jnp.int32(x.shape[0]) + (0 if carry is None else carry["steps"])
-        carries: dict[str, Any] = {"steps": steps}
-        trains = {"input": x}
-        x = x.astype(self.compute_dtype)
-        spikes = {}
         readout = getattr(self, self.names[-1])
         if not isinstance(readout, Readout):
             raise TypeError(f"the last layer must be a Readout, got {type(readout).__name__}")
-        for index, name in enumerate(self.names[:-1]):
-            x, carries[name] = getattr(self, name)(x, None if carry is None else carry[name])
-            trains[name] = x
-            spikes[name] = jnp.sum(x, (0, *range(2, x.ndim)), dtype=self.param_dtype)
-            if drop is not None and key is not None:
-                x = drop(x, jax.random.fold_in(key, index))
+        steps = jnp.int32(x.shape[0]) + (0 if carry is None else carry["steps"])
+        carries: dict[str, Any] = {"steps": steps}
+        trains, spikes, mask = {"input": x}, {}, None
+        x = x.astype(self.compute_dtype)
+        for name in self.names[:-1]:
+            layer = getattr(self, name)
+            block = layer.parts(x, mask) if isinstance(layer, ResidualBlock) else None
+            parts = {name: layer} if block is None else {f"{name}/{part}": call for part, call in block.items()}
+            for part, call in parts.items():
+                x, carries[part] = call(x, None if carry is None else carry[part], mask)
+                trains[part] = x
+                spikes[part] = jnp.sum(x, (0, *range(2, x.ndim)), dtype=self.param_dtype)
+                mask = None
+                if drop is not None and key is not None and not isinstance(layer, SpikingAvgPool):
+                    mask = drop.mask(jax.random.fold_in(key, len(spikes) - 1), x.shape[1:])
         name = self.names[-1]
-        potentials, carries[name] = readout(x, None if carry is None else carry[name])
+        potentials, carries[name] = readout(x, None if carry is None else carry[name], mask)
         logits = potentials[-1] / (readout.constants().threshold * steps.astype(potentials.dtype))
         return Output(logits, potentials, spikes, carries, trains if record else None)
 

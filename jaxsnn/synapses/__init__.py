@@ -5,6 +5,6 @@ The dtype of the input is that of the currents; products are added up in float32
 """
 
 from jaxsnn.synapses.convolution import Padding, conv
-from jaxsnn.synapses.linear import average_pool, dense, over_time
+from jaxsnn.synapses.linear import average_pool, dense, masked, over_time, subsample
 
-__all__ = ["Padding", "average_pool", "conv", "dense", "over_time"]
+__all__ = ["Padding", "average_pool", "conv", "dense", "masked", "over_time", "subsample"]

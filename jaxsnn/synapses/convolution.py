@@ -15,13 +15,21 @@ from jax import lax
 from jaxsnn.residuals import Keep, check_keep, keep, restore
 from jaxsnn.synapses import im2col, winograd
 from jaxsnn.synapses.im2col import Pads
-from jaxsnn.synapses.linear import over_time
+from jaxsnn.synapses.linear import masked, over_time
 from jaxsnn.typing import Array, Shape, accumulator
 
 Padding = str | int
 
 
-def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME", kept: Keep = "floats") -> Array:
+def conv(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int = 1,
+    padding: Padding = "SAME",
+    kept: Keep = "floats",
+    mask: Array | None = None,
+) -> Array:
     """Two-dimensional convolution (cross-correlation) at every step: `[T, B, H, W, C]` to `[T, B, H', W', out]`.
 
     Args:
@@ -30,6 +38,7 @@ def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME",
       stride: of the output grid, the same in both directions.
       padding: `"SAME"`, `"VALID"`, or the number of zero rows and columns on every side.
       kept: how the backward pass keeps `x` (see `residuals.Keep`).
+      mask: `[B, H, W, C]`, multiplies the input of every step (E5), kept beside it; a constant, its gradient is zero.
 
     Raises:
       ValueError: if the channels of `x` and `kernel` disagree, or `padding` or `kept` is unknown.
@@ -38,7 +47,7 @@ def conv(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME",
     if x.shape[-1] != kernel.shape[2]:
         raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {kernel.shape[2]}")
     pads = _pads(x.shape[-3:-1], kernel.shape[:2], stride, padding)
-    return over_time(lambda x: _conv(stride, pads, kept, x, kernel), x)
+    return over_time(lambda x: _conv(stride, pads, kept, x, mask, kernel), x)
 
 
 def _pads(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
@@ -50,25 +59,27 @@ def _pads(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _conv(stride: int, pads: Pads, kept: Keep, x: Array, kernel: Array) -> Array:
+def _conv(stride: int, pads: Pads, kept: Keep, x: Array, mask: Array | None, kernel: Array) -> Array:
     def on_cpu(x: Array, kernel: Array) -> Array:
         # spikes that come as bytes from the neurons are not widened before they are used
-        inputs = x if kept == "floats" else x.astype(jnp.int8)
+        inputs = x if kept == "floats" or mask is not None else x.astype(jnp.int8)
         return _product_conv(stride, pads, inputs, _rounded(kernel, x)).astype(x.dtype)
 
     def elsewhere(x: Array, kernel: Array) -> Array:
         return _lax_conv(stride, pads, x, kernel.astype(x.dtype))
 
-    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+    return lax.platform_dependent(masked(x, mask), kernel, cpu=on_cpu, default=elsewhere)
 
 
-def _conv_forward(stride, pads, kept, x, kernel):
-    return _conv(stride, pads, kept, x, kernel), (keep(x, kept), kernel)
+def _conv_forward(stride, pads, kept, x, mask, kernel):
+    return _conv(stride, pads, kept, x, mask, kernel), (keep(x, kept), mask, kernel)
 
 
 def _conv_backward(stride, pads, kept, residuals, g):
-    stored, kernel = residuals
+    stored, mask, kernel = residuals
     x = restore(stored, kept, len(g), g.dtype)
+    if mask is not None:
+        x = masked(x.astype(g.dtype), mask)
 
     def on_cpu(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
         g_x, g_kernel = _product_gradients(stride, pads, x, _rounded(kernel, g), g)
@@ -79,7 +90,8 @@ def _conv_backward(stride, pads, kept, residuals, g):
         g_x, g_kernel = pull(g)
         return g_x, g_kernel.astype(kernel.dtype)
 
-    return lax.platform_dependent(x, kernel, g, cpu=on_cpu, default=elsewhere)
+    g_x, g_kernel = lax.platform_dependent(x, kernel, g, cpu=on_cpu, default=elsewhere)
+    return masked(g_x, mask), jax.tree.map(jnp.zeros_like, mask), g_kernel
 
 
 _conv.defvjp(_conv_forward, _conv_backward)

@@ -20,31 +20,55 @@ def over_time(synapse: Callable[[Array], Array], x: Array) -> Array:
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def dense(x: Array, kernel: Array, *, kept: Keep = "floats") -> Array:
+def masked(x: Array, mask: Array | None) -> Array:
+    """`[N, ...]` of merged time and batch times a mask `[B, ...]`, the same at every step; None is all ones."""
+    if mask is None:
+        return x
+    return (x.reshape(-1, *mask.shape) * mask[None].astype(x.dtype)).reshape(x.shape)
+
+
+def dense(x: Array, kernel: Array, *, kept: Keep = "floats", mask: Array | None = None) -> Array:
     """`[T, B, in]` times `[in, out]` is `[T, B, out]`.
 
     Args:
       x: spikes or currents.
       kernel: `[in, out]`, rounded to the dtype of `x` for the product; its gradient comes in its own dtype.
       kept: how the backward pass keeps `x` (see `residuals.Keep`).
+      mask: `[B, in]`, multiplies the input of every step (E5), kept beside it; a constant, its gradient is zero.
 
     Raises:
       ValueError: if `kept` is unknown.
     """
     check_keep(kept)
-    return over_time(lambda x: _dense(kept, x, kernel), x)
+    return over_time(lambda x: _dense(kept, x, mask, kernel), x)
 
 
 def average_pool(x: Array, window: int = 2) -> Array:
     """Mean over windows of `window` x `window`, without overlap: `[T, B, H, W, C]` to `[T, B, H/window, W/window, C]`.
 
+    Rows and columns that fill no window are left out: 17 x 17 becomes 8 x 8.
+
     Raises:
-      ValueError: if H or W is not a multiple of `window`.
+      ValueError: if H or W is smaller than `window`.
     """
     *lead, height, width, channels = x.shape
-    if height % window or width % window:
-        raise ValueError(f"average pool of {window}x{window} needs H and W divisible by {window}, got {height}x{width}")
+    if min(height, width) < window:
+        raise ValueError(f"average pool of {window}x{window} needs H and W of {window} at least, got {height}x{width}")
+    height, width = height - height % window, width - width % window
+    x = x[..., :height, :width, :]
     return x.reshape(*lead, height // window, window, width // window, window, channels).mean((-4, -2))
+
+
+def subsample(x: Array, mask: Array | None = None, *, stride: int) -> Array:
+    """Every `stride`-th row and column, from the first: `[T, B, H, W, C]` to `[T, B, ceil(H/stride), ceil(W/stride), C]`.
+
+    Args:
+      x: spikes or currents.
+      mask: `[B, H, W, C]`, multiplies the input of every step (E5).
+      stride: in both directions.
+    """
+    part = x[:, :, ::stride, ::stride]
+    return part if mask is None else part * mask[None, :, ::stride, ::stride].astype(x.dtype)
 
 
 def _product(a: Array, b: Array) -> Array:
@@ -52,18 +76,19 @@ def _product(a: Array, b: Array) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _dense(kept: Keep, x: Array, kernel: Array) -> Array:
-    return _product(x, kernel.astype(x.dtype)).astype(x.dtype)
+def _dense(kept: Keep, x: Array, mask: Array | None, kernel: Array) -> Array:
+    return _product(masked(x, mask), kernel.astype(x.dtype)).astype(x.dtype)
 
 
-def _dense_forward(kept, x, kernel):
-    return _dense(kept, x, kernel), (keep(x, kept), kernel)
+def _dense_forward(kept, x, mask, kernel):
+    return _dense(kept, x, mask, kernel), (keep(x, kept), mask, kernel)
 
 
 def _dense_backward(kept, residuals, g):
-    stored, kernel = residuals
-    x = restore(stored, kept, len(g), g.dtype).astype(g.dtype)
-    return _product(g, kernel.T.astype(g.dtype)).astype(g.dtype), _product(x.T, g).astype(kernel.dtype)
+    stored, mask, kernel = residuals
+    x = masked(restore(stored, kept, len(g), g.dtype).astype(g.dtype), mask)
+    g_x = masked(_product(g, kernel.T.astype(g.dtype)).astype(g.dtype), mask)
+    return g_x, jax.tree.map(jnp.zeros_like, mask), _product(x.T, g).astype(kernel.dtype)
 
 
 _dense.defvjp(_dense_forward, _dense_backward)

@@ -1,7 +1,7 @@
 """The jitted train step and evaluation: gather, prepare, forward, backward, update, all on the device."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -79,8 +79,17 @@ def make_train_step(
     return step
 
 
-def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., np.ndarray]:
-    """Builds `evaluate(state, images [N, ...], labels [N]) -> accuracy at every time step`, a NumPy array `[T]`.
+class Evaluation(NamedTuple):
+    """How well a network does on a set."""
+
+    accuracy: np.ndarray
+    """Fraction classified correctly by the readout of every time step, `[T]`."""
+    confusion: np.ndarray
+    """Samples by true class (row) and answer after the last step (column), `[classes, classes]`, int."""
+
+
+def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., Evaluation]:
+    """Builds `evaluate(state, images [N, ...], labels [N]) -> Evaluation`.
 
     Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
 
@@ -89,22 +98,27 @@ def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[.
     """
 
     @jax.jit
-    def correct(params, constants, seed, images, labels, start):
+    def count(params, constants, seed, images, labels, start):
         index = start + jnp.arange(batch_size)
         inside = index < labels.shape[0]
         index = jnp.where(inside, index, 0)
         x = prepare(stream(seed, EVALUATE, start), images[index])
         output, _ = apply(params, constants, x, train=False)
-        hit = jnp.argmax(output.potentials, -1) == labels[index][None]
-        return jnp.sum(hit & inside[None], 1)
+        answers = jnp.argmax(output.potentials, -1)
+        hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
+        classes = output.potentials.shape[-1]
+        return hits, jnp.zeros((classes, classes), jnp.int32).at[labels[index], answers[-1]].add(
+            inside.astype(jnp.int32)
+        )
 
-    def evaluate(state: TrainState, images: Array, labels: Array) -> np.ndarray:
+    def evaluate(state: TrainState, images: Array, labels: Array) -> Evaluation:
         if not len(labels):
             raise ValueError("cannot evaluate on an empty set: no samples came")
-        total = sum(
-            correct(state.params, state.constants, state.seed, images, labels, jnp.int32(start))
+        counts = [
+            count(state.params, state.constants, state.seed, images, labels, jnp.int32(start))
             for start in range(0, len(labels), batch_size)
-        )
-        return np.asarray(total) / len(labels)
+        ]
+        hits, confusion = (np.sum(jax.device_get(part), 0) for part in zip(*counts, strict=True))
+        return Evaluation(hits / len(labels), confusion)
 
     return evaluate

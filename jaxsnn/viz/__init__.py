@@ -1,5 +1,5 @@
 """Figures: arrays in, matplotlib figures out."""
 
-from jaxsnn.viz.figures import raster, save, training_curve
+from jaxsnn.viz.figures import accuracy_over_time, confusion, raster, save, training_curve
 
-__all__ = ["raster", "save", "training_curve"]
+__all__ = ["accuracy_over_time", "confusion", "raster", "save", "training_curve"]

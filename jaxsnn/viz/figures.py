@@ -1,4 +1,4 @@
-"""Training curve and spike raster."""
+"""Training curve, spike raster, accuracy over time, confusion matrix."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,6 +84,42 @@ def raster(
     axes.set(xlim=(-0.5, steps - 0.5), xlabel="time step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _plain(axes, f"readout: membrane potential of every class; the answer is {answer}")
+    return figure
+
+
+def accuracy_over_time(curves: Mapping[str, np.ndarray]) -> Figure:
+    """Accuracy if the readout is asked after 1, 2, ... T steps.
+
+    Args:
+      curves: label to accuracy `[T]`, in [0, 1].
+    """
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for number, (label, curve) in enumerate(curves.items()):
+        axes.plot(np.arange(1, len(curve) + 1), 100 * curve, color=COLOURS[number % len(COLOURS)], label=label)
+    axes.set(xlabel="time steps", ylabel="accuracy [%]", ylim=(0, 101))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return figure
+
+
+def confusion(matrix: np.ndarray) -> Figure:
+    """Confusion matrix, coloured by the fraction of the true class.
+
+    Args:
+      matrix: samples by true class (row) and answer (column), `[classes, classes]`.
+    """
+    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
+    axes = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            colour = "white" if share[row, column] > 0.5 else "0.2"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
+    axes.set(xlabel="answer", ylabel="true class", xticks=range(len(matrix)), yticks=range(len(matrix)))
+    figure.colorbar(image, label="fraction of the true class")
     return figure
 
 

@@ -160,7 +160,7 @@ def test_newest_complete_version_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_name(name: str, match: str) -> None:
-    assert list(DATASETS) == ["digits", "mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
+    assert list(DATASETS) == ["digits", "mnist", "fashion_mnist", "cifar10", "svhn_cropped", "nmnist"]
     with pytest.raises(ValueError, match=match):
         load(name)
 

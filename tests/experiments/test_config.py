@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-from experiments import digits, mnist
+from experiments import cifar10, digits, mnist, nmnist, svhn
 from experiments.config import FREE_ON_RESUME, Config, check_resume
 
-PRESETS = digits.PRESETS | mnist.PRESETS
+PRESETS = digits.PRESETS | mnist.PRESETS | cifar10.PRESETS | svhn.PRESETS | nmnist.PRESETS
 
 
 @pytest.mark.parametrize("make", PRESETS.values(), ids=PRESETS)
@@ -35,6 +35,12 @@ def test_every_field_has_a_help_text():
         ({"lr": float("nan")}, "lr must be > 0, got nan"),
         ({"learn": ("leak",)}, "spikebp resets hard.*choose a surrogate"),
         ({"reset": "soft"}, "spikebp resets hard"),
+        ({"dataset": "nmnist"}, "encoding=events belongs to event data .nmnist.*dataset=nmnist with encoding=poisson"),
+        ({"encoding": "events"}, "dataset=mnist with encoding=events"),
+        ({"dataset": "nmnist", "encoding": "events", "flip": True}, "event data is fed as it is"),
+        ({"folds": 3, "seeds": 2}, "give folds or seeds, not both"),
+        ({"folds": 0}, "folds must be >= 1, got 0"),
+        ({"leaks": ("conv1=0.5",)}, "leaks takes layer:number, e.g. conv1:0.9, got 'conv1=0.5'"),
     ],
 )
 def test_bad_values(change, message):

@@ -30,6 +30,7 @@ SMALL = {
     "validation": 40,
     "log_every": 1,
     "progress": False,
+    "activity": False,
     "figures": False,
 }
 FLAGS = [f"--{name}={value}" for name, value in SMALL.items()]
@@ -260,5 +261,5 @@ def test_mnist_starts_on_real_data(tmp_path, prepared_data):
     small = ["--time_steps=2", "--limit=128", "--limit_test=64", "--validation=64", "--epochs=1", "--nofigures"]
     code, out, error = call(*arguments, *small, module="experiments.mnist")
     assert code == 0, error
-    assert "60000 training and 10000 test images" in out
+    assert "60000 training and 10000 test samples" in out
     assert os.listdir(tmp_path / "cache")

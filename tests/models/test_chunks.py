@@ -18,7 +18,7 @@ def build(neuron, dtype=jnp.float32):
         input_shape=(8, 8, 1),
         num_classes=3,
         neuron=neuron,
-        init_scale=6.0,
+        init_gain=3**0.5,
         param_dtype=dtype,
         rngs=nnx.Rngs(0),
     )
@@ -118,7 +118,7 @@ def test_bfloat16_between_layers_float32_inside():
     results = []
     for dtype in (None, jnp.bfloat16):
         model = models.create(
-            "lenet", input_shape=(8, 8, 1), num_classes=3, init_scale=6.0, compute_dtype=dtype, rngs=nnx.Rngs(0)
+            "lenet", input_shape=(8, 8, 1), num_classes=3, init_gain=3**0.5, compute_dtype=dtype, rngs=nnx.Rngs(0)
         )
         apply, params, state = models.functionalize(model)
         results.append(jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(params, apply, state, x))

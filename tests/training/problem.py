@@ -43,7 +43,7 @@ def functions(lr):
     return optimizer, training.make_train_step(apply, optimizer, loss, prepare, 16)
 
 
-accuracy = training.make_evaluate(apply, prepare, 32)
+evaluation = training.make_evaluate(apply, prepare, 32)
 
 
 def start(lr=0.02, seed=0):
@@ -61,7 +61,7 @@ def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, pro
         if resume:
             state = checkpoints.load(state)
             metrics.rewind(int(state.step))
-        evaluate = lambda state: {"validation_accuracy": float(accuracy(state, *sets)[-1])}  # noqa: E731
+        evaluate = lambda state: {"validation_accuracy": float(evaluation(state, *sets).accuracy[-1])}  # noqa: E731
         state = training.fit(
             state,
             step,

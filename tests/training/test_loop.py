@@ -219,9 +219,12 @@ def test_evaluation_pads_and_counts_every_sample_once():
     state, _ = problem.start()
     sets = problem.data(70)
     state = state._replace(params={"w": jnp.eye(3)})
-    accuracy = training.make_evaluate(problem.apply, lambda key, x: x[None], 32)(state, *sets)
-    expected = (jnp.argmax(sets.images[:, 0, :, 0], -1) == sets.labels).mean()
-    np.testing.assert_allclose(accuracy, [expected], rtol=1e-6)
+    found = training.make_evaluate(problem.apply, lambda key, x: x[None], 32)(state, *sets)
+    answers = np.argmax(sets.images[:, 0, :, 0], -1)
+    np.testing.assert_allclose(found.accuracy, [(answers == sets.labels).mean()], rtol=1e-6)
+    assert found.confusion.sum() == 70
+    assert found.confusion.trace() == (answers == sets.labels).sum()
+    assert all(found.confusion[0, answer] == np.sum((sets.labels == 0) & (answers == answer)) for answer in range(3))
     with pytest.raises(ValueError, match="empty set"):
         training.make_evaluate(problem.apply, problem.prepare, 32)(state, sets.images[:0], sets.labels[:0])
 

@@ -1,0 +1,127 @@
+"""What a trained network knows: accuracy at every time step, accuracy per class, confusion matrix.
+
+    python -m experiments.evaluate --run=runs/mnist_lenet_small [--data_dir=...] [--which=last] [--part=validation]
+
+Needs the run folder (wherever it is now) and the data set; writes `evaluation.json` and figures into the folder.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import app, flags, logging
+
+from experiments import folder
+from experiments.build import build, load_data, restore, split
+from experiments.config import Config, from_stored
+from experiments.report import scores
+from experiments.run import readable_errors
+from jaxsnn import training
+
+
+def evaluate(where: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "") -> dict[str, Any]:
+    """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns what it holds.
+
+    Args:
+      where: the run folder.
+      which: "selected", the epoch with the best validation accuracy, or "last".
+      part: "test" or "validation".
+      data_dir, cache_dir: where the data is now; empty for what the run used.
+
+    Raises:
+      ValueError, OSError: if the folder holds no run, or a damaged one, or the data cannot be loaded.
+      CheckpointError: if a checkpoint is missing or damaged.
+    """
+    if not (where / "config.json").exists():
+        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
+    config = from_stored(folder.read_json(where / "config.json"))
+    config = dataclasses.replace(
+        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, devices=1
+    )
+    data = load_data(config)
+    program = build(config, data)
+    found = []
+    for one in folder.runs(config):
+        rows = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+        if not any("test_accuracy" in row for row in rows):
+            print(f"{one.name}: no evaluated epoch yet, left out")
+            continue
+        step = scores(one, rows, 0.0)["selected_step"] if which == "selected" else None
+        state = restore(program, one.seed, where / one.name, step)
+        result = program.evaluate(state, *getattr(split(config, data, one.fold), part))
+        found.append({"run": one.name, "step": int(state.step), **_numbers(result)})
+        _show(config, found[-1], result)
+    if not found:
+        raise ValueError(f"{where} has nothing to evaluate: no network finished an evaluated epoch")
+    summary = {"which": which, "part": part, **folder.environment(), "networks": found}
+    folder.write_json(where / "evaluation.json", summary)
+    print(f"wrote {where / 'evaluation.json'}")
+    return summary
+
+
+def _numbers(result: training.Evaluation) -> dict[str, Any]:
+    per_class = np.diag(result.confusion) / np.maximum(result.confusion.sum(1), 1)
+    return {
+        "accuracy": float(result.accuracy[-1]),
+        "accuracy_at_step": [round(float(value), 6) for value in result.accuracy],
+        "accuracy_per_class": [round(float(value), 6) for value in per_class],
+        "confusion": result.confusion.tolist(),
+    }
+
+
+def _show(config: Config, numbers: dict[str, Any], result: training.Evaluation) -> None:
+    print(f"\n{numbers['run']}, after step {numbers['step']}: accuracy {100 * numbers['accuracy']:.2f} %")
+    steps = len(result.accuracy)
+    shown = sorted({max(1, round(steps * part / 8)) for part in range(1, 9)})
+    print("time step   " + " ".join(f"{step:6d}" for step in shown))
+    print("accuracy    " + " ".join(f"{100 * result.accuracy[step - 1]:6.2f}" for step in shown))
+    print("confusion: rows are true classes, columns answers")
+    width = max(4, len(str(result.confusion.max())) + 1)
+    classes = range(len(result.confusion))
+    print("        " + "".join(f"{c:{width}d}" for c in classes) + "   correct")
+    for c in classes:
+        row = "".join(f"{value:{width}d}" for value in result.confusion[c])
+        print(f"{c:7d} {row}   {100 * numbers['accuracy_per_class'][c]:6.2f} %")
+
+
+def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
+    """Draws accuracy over time of every network and the confusion matrix over all of them; returns the files."""
+    from jaxsnn import viz
+
+    networks = summary["networks"]
+    curves = {network["run"]: np.array(network["accuracy_at_step"]) for network in networks}
+    confusion = np.sum([network["confusion"] for network in networks], 0)
+    figures = {"accuracy_over_time.png": viz.accuracy_over_time(curves), "confusion.png": viz.confusion(confusion)}
+    return [viz.save(figure, where / name) for name, figure in figures.items()]
+
+
+def main() -> None:
+    """Parses flags, evaluates, draws."""
+    flags.DEFINE_string("run", None, "Folder of the run.", required=True)
+    flags.DEFINE_enum(
+        "which", "selected", ["selected", "last"], "Epoch with the best validation accuracy, or the last."
+    )
+    flags.DEFINE_enum("part", "test", ["test", "validation"], "Which samples.")
+    flags.DEFINE_string("data_dir", "", "Folder of the data; empty for the one that the run used.")
+    flags.DEFINE_string("cache_dir", "", "Folder for decoded data sets; empty for the one that the run used.")
+    flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
+
+    def run(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
+        logging.set_verbosity(logging.WARNING)
+        given, where = flags.FLAGS, Path(flags.FLAGS.run)
+        with readable_errors():
+            summary = evaluate(
+                where, which=given.which, part=given.part, data_dir=given.data_dir, cache_dir=given.cache_dir
+            )
+            if given.figures:
+                for figure in draw(where, summary):
+                    print(f"wrote {figure}")
+
+    app.run(run)
+
+
+if __name__ == "__main__":
+    main()

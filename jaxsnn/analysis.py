@@ -1,0 +1,92 @@
+"""Numbers about networks: how much each layer fires, and what is wrong if it does not."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxsnn.typing import Array
+
+SILENT = 0.99
+"""A layer is called silent if more than this fraction of its neurons never fires."""
+SATURATED = 0.5
+"""A layer is called saturated if more than this fraction of its neurons fires at every step."""
+
+
+class LayerActivity(NamedTuple):
+    """Firing of one layer on one batch, over all samples and steps."""
+
+    rate: float
+    """Spikes per neuron and time step, in [0, 1]."""
+    dead: float
+    """Fraction of the neurons that never fired, for any sample."""
+    always: float
+    """Fraction of the neurons that fired at every step, for every sample."""
+    neurons: int
+    """Number of neurons."""
+
+
+def activity(apply: Callable[..., Any], params: Any, state: Any, x: Array) -> dict[str, LayerActivity]:
+    """Runs one batch and measures every layer, `input` included (of signed spikes, their size).
+
+    Args:
+      apply: from `models.functionalize` (or `in_chunks`).
+      params, state: likewise.
+      x: input spikes `[T, B, ...]`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxsnn import analysis, encoding, models
+      >>> model = models.create("lenet", input_shape=(8, 8, 1), num_classes=3, rngs=nnx.Rngs(0))
+      >>> x = encoding.poisson(jax.random.key(0), jnp.full((2, 8, 8, 1), 0.5), 10)
+      >>> list(analysis.activity(*models.functionalize(model), x))
+      ['input', 'conv1', 'pool1', 'conv2', 'pool2', 'fc1']
+    """
+
+    names: list[str] = []  # in network order, which dictionaries lose on their way through jit
+
+    @jax.jit  # so that no spike train is kept
+    def measure(params: Any, state: Any, x: Array) -> dict[str, tuple[Array, Array, Array]]:
+        output, _ = apply(params, state, x, train=False, record=True)
+        names.extend(output.trains)
+        return {name: _measure(train) for name, train in output.trains.items()}
+
+    measured = jax.device_get(measure(params, state, x))
+    found = {}
+    for name in names:
+        rate, dead, always = measured[name]
+        found[name] = LayerActivity(float(rate), float(dead.mean()), float(always.mean()), dead.size)
+    return found
+
+
+def _measure(train: Array) -> tuple[Array, Array, Array]:
+    fired = train != 0
+    return jnp.mean(jnp.abs(train), dtype=jnp.float32), ~fired.any((0, 1)), fired.all((0, 1))
+
+
+def warnings(measured: Mapping[str, LayerActivity]) -> list[str]:
+    """What to mend before training: the first silent layer (those behind it are silent too), and saturated ones.
+
+    Args:
+      measured: from `activity`.
+
+    Returns:
+      One sentence per problem that says what came, and what helps; empty if there is none.
+    """
+    found = []
+    for name, layer in measured.items():
+        if layer.dead > SILENT:
+            found.append(
+                f"{name} is silent: {layer.dead:.1%} of its {layer.neurons} neurons never fired (rate "
+                f"{layer.rate:.4f}), so hardly any gradient passes it. Raise init_gain or the input's rate (gain), "
+                "lower its threshold, or run more time steps"
+            )
+            break
+        if name != "input" and layer.always > SATURATED:
+            found.append(
+                f"{name} is saturated: {layer.always:.1%} of its {layer.neurons} neurons fired at every step, which "
+                "tells the next layer nothing. Lower init_gain or the input's rate (gain), or raise its threshold"
+            )
+    return found
