@@ -22,7 +22,7 @@ test: $(VENV)/.test
 	$(RUN) pytest
 
 slow: $(VENV)/.test
-	$(RUN) pytest -m slow -n 0
+	XLA_FLAGS= $(RUN) pytest -m slow -n 0
 
 bench: $(VENV)/.demo
 	$(RUN) benchmarks.train_step

@@ -93,7 +93,7 @@ def main() -> None:
         shown = ", ".join(f"{name} {value:g}" for name, value in results.items())
         print(f"B={batch} time_chunk={chunk} T={steps}: {shown}", flush=True)
     first, last = counts[0], counts[-1]
-    for batch, chunk in itertools.product(batches, chunks):
+    for batch, chunk in itertools.product(batches, chunks if last != first else ()):
         for name, value in found[batch, chunk, last].items():
             growth = value / found[batch, chunk, first][name]
             print(f"B={batch} time_chunk={chunk} T={first} -> {last}: {name} x {growth:.2f}")

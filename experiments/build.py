@@ -178,13 +178,12 @@ def make_neuron(config: Config) -> layers.Neuron:
 def make_prepare(config: Config, *, train: bool) -> Callable[..., jax.Array]:
     """`(key, images) -> spikes [T, B, H, W, C]`: augmentation (training only), normalisation, encoding."""
 
-    if config.encoding == "events":
-        return lambda key, images: event_frames(images)
-
     def prepare(key: jax.Array, images: jax.Array) -> jax.Array:
         augment_key, spike_key = jax.random.split(key)
         if train and (config.shift or config.flip):
             images = shift_and_flip(augment_key, images, shift=config.shift, flip=config.flip)
+        if config.encoding == "events":
+            return event_frames(images)
         x = normalise(images, config.mean, config.std)
         if config.encoding == "poisson":
             return encoding.poisson(spike_key, x, config.time_steps, gain=config.gain)

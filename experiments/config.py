@@ -61,7 +61,7 @@ class Config:
     event_values: str = _field("binary", "Event data: 1 where there was an event (binary), or how many.", EVENT_VALUES)
     mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
     std: tuple[float, ...] = _field((), "Divides the pixels after that.")
-    shift: int = _field(0, "Augmentation: shift training images by up to this many pixels.")
+    shift: int = _field(0, "Augmentation: shift training samples by up to this many pixels.")
     flip: bool = _field(False, "Augmentation: flip half of the training images horizontally.")
     loss: str = _field("squared_error", "Loss; squared_error is a sum over the batch, the others are means.", LOSSES)
     optimizer: str = _field("sgd", "Optimiser.", OPTIMIZERS)
@@ -125,8 +125,8 @@ class Config:
                 f"encoding=events belongs to event data ({', '.join(EVENT_DATASETS)}) and the others to images, "
                 f"got dataset={self.dataset} with encoding={self.encoding}"
             )
-        if self.encoding == "events" and (self.shift or self.flip or self.mean or self.std or self.gain != 1):
-            raise ValueError("event data is fed as it is: shift, flip, mean, std and gain are for images")
+        if self.encoding == "events" and (self.mean or self.std or self.gain != 1):
+            raise ValueError("event data is fed as it is: mean, std and gain are for images")
         if self.folds > 1 and self.seeds > 1:
             raise ValueError(f"give folds or seeds, not both (got {self.folds} and {self.seeds}): folds share one seed")
         self.layer_values("leaks"), self.layer_values("thresholds")
@@ -166,7 +166,8 @@ def from_stored(values: dict[str, Any]) -> Config:
             f"the run's config.json has unknown fields {', '.join(strange)}: it was written by another version; use "
             "the commit in its environment.json"
         )
-    return Config(**{k: tuple(v) if get_origin(known[k].type) is tuple else v for k, v in values.items()})
+    fields: dict[str, Any] = {k: tuple(v) if get_origin(known[k].type) is tuple else v for k, v in values.items()}
+    return Config(**fields)
 
 
 FREE_ON_RESUME = frozenset(

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-# Most of the time of the tests is LLVM's, for programs that run for milliseconds. `make slow` optimises as users' runs do.
+# Most of the tests' time is LLVM's, for programs that run for milliseconds. `make slow` optimises as users' runs do.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 import jax

@@ -67,26 +67,27 @@ def event_frames(images: Array) -> Array:
 
 
 def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Array:
-    """Shifts each image by up to `shift` pixels (zeros come in) and, if `flip`, mirrors half of them left to right.
+    """Shifts each sample by up to `shift` pixels (zeros come in) and, if `flip`, mirrors half of them left to right.
 
     With a shift of 4 and the flip this is "pad by 4, crop at random, flip", the usual augmentation of CIFAR-10.
 
     Args:
       key: random key.
-      images: `[B, H, W, C]`, any dtype.
+      images: `[B, H, W, C]`, or `[B, T, H, W, C]` with one shift for all steps; any dtype.
       shift: largest shift, in pixels.
       flip: whether to mirror.
     """
-    height, width = images.shape[1:3]
+    height, width = images.shape[-3:-1]
     shift_key, flip_key = jax.random.split(key)
     offsets = jax.random.randint(shift_key, (len(images), 2), 0, 2 * shift + 1)
-    padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))
+    padded = jnp.pad(images, (*((0, 0),) * (images.ndim - 3), (shift, shift), (shift, shift), (0, 0)))
 
     def crop(image: Array, offset: Array) -> Array:
-        return jax.lax.dynamic_slice(image, (offset[0], offset[1], 0), (height, width, image.shape[-1]))
+        rows = jax.lax.dynamic_slice_in_dim(image, offset[0], height, -3)
+        return jax.lax.dynamic_slice_in_dim(rows, offset[1], width, -2)
 
     images = jax.vmap(crop)(padded, offsets)
     if flip:
-        turn = jax.random.bernoulli(flip_key, 0.5, (len(images), 1, 1, 1))
-        images = jnp.where(turn, images[:, :, ::-1], images)
+        turn = jax.random.bernoulli(flip_key, 0.5, (len(images), *(1,) * (images.ndim - 1)))
+        images = jnp.where(turn, images[..., ::-1, :], images)
     return images

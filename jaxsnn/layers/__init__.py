@@ -1,4 +1,4 @@
-"""Flax layers around the pure functions: spiking convolution, dense, average pool, residual block, dropout over time, readout."""
+"""Flax layers around the pure functions: spiking convolution, dense, average pool, residual block, dropout, readout."""
 
 from jaxsnn.layers.neurons import LIF, Constant, Neuron, SpikeBP
 from jaxsnn.layers.residual import ResidualBlock

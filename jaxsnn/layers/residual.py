@@ -77,11 +77,8 @@ class ResidualBlock(nnx.Module):
     def _second(
         self, x: Array, carry: Any, mask: Array | None, *, block_input: tuple[Array, Array | None]
     ) -> tuple[Array, Any]:
-        if self.equal:
-            round_it = synapses.subsample(*block_input, stride=self.stride)
-        else:
-            round_it = self.shortcut(*block_input)
-        return self.conv2(x, carry, mask, more=round_it)
+        shortcut = partial(synapses.subsample, stride=self.stride) if self.equal else self.shortcut
+        return self.conv2(x, carry, mask, more=shortcut(*block_input))
 
     def __call__(self, x: Array, carry: Any = None, mask: Array | None = None) -> tuple[Array, Any]:
         """Runs T steps: `[T, B, H, W, C]` to spikes `[T, B, H/stride, W/stride, features]`; no dropout inside."""

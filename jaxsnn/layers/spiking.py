@@ -156,7 +156,7 @@ class Dropout(nnx.Module):
         self.rate = Constant(jnp.asarray(rate, param_dtype))
 
     def mask(self, key: Array, shape: Shape) -> Array:
-        """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same key gives every piece of a train the same."""
+        """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same for every piece of a train."""
         kept = 1 - self.rate[...]
         return jax.random.bernoulli(key, kept, shape).astype(kept.dtype) / kept
 

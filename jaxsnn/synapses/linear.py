@@ -60,7 +60,7 @@ def average_pool(x: Array, window: int = 2) -> Array:
 
 
 def subsample(x: Array, mask: Array | None = None, *, stride: int) -> Array:
-    """Every `stride`-th row and column, from the first: `[T, B, H, W, C]` to `[T, B, ceil(H/stride), ceil(W/stride), C]`.
+    """Every `stride`-th row and column: `[T, B, H, W, C]` to `[T, B, ceil(H/stride), ceil(W/stride), C]`.
 
     Args:
       x: spikes or currents.

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsnn.data.prepare import normalise, shift_and_flip, to_device
+from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip, to_device
 
 
 def test_normalise():
@@ -21,6 +21,17 @@ def test_shift_and_flip_moves_whole_images():
     which = [next(k for k, p in enumerate(possible) if (p == image).all()) for image in moved]
     assert len(set(which)) > 12  # of 18 outcomes, all equally likely
     assert moved.dtype == np.uint8
+
+
+def test_all_steps_of_a_recording_move_alike():
+    frames = np.random.default_rng(0).integers(0, 2, (1, 3, 4, 5, 2)).astype(np.uint8)
+    moved = np.asarray(shift_and_flip(jax.random.key(3), jnp.asarray(frames), shift=1, flip=True))
+    steps = [
+        np.asarray(shift_and_flip(jax.random.key(3), jnp.asarray(frames[:, t]), shift=1, flip=True)) for t in range(3)
+    ]
+    np.testing.assert_array_equal(moved, np.stack(steps, 1))
+    assert (moved != frames).any()
+    np.testing.assert_array_equal(event_frames(jnp.asarray(frames))[:, 0], frames[0])
 
 
 def test_to_device_keeps_bytes():

@@ -37,7 +37,7 @@ def test_every_field_has_a_help_text():
         ({"reset": "soft"}, "spikebp resets hard"),
         ({"dataset": "nmnist"}, "encoding=events belongs to event data .nmnist.*dataset=nmnist with encoding=poisson"),
         ({"encoding": "events"}, "dataset=mnist with encoding=events"),
-        ({"dataset": "nmnist", "encoding": "events", "flip": True}, "event data is fed as it is"),
+        ({"dataset": "nmnist", "encoding": "events", "gain": 0.5}, "event data is fed as it is"),
         ({"folds": 3, "seeds": 2}, "give folds or seeds, not both"),
         ({"folds": 0}, "folds must be >= 1, got 0"),
         ({"leaks": ("conv1=0.5",)}, "leaks takes layer:number, e.g. conv1:0.9, got 'conv1=0.5'"),

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,7 +14,8 @@ from tests.experiments.test_run import small
 def folder(tmp_path_factory):
     """A finished cross-validation with two folds."""
     where = tmp_path_factory.mktemp("runs") / "run"
-    run.run(small(where, folds=2, epochs=2), "digits")
+    with jax.numpy_dtype_promotion("standard"):
+        run.run(small(where, folds=2, epochs=2), "digits")
     return where
 
 

@@ -170,7 +170,7 @@ def test_other_vggs_are_one_line():
 
 
 def test_leaks_and_thresholds_of_single_layers():
-    _, apply, params, state = build(
+    *_, state = build(
         "resnet9",
         8,
         width=1 / 16,

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from experiments import build, digits, run
+from experiments.folder import Run
 from jaxsnn import encoding, parallel, training
 from jaxsnn.data import load
 from tests.training import problem
@@ -101,7 +102,7 @@ for _ in range(3):
 one = jax.device_get(state.params)
 config = dataclasses.replace(config, devices=8)
 program, sets, _, _, compiled = assembled(config)
-run.train(config, program, sets, 0, folder / "seed0")
+run.train(config, program, sets, Run("seed0", 0, None), folder / "seed0")
 many = jax.device_get(build.restore(program, 0, folder / "seed0").params)
 text = compiled.as_text()
 result["lenet"], result["lenet collectives"] = difference(one, many, initial), census(compiled)
@@ -117,7 +118,8 @@ print(json.dumps(result))
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    environment = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     folder = tmp_path_factory.mktemp("parallel")
     for name in ("whole", "cut"):
         (folder / name).mkdir()
