@@ -21,12 +21,23 @@ def same_as_xlas(x_shape, kernel_shape, stride, padding, piece_bytes, monkeypatc
     x = jax.random.normal(keys[0], x_shape, jnp.float64)
     kernel = jax.random.normal(keys[1], kernel_shape, jnp.float64)
     pads = convolution._pads(x_shape[2:4], kernel_shape[:2], stride, padding)
-    actual, pull = jax.vjp(lambda x, k: synapses.conv(x, k, stride=stride, padding=padding), x, kernel)
-    expected, pull_expected = jax.vjp(
-        lambda x, k: synapses.over_time(lambda x: convolution._lax_conv(stride, pads, x, k), x), x, kernel
-    )
-    g = jax.random.normal(keys[2], actual.shape, jnp.float64)
-    for a, b in zip((actual, *pull(g)), (expected, *pull_expected(g)), strict=True):
+
+    def ours(x, kernel):
+        return synapses.conv(x, kernel, stride=stride, padding=padding)
+
+    def xlas(x, kernel):
+        return synapses.over_time(lambda x: convolution._lax_conv(stride, pads, x, kernel), x)
+
+    @jax.jit
+    def both(x, kernel, g):
+        results = []
+        for function in (ours, xlas):
+            y, pull = jax.vjp(function, x, kernel)
+            results.append((y, *pull(g)))
+        return results
+
+    g = jax.random.normal(keys[2], jax.eval_shape(ours, x, kernel).shape, jnp.float64)
+    for a, b in zip(*both(x, kernel, g), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
@@ -76,7 +87,7 @@ def test_winograd_is_used_and_rounds_little(window, fewer):
     np.testing.assert_allclose(synapses.conv(x, kernel).reshape(exact.shape), exact, atol=2e-5 * jnp.max(exact))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.integers(1, 40), st.integers(1, 3))
 def test_bits_and_bytes_hold_spikes(samples, width):
     x = jax.random.bernoulli(jax.random.key(samples), 0.5, (samples, width)).astype(jnp.float32)
@@ -96,7 +107,9 @@ def test_how_spikes_are_kept_changes_nothing(window, channels, how):
         flat = (x.reshape(2, 3, -1), jax.random.normal(keys[2], (36 * channels, 5), jnp.float64))
         for synapse, inputs in ((synapses.conv, (x, kernel)), (synapses.dense, flat)):
             small, floats = (
-                jax.grad(lambda x, k, kept=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, kept=kept))), (0, 1))(*inputs)
+                jax.jit(jax.grad(lambda x, k, kept=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, kept=kept))), (0, 1)))(
+                    *inputs
+                )
                 for kept in ("bits" if how == "bits" else "bytes", "floats")
             )
             for a, b in zip(small, floats, strict=True):
@@ -117,8 +130,9 @@ def test_a_mask_is_the_masked_input(window, kept):
             synapse = synapses.conv
         shape = (72, 5) if window is None else (window, window, 2, 5)
         kernel = jax.random.normal(keys[2], shape, jnp.float64)
-        ours = jax.value_and_grad(lambda x, k: jnp.sum(jnp.sin(synapse(x, k, kept=kept, mask=mask))), (0, 1))
-        plain = jax.value_and_grad(lambda x, k: jnp.sum(jnp.sin(synapse(x * mask[None], k))), (0, 1))
+        masked = lambda x, k: jnp.sum(jnp.sin(synapse(x, k, kept=kept, mask=mask)))  # noqa: E731
+        plain = lambda x, k: jnp.sum(jnp.sin(synapse(x * mask[None], k)))  # noqa: E731
+        ours, plain = (jax.jit(jax.value_and_grad(function, (0, 1))) for function in (masked, plain))
         for a, b in zip(jax.tree.leaves(ours(x, kernel)), jax.tree.leaves(plain(x, kernel)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 

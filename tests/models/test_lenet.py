@@ -150,14 +150,19 @@ def test_overfits_eight_samples(neuron):
     apply, params, state = build((8, 8, 1), 4, neuron)
     images = jax.random.uniform(jax.random.key(2), (8, 8, 8, 1))
     x, labels = encoding.direct(images, 12), jnp.arange(8) % 4
-    run = jax.jit(jax.value_and_grad(lambda params: loss_and_output(apply, state, x, labels, params), has_aux=True))
+    value_and_grad = jax.value_and_grad(lambda params: loss_and_output(apply, state, x, labels, params), has_aux=True)
     optimizer = optax.adam(2e-3)
     optimizer_state = optimizer.init(params)
-    for _ in range(400):
-        (loss, output), gradients = run(params)
-        with jax.numpy_dtype_promotion("standard"):  # optax relies on it
-            updates, optimizer_state = optimizer.update(gradients, optimizer_state)
-        params = optax.apply_updates(params, updates)
+
+    @jax.jit
+    def step(params, optimizer_state):
+        (loss, output), gradients = value_and_grad(params)
+        updates, optimizer_state = optimizer.update(gradients, optimizer_state)
+        return optax.apply_updates(params, updates), optimizer_state, loss, output
+
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        for _ in range(400):
+            params, optimizer_state, loss, output = step(params, optimizer_state)
     assert loss < 0.4  # eight samples of loss 1 at the start
     np.testing.assert_array_equal(output.logits.argmax(-1), labels)
 
