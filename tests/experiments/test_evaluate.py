@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import digits, evaluate, run
+from experiments import digits, evaluate, linear, run
+from experiments.config import from_stored
 from tests.experiments.test_run import small
 
 
@@ -37,6 +38,12 @@ def test_a_run_folder_is_all_that_is_needed(folder, tmp_path, capsys):
     assert "confusion: rows are true classes" in capsys.readouterr().out
     for figure in evaluate.draw(moved, summary):
         assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_linear_classifier_sees_the_same_images(folder):
+    result = linear.baseline(from_stored(json.loads((folder / "config.json").read_text())))
+    assert result["samples"] == 320
+    assert 0.8 < result["test_accuracy"] < 0.99
 
 
 def test_bad_folders(folder, tmp_path):
