@@ -30,7 +30,7 @@ def svhn_resnet7() -> Config:
 
 
 def svhn_vgg9_small() -> Config:
-    """VGG9 a quarter as wide, T = 8, Adam on 10,000 images, as `cifar10_vgg9_small`. Not measured: no data at hand."""
+    """VGG9 a quarter as wide on 10,000 images, as `cifar10_vgg9_small`. Not measured: no data at hand."""
     return dataclasses.replace(cifar10_vgg9_small(), dataset="svhn_cropped", mean=MEAN, std=STD, flip=False)
 
 
