@@ -11,14 +11,13 @@ from absl import flags
 
 from jaxsnn import SURROGATES
 from jaxsnn.data import DATASETS, EVENT_DATASETS
+from jaxsnn.data.events import BINS, VALUES
 from jaxsnn.models import MODELS
 
 RULES = ("spikebp", *SURROGATES)
 ENCODINGS = ("poisson", "direct", "latency", "events")
 LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
-EVENT_BINS = ("time", "count")
-EVENT_VALUES = ("binary", "counts")
 DTYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "steps", "cosine")
 
@@ -57,8 +56,8 @@ class Config:
     )
     encoding: str = _field("poisson", "Images to spikes; events for event data, fed as it is.", ENCODINGS)
     gain: float = _field(1.0, "Scales the firing rate of the Poisson input.")
-    event_bins: str = _field("time", "Event data: steps of equal time, or of equal event count.", EVENT_BINS)
-    event_values: str = _field("binary", "Event data: 1 where there was an event (binary), or how many.", EVENT_VALUES)
+    event_bins: str = _field("time", "Event data: steps of equal time, or of equal event count.", BINS)
+    event_values: str = _field("binary", "Event data: 1 where there was an event (binary), or how many.", VALUES)
     mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
     std: tuple[float, ...] = _field((), "Divides the pixels after that.")
     shift: int = _field(0, "Augmentation: shift training samples by up to this many pixels.")
@@ -129,7 +128,8 @@ class Config:
             raise ValueError("event data is fed as it is: mean, std and gain are for images")
         if self.folds > 1 and self.seeds > 1:
             raise ValueError(f"give folds or seeds, not both (got {self.folds} and {self.seeds}): folds share one seed")
-        self.layer_values("leaks"), self.layer_values("thresholds")
+        for name in ("leaks", "thresholds"):
+            self.layer_values(name)
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr}")
         if self.rule == "spikebp" and (self.learn or self.reset != "hard" or self.leak_first or self.slope is not None):
