@@ -1,4 +1,4 @@
-"""The paper's VGG9, ResNet9 and ResNet11 on CIFAR-10, trained on signed Poisson spikes."""
+"""The paper's VGG9, ResNet9 and ResNet11 on CIFAR-10: on signed Poisson spikes, and small variants for a CPU."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ def cifar10_resnet9() -> Config:
 
 
 def cifar10_vgg9_small() -> Config:
-    """VGG9 a quarter as wide, T = 4, surrogate gradient, 10,000 images as currents: minutes on a CPU.
+    """VGG9 a quarter as wide, T = 4, surrogate gradient, 10,000 images as currents; 52.85 %, 28 minutes on a core.
 
     The surrogate (arctan) because at so few steps the paper's rule falls silent: see experiments/README.md.
     """
@@ -81,12 +81,12 @@ def cifar10_vgg9_small() -> Config:
 
 
 def cifar10_resnet9_small() -> Config:
-    """ResNet9 a quarter as wide, 8 epochs, otherwise as `cifar10_vgg9_small`: minutes on a CPU."""
+    """ResNet9 a quarter as wide, 8 epochs, otherwise as `cifar10_vgg9_small`; 50.55 %, 15 minutes on a core."""
     return dataclasses.replace(cifar10_vgg9_small(), model="resnet9", epochs=8)
 
 
 def cifar10_resnet11_small() -> Config:
-    """ResNet11 a quarter as wide, otherwise as `cifar10_resnet9_small`: minutes on a CPU."""
+    """ResNet11 a quarter as wide, otherwise as `cifar10_resnet9_small`. Score and time: not measured here."""
     return dataclasses.replace(cifar10_resnet9_small(), model="resnet11")
 
 

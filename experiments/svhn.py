@@ -1,4 +1,4 @@
-"""The paper's VGG9 and ResNet7 on SVHN (cropped digits), trained on signed Poisson spikes."""
+"""The paper's VGG9 and ResNet7 on SVHN (cropped digits), and small variants for a CPU."""
 
 import dataclasses
 

@@ -83,7 +83,7 @@ def shrunk(config, **changes):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_build_and_lower(name):
+def test_presets_build_and_trace(name):
     config = shrunk(PRESETS[name]())
     data = made_up(config)
     program, sets = build.build(config, data), build.split(config, data)
