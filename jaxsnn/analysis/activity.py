@@ -1,4 +1,4 @@
-"""Numbers about networks: how much each layer fires, and what is wrong if it does not."""
+"""How much each layer fires on one batch, and what is wrong if it does not."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
