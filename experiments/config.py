@@ -18,6 +18,7 @@ RULES = ("spikebp", *SURROGATES)
 ENCODINGS = ("poisson", "direct", "latency", "events")
 LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
+POOLS = ("spiking", "average")
 DTYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "steps", "cosine")
 
@@ -40,6 +41,7 @@ class Config:
     leak: float = _field(0.99, "Membrane decay per time step, in (0, 1].")
     threshold: float = _field(1.0, "Firing threshold of convolutional and dense layers.")
     pool_threshold: float = _field(0.75, "Firing threshold of pooling layers.")
+    pool: str = _field("spiking", "Average pools with neurons (spiking) or without (average).", POOLS)
     leaks: tuple[str, ...] = _field((), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.")
     thresholds: tuple[str, ...] = _field((), "Other thresholds for single layers, e.g. pool1:0.6,fc1:0.5.")
     reset: str = _field("hard", "Reset to zero (hard) or by subtraction (soft). spikebp is hard.", ("hard", "soft"))
@@ -185,12 +187,13 @@ def check_resume(stored: dict[str, Any], config: Config) -> None:
     Raises:
       ValueError: naming the fields that differ and must not.
     """
-    now = json.loads(json.dumps(dataclasses.asdict(config)))
+    now, defaults = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (config, Config()))
+    stored = defaults | stored  # a run from before a field was added had its default
     free = FREE_ON_RESUME - ({"epochs"} if config.schedule == "cosine" else set())
     changed = [
-        f"  {name}: the run has {stored.get(name)!r}, now {value!r}"
+        f"  {name}: the run has {stored[name]!r}, now {value!r}"
         for name, value in now.items()
-        if name not in free and stored.get(name) != value
+        if name not in free and stored[name] != value
     ]
     if changed:
         raise ValueError(

@@ -2,10 +2,11 @@
 
 from jaxsnn.layers.neurons import LIF, Constant, Neuron, SpikeBP
 from jaxsnn.layers.residual import ResidualBlock
-from jaxsnn.layers.spiking import Dropout, Readout, SpikingAvgPool, SpikingConv, SpikingDense
+from jaxsnn.layers.spiking import AvgPool, Dropout, Readout, SpikingAvgPool, SpikingConv, SpikingDense
 
 __all__ = [
     "LIF",
+    "AvgPool",
     "Constant",
     "Dropout",
     "Neuron",

@@ -99,6 +99,19 @@ class SpikingDense(nnx.Module):
         return _hidden(self.neuron, self.constants(), carry, currents)
 
 
+class AvgPool(nnx.Module):
+    """Average pool without neurons: `[T, B, H, W, C]` to means `[T, B, H/window, W/window, C]`; it has no state.
+
+    What it passes on are fractions, not spikes: the layer behind it needs `spikes=False`.
+    """
+
+    def __init__(self, window: int = 2):
+        self.window = window
+
+    def __call__(self, x: Array, carry: Any = None, mask: Array | None = None) -> tuple[Array, Any]:
+        return synapses.average_pool(x if mask is None else x * mask[None].astype(x.dtype), self.window), None
+
+
 class SpikingAvgPool(nnx.Module):
     """Average pool, then integrate-and-fire neurons (E3): `[T, B, H, W, C]` to `[T, B, H/window, W/window, C]`."""
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.layers import Neuron
-from jaxsnn.models.builder import Builder
+from jaxsnn.models.builder import Builder, Pool
 from jaxsnn.models.chunks import default_chunk, in_chunks
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
@@ -30,6 +30,7 @@ __all__ = [
     "Apply",
     "Builder",
     "Output",
+    "Pool",
     "Sequential",
     "create",
     "default_chunk",
@@ -54,6 +55,7 @@ def create(
     leaks: Mapping[str, float] | None = None,
     thresholds: Mapping[str, float] | None = None,
     dropout: float = 0.0,
+    pool: Pool = "spiking",
     width: float = 1.0,
     init_gain: float = 1.0,
     param_dtype: DTypeLike = jnp.float32,
@@ -69,6 +71,7 @@ def create(
       neuron: rule, surrogate, leak and threshold of all layers: `layers.SpikeBP()` (the default) or `layers.LIF(...)`.
       leaks, thresholds: other values for single layers, by name, e.g. `thresholds={"fc1": 0.5, "pool1": 0.6}`.
       dropout: rate after every convolution and hidden dense layer; one mask for all steps (E5).
+      pool: "spiking", average pools with neurons (E3), or "average", without.
       width: multiplies the features of every hidden layer.
       init_gain: factor on the initial weights, which are normal with standard deviation `sqrt(scale / fan_in)`, scale
         2 for LeNet and VGG, 1 for ResNets. Above 1 where layers would be silent (see `analysis.activity`).
@@ -92,6 +95,7 @@ def create(
         "leaks": leaks,
         "thresholds": thresholds,
         "dropout": dropout,
+        "pool": pool,
         "width": width,
         "init_gain": init_gain,
         "param_dtype": param_dtype,

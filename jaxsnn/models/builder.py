@@ -2,14 +2,16 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxsnn.layers import Neuron, Readout, ResidualBlock, SpikeBP, SpikingAvgPool, SpikingConv, SpikingDense
+from jaxsnn.layers import AvgPool, Neuron, Readout, ResidualBlock, SpikeBP, SpikingAvgPool, SpikingConv, SpikingDense
 from jaxsnn.models.sequential import Sequential
 from jaxsnn.typing import DTypeLike
+
+Pool = Literal["spiking", "average"]
 
 
 class Builder:
@@ -26,6 +28,8 @@ class Builder:
       neuron: rule, surrogate, leak and threshold of all layers; None for `layers.SpikeBP()`.
       leaks, thresholds: other values for single layers, by name, e.g. `{"block1/conv2": 0.9}`.
       dropout: rate after every convolution and hidden dense layer (not after pools: the paper's code has none there).
+      pool: "spiking", an average pool with integrate-and-fire neurons (E3), or "average", one without: what it passes
+        on are means of spikes, which the layer behind it keeps as floats for the backward pass.
       width: multiplies the features of every hidden layer, rounded, at least 1.
       param_dtype: of weights and input.
       compute_dtype: of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and
@@ -47,6 +51,7 @@ class Builder:
         leaks: Mapping[str, float] | None = None,
         thresholds: Mapping[str, float] | None = None,
         dropout: float = 0.0,
+        pool: Pool = "spiking",
         width: float = 1.0,
         param_dtype: DTypeLike = jnp.float32,
         compute_dtype: DTypeLike | None = None,
@@ -57,11 +62,14 @@ class Builder:
             )
         if not width > 0 or not init_gain > 0:
             raise ValueError(f"width and init_gain must be > 0, got {width} and {init_gain}")
+        if pool not in ("spiking", "average"):
+            raise ValueError(f"pool must be 'spiking' or 'average', got {pool!r}")
         self._neuron: Neuron = SpikeBP() if neuron is None else neuron
         self._others = {"leak": dict(leaks or {}), "threshold": dict(thresholds or {})}
         self._input_shape, self._classes, self._width, self._rngs = tuple(input_shape), num_classes, width, rngs
         self._shape = self._input_shape
         self._dropout, self._param_dtype, self._compute_dtype = dropout, param_dtype, compute_dtype
+        self._pool = pool
         self._scale = init_gain**2 * init_scale
         self._layers: dict[str, nnx.Module] = {}
         self._numbers = {"conv": 0, "pool": 0, "block": 0, "fc": 0}
@@ -75,7 +83,7 @@ class Builder:
         self._shape = (*self._shape[:2], features)
 
     def pool(self) -> None:
-        """A spiking average pool by 2; an odd last row or column is left out."""
+        """An average pool by 2, with neurons or without; an odd last row or column is left out."""
         name = self._next("pool")
         height, width, channels = self._shape
         if min(height, width) < 2:
@@ -83,8 +91,11 @@ class Builder:
                 f"{name} would halve maps of {height}x{width}: input_shape={self._input_shape} is too small for "
                 "this network"
             )
-        neuron = self._neuron_of(name, threshold="pool_threshold")
-        self._layers[name] = SpikingAvgPool(neuron=neuron, param_dtype=self._param_dtype)
+        if self._pool == "average":
+            self._layers[name] = AvgPool()
+        else:
+            neuron = self._neuron_of(name, threshold="pool_threshold")
+            self._layers[name] = SpikingAvgPool(neuron=neuron, param_dtype=self._param_dtype)
         self._shape = (height // 2, width // 2, channels)
 
     def block(self, features: int, stride: int = 1) -> None:
@@ -141,11 +152,15 @@ class Builder:
             changes["leak"] = self._others["leak"].pop(name)
         return dataclasses.replace(self._neuron, **changes) if changes else self._neuron  # type: ignore[type-var]
 
+    def _receives_spikes(self) -> bool:
+        """Whether the next layer receives zeros and ones; an input may be analog, and an average pool sends means."""
+        return bool(self._layers) and not isinstance(list(self._layers.values())[-1], AvgPool)
+
     def _synapse(self, name: str) -> dict[str, Any]:
         return {
             "neuron": self._neuron_of(name),
             "rngs": self._rngs,
-            "spikes": bool(self._layers),  # what the first layer receives may be an analog image
+            "spikes": self._receives_spikes(),
             "init_scale": self._scale,
             "param_dtype": self._param_dtype,
         }

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.checks import check_steps
-from jaxsnn.layers import Dropout, Readout, ResidualBlock, SpikingAvgPool
+from jaxsnn.layers import AvgPool, Dropout, Readout, ResidualBlock, SpikingAvgPool
 from jaxsnn.typing import Array, DTypeLike, Shape
 
 
@@ -19,7 +19,8 @@ class Output(NamedTuple):
     potentials: Array
     """Readout membrane at every step, `[T, B, classes]`: accuracy at any time from one pass."""
     spikes: dict[str, Array]
-    """Layer name to spikes per sample in this call, `[B]`; in residual blocks `block1/conv1`, `block1/conv2`."""
+    """Layer name to spikes per sample in this call, `[B]`; in residual blocks `block1/conv1`, `block1/conv2`.
+    A pool without neurons sends none and is left out, here and in `trains`."""
     carry: dict[str, Any]
     """Layer name to neuron state after the last step, and `steps`: hand it back to go on in time."""
     trains: dict[str, Array] | None
@@ -76,7 +77,7 @@ class Sequential(nnx.Module):
             raise TypeError(f"the last layer must be a Readout, got {type(readout).__name__}")
         steps = jnp.int32(x.shape[0]) + (0 if carry is None else carry["steps"])
         carries: dict[str, Any] = {"steps": steps}
-        trains, spikes, mask = {"input": x}, {}, None
+        trains, spikes, mask, number = {"input": x}, {}, None, 0
         x = x.astype(self.compute_dtype)
         for name in self.names[:-1]:
             layer = getattr(self, name)
@@ -84,11 +85,13 @@ class Sequential(nnx.Module):
             parts = {name: layer} if block is None else {f"{name}/{part}": call for part, call in block.items()}
             for part, call in parts.items():
                 x, carries[part] = call(x, None if carry is None else carry[part], mask)
-                trains[part] = x
-                spikes[part] = jnp.sum(x, (0, *range(2, x.ndim)), dtype=self.param_dtype)
                 mask = None
-                if drop is not None and key is not None and not isinstance(layer, SpikingAvgPool):
-                    mask = drop.mask(jax.random.fold_in(key, len(spikes) - 1), x.shape[1:])
+                if not isinstance(layer, AvgPool):
+                    trains[part] = x
+                    spikes[part] = jnp.sum(x, (0, *range(2, x.ndim)), dtype=self.param_dtype)
+                if drop is not None and key is not None and not isinstance(layer, AvgPool | SpikingAvgPool):
+                    mask = drop.mask(jax.random.fold_in(key, number), x.shape[1:])
+                number += 1
         name = self.names[-1]
         potentials, carries[name] = readout(x, None if carry is None else carry[name], mask)
         logits = potentials[-1] / (readout.constants().threshold * steps.astype(potentials.dtype))

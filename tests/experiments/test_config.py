@@ -26,6 +26,7 @@ def test_every_field_has_a_help_text():
     [
         ({"dataset": "imagenet"}, "dataset must be one of digits, .*got 'imagenet'"),
         ({"rule": "magic"}, "rule must be one of spikebp, straight_through"),
+        ({"pool": "max"}, "pool must be one of spiking, average, got 'max'"),
         ({"time_steps": 0}, "time_steps must be >= 1, got 0"),
         ({"batch_size": -1}, "batch_size must be >= 1, got -1"),
         ({"steps_per_dispatch": 0}, "steps_per_dispatch must be >= 1, got 0"),
@@ -58,3 +59,11 @@ def test_resume_names_what_differs():
     with pytest.raises(ValueError, match="epochs: the run has 3, now 4"):
         check_resume(stored | {"schedule": "cosine", "epochs": 3}, Config(schedule="cosine", epochs=4))
     assert {f.name for f in dataclasses.fields(Config)} >= FREE_ON_RESUME
+
+
+def test_a_run_from_before_a_field_was_added_had_its_default():
+    stored = json.loads(json.dumps(dataclasses.asdict(Config(epochs=3))))
+    del stored["pool"]
+    check_resume(stored, Config())
+    with pytest.raises(ValueError, match="pool: the run has 'spiking', now 'average'"):
+        check_resume(stored, Config(pool="average"))
