@@ -20,7 +20,7 @@ def same_as_xlas(x_shape, kernel_shape, stride, padding, piece_bytes, monkeypatc
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], x_shape, jnp.float64)
     kernel = jax.random.normal(keys[1], kernel_shape, jnp.float64)
-    pads = convolution._pads(x_shape[2:4], kernel_shape[:2], stride, padding)
+    pads = convolution.resolve_padding(x_shape[2:4], kernel_shape[:2], stride, padding)
 
     def ours(x, kernel):
         return synapses.conv(x, kernel, stride=stride, padding=padding)
@@ -82,7 +82,7 @@ def test_winograd_is_used_and_rounds_little(window, fewer):
     kernel = jax.random.normal(jax.random.key(1), (window, window, 64, 64)) * 0.05
     operations = jax.jit(synapses.conv).lower(x, kernel).compile().cost_analysis()["flops"]
     assert operations < 2 * 4 * 8 * 8 * 64 * 64 * window**2 * (fewer + 0.15)
-    pads = convolution._pads((8, 8), (window, window), 1, "SAME")
+    pads = convolution.resolve_padding((8, 8), (window, window), 1, "SAME")
     exact = convolution._lax_conv(1, pads, x.reshape(4, 8, 8, 64), kernel)
     np.testing.assert_allclose(synapses.conv(x, kernel).reshape(exact.shape), exact, atol=2e-5 * jnp.max(exact))
 

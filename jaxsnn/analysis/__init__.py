@@ -1,5 +1,15 @@
-"""Numbers about networks: how much each layer fires, and what is wrong if it does not."""
+"""Numbers about networks: how much each layer fires, what operations and energy that costs."""
 
 from jaxsnn.analysis.activity import SATURATED, SILENT, LayerActivity, activity, warnings
+from jaxsnn.analysis.operations import dense_operations, fan_out, synaptic_operations
 
-__all__ = ["SATURATED", "SILENT", "LayerActivity", "activity", "warnings"]
+__all__ = [
+    "SATURATED",
+    "SILENT",
+    "LayerActivity",
+    "activity",
+    "dense_operations",
+    "fan_out",
+    "synaptic_operations",
+    "warnings",
+]

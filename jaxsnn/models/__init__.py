@@ -10,6 +10,7 @@ from flax import nnx
 from jaxsnn.layers import Neuron
 from jaxsnn.models.builder import Builder, Pool
 from jaxsnn.models.chunks import default_chunk, in_chunks
+from jaxsnn.models.connections import connections
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.resnet import resnet, resnet7, resnet9, resnet11
@@ -32,6 +33,7 @@ __all__ = [
     "Output",
     "Pool",
     "Sequential",
+    "connections",
     "create",
     "default_chunk",
     "functionalize",

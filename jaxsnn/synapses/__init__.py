@@ -4,7 +4,18 @@ They run on merged time and batch: `[T, B, ...]` as `[T * B, ...]`, one large pr
 The dtype of the input is that of the currents; products are added up in float32 at least.
 """
 
-from jaxsnn.synapses.convolution import Padding, conv
+from jaxsnn.synapses.convolution import Padding, conv, resolve_padding
+from jaxsnn.synapses.geometry import Connection
 from jaxsnn.synapses.linear import average_pool, dense, masked, over_time, subsample
 
-__all__ = ["Padding", "average_pool", "conv", "dense", "masked", "over_time", "subsample"]
+__all__ = [
+    "Connection",
+    "Padding",
+    "average_pool",
+    "conv",
+    "dense",
+    "masked",
+    "over_time",
+    "resolve_padding",
+    "subsample",
+]

@@ -46,11 +46,16 @@ def conv(
     check_keep(kept)
     if x.shape[-1] != kernel.shape[2]:
         raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {kernel.shape[2]}")
-    pads = _pads(x.shape[-3:-1], kernel.shape[:2], stride, padding)
+    pads = resolve_padding(x.shape[-3:-1], kernel.shape[:2], stride, padding)
     return over_time(lambda x: _conv(stride, pads, kept, x, mask, kernel), x)
 
 
-def _pads(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
+def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
+    """Zero rows (above, below) and columns (left, right) that `conv` puts around a map of `size`.
+
+    Raises:
+      ValueError: if `padding` is unknown.
+    """
     if isinstance(padding, int):
         return ((padding, padding), (padding, padding))
     if padding not in ("SAME", "VALID"):

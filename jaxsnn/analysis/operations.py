@@ -1,0 +1,125 @@
+"""How many operations a network performs: the fan-out of every neuron, exactly, and what follows from it.
+
+What is counted (docs/decisions/0008):
+
+- A synaptic operation (SynOp) is one spike reaching one neuron: spikes times true fan-out. Taps of a kernel that lie
+  in the padding, rows that a stride or a pool leaves out, have no neuron on one side and are no operations.
+- It is an accumulate (AC) if the train that brings it holds only -1, 0 and 1, and a multiply-accumulate (MAC) if it
+  holds anything else (an analog image, counts of events, a ReLU network's activations).
+- The equal ReLU network performs one MAC per synapse and sample, zeros included: the sum of all fan-outs.
+- Pools and shortcuts of equal widths have no weights: what they add are additions, counted apart.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from jaxsnn.synapses import Connection
+
+
+def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndarray:
+    """On how many neurons each input neuron acts: int64, of the shape `connection.input_shape`.
+
+    Args:
+      connection: from `models.connections`.
+      kernel: its weights; with them, synapses of weight 0 are left out ("effective" operations, NeuroBench).
+
+    Raises:
+      ValueError: if `kernel` has not the shape that the connection names.
+    """
+    if connection.kind in ("pool", "subsample"):
+        return _unweighted(connection)
+    if kernel is not None and kernel.shape != connection.kernel:
+        raise ValueError(f"{connection.name} has weights {connection.kernel}, got {kernel.shape}")
+    if kernel is None:  # every tap reaches all output features
+        kernel = np.ones(connection.kernel, bool)
+    reached = np.count_nonzero(kernel, axis=-1).astype(np.int64)
+    if connection.kind == "dense":
+        return reached.reshape(connection.input_shape)
+    found = np.zeros(connection.input_shape, np.int64)
+    rows, columns = (
+        [_inputs_of_tap(tap, connection, axis) for tap in range(connection.kernel[axis])] for axis in (0, 1)
+    )
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            found[row, column] += reached[i, j]
+    return found
+
+
+def _inputs_of_tap(tap: int, connection: Connection, axis: int) -> slice:
+    """The rows (or columns) that output rows 0, 1, ... read through this tap of the kernel: those inside the map."""
+    size, count = connection.input_shape[axis], connection.output_shape[axis]
+    offset, stride = tap - connection.pads[axis][0], connection.stride
+    first = max(0, -(offset // stride))  # smallest output row whose input row offset + stride * row is >= 0
+    last = min(count - 1, (size - 1 - offset) // stride)
+    return slice(offset + stride * first, offset + stride * last + 1, stride) if last >= first else slice(0)
+
+
+def _unweighted(connection: Connection) -> np.ndarray:
+    height, width, _ = connection.output_shape
+    found = np.zeros(connection.input_shape, np.int64)
+    if connection.kind == "pool":
+        found[: height * connection.stride, : width * connection.stride] = 1
+    else:
+        found[:: connection.stride, :: connection.stride] = 1
+    return found
+
+
+def dense_operations(connection: Connection) -> int:
+    """Operations of one sample and step if every input neuron is active: MACs of the equal ReLU network (or additions).
+
+    Agrees with NeuroBench's "Dense" synaptic operations.
+    """
+    return int(fan_out(connection).sum())
+
+
+def synaptic_operations(
+    trains: Mapping[str, np.ndarray], connections: Sequence[Connection], params: Mapping | None = None
+) -> dict[str, np.ndarray]:
+    """SynOps of every connection for recorded trains; for whole data sets see `make_observe`.
+
+    Args:
+      trains: spike trains `[T, B, ...]` by name, `input` included, as a model returns them with `record=True`.
+      connections: from `models.connections`.
+      params: weights by layer name; with them, synapses of weight 0 are left out.
+
+    Returns:
+      Connection name to operations of every sample, summed over time, int64 `[B]`.
+
+    Raises:
+      ValueError: if the train of a connection is missing.
+    """
+    found = {}
+    for connection in connections:
+        if connection.source not in trains:
+            raise ValueError(f"{connection.name} carries {connection.source}, of which there is no train")
+        kernel = None if params is None or not connection.weighted else kernel_of(params, connection)
+        counts = np.count_nonzero(np.asarray(trains[connection.source]), axis=0).astype(np.int64)
+        found[connection.name] = (counts * fan_out(connection, kernel)).reshape(len(counts), -1).sum(1)
+    return found
+
+
+def kernel_of(params: Mapping, connection: Connection) -> np.ndarray:
+    """The weights of a connection among the parameters that `models.functionalize` returns."""
+    for part in connection.name.split("/"):
+        params = params[part]
+    return np.asarray(params["kernel"])
+
+
+def check_counts(connections: Sequence[Connection], steps: int, batch_size: int) -> None:
+    """Whether counts of one batch fit the integers (int32) that they are made in on the device.
+
+    Raises:
+      ValueError: if one of them might not, saying which and what helps.
+    """
+    limit = 2**31
+    for connection in connections:
+        neurons, most = math.prod(connection.input_shape), int(fan_out(connection).max(initial=0)) * steps
+        # in two parts (see `observe`): of each neuron's product the low 12 bits, and the rest
+        too_large = max(most, neurons * 2**12, neurons * (most // 2**12 + 1), neurons * steps, batch_size * steps)
+        if too_large >= limit:
+            raise ValueError(
+                f"counts of {connection.name} could reach {too_large:,} with {neurons:,} input neurons, "
+                f"T = {steps:,} and batches of {batch_size:,}, beyond int32: use fewer steps or smaller batches"
+            )

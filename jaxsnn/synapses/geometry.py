@@ -1,0 +1,34 @@
+"""Which neuron reaches which: the shape of one bundle of synapses as plain data, for counting (see `analysis`)."""
+
+from typing import Literal, NamedTuple
+
+from jaxsnn.synapses.im2col import Pads
+from jaxsnn.typing import Shape
+
+
+class Connection(NamedTuple):
+    """Synapses from one spike train to one layer of neurons, for one sample and step."""
+
+    name: str
+    """Layer that holds them: `conv1`, `pool1`, `fc1`, `block1/conv2`, `block1/shortcut`."""
+    source: str
+    """Spike train that they carry: `input`, or the name of a layer, e.g. `block1/conv1`."""
+    target: str
+    """Layer whose membranes they feed: `name` itself, but `block1/conv2` for `block1/shortcut`."""
+    kind: Literal["conv", "dense", "pool", "subsample"]
+    """`conv` and `dense` have weights; `pool` (average) and `subsample` (shortcut of equal widths) only add."""
+    kernel: Shape
+    """`[kh, kw, C, out]`, `[in, out]` of a dense layer; the window of a pool; () of a subsampling."""
+    stride: int
+    """Of the output grid; the window of a pool; 1 of a dense layer."""
+    pads: Pads
+    """Zero rows (above, below) and columns (left, right) around the input."""
+    input_shape: Shape
+    """Of `source`, without time and batch: `[H, W, C]`, or `[features]`."""
+    output_shape: Shape
+    """Of `target`, likewise."""
+
+    @property
+    def weighted(self) -> bool:
+        """Whether each synapse has a weight of its own (or shares one), so that a ReLU network would multiply."""
+        return self.kind in ("conv", "dense")
