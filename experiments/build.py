@@ -162,7 +162,14 @@ def place(config: Config, tree: Any) -> Any:
 def make_neuron(config: Config) -> layers.Neuron:
     """The neuron that `rule`, leak, thresholds, reset and order describe."""
     if config.rule == "spikebp":
-        return layers.SpikeBP(config.leak, config.threshold, config.pool_threshold, pack_spikes=config.pack_spikes)
+        return layers.SpikeBP(
+            config.leak,
+            config.threshold,
+            config.pool_threshold,
+            pack_spikes=config.pack_spikes,
+            leak_correction=config.leak_correction,
+            leak_backward=config.leak_backward,  # type: ignore[arg-type]
+        )
     spike = functools.partial(SURROGATES[config.rule], slope=config.slope)
     return layers.LIF(
         config.leak,

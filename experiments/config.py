@@ -13,11 +13,13 @@ from jaxsnn import SURROGATES
 from jaxsnn.data import DATASETS, EVENT_DATASETS
 from jaxsnn.data.events import BINS, VALUES
 from jaxsnn.models import MODELS
+from jaxsnn.typing import LeakBackward
 
 RULES = ("spikebp", *SURROGATES)
 ENCODINGS = ("poisson", "direct", "latency", "events")
 LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
+LEAKS = get_args(LeakBackward)
 POOLS = ("spiking", "average")
 DTYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "steps", "cosine")
@@ -39,6 +41,10 @@ class Config:
     )
     slope: float | None = _field(None, "Steepness of the surrogate; none for its own default. Not used by spikebp.")
     leak: float = _field(0.99, "Membrane decay per time step, in (0, 1].")
+    leak_correction: bool = _field(True, "The leak-correction term in the derivative of spikebp (E8), or (E12).")
+    leak_backward: str = _field(
+        "straight_through", "The leak in the backward pass of spikebp: straight_through (E9) or true (E12).", LEAKS
+    )
     threshold: float = _field(1.0, "Firing threshold of convolutional and dense layers.")
     pool_threshold: float = _field(0.75, "Firing threshold of pooling layers.")
     pool: str = _field("spiking", "Average pools with neurons (spiking) or without (average).", POOLS)
@@ -134,6 +140,11 @@ class Config:
             self.layer_values(name)
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr}")
+        if self.rule != "spikebp" and not (self.leak_correction and self.leak_backward == "straight_through"):
+            raise ValueError(
+                f"leak_correction and leak_backward are variants of spikebp, got them with rule={self.rule}, which "
+                "differentiates the leak as it is"
+            )
         if self.rule == "spikebp" and (self.learn or self.reset != "hard" or self.leak_first or self.slope is not None):
             raise ValueError(
                 "spikebp resets hard, leaks last, and has no slope and no gradient of leak or threshold; "

@@ -1,11 +1,12 @@
 """Checks at the public boundary: on static facts only, so that they cost nothing inside `jit`."""
 
-from typing import Any
+from typing import Any, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn.typing import Array, ArrayLike
+from jaxsnn.typing import Array, ArrayLike, LeakBackward, accumulator
 
 
 def _concrete(value: Any) -> np.ndarray | None:
@@ -51,3 +52,19 @@ def check_state(potential: Array, current: Array | jax.ShapeDtypeStruct) -> None
             f"input current has dtype {came.dtype}, but the neurons' state has {have.dtype}; "
             "give both the same, e.g. init(params, shape, current.dtype)"
         )
+
+
+def check_train(potential: Array, currents: Array) -> None:
+    """Raises ValueError unless currents `[T, B, ...]` fit a membrane `[B, ...]`, which may be wider than they are."""
+    if jnp.ndim(currents) < 1:
+        raise ValueError("currents must be time-major [T, B, ...], got a scalar")
+    check_steps(currents.shape[0])
+    narrower = potential.dtype == accumulator(currents.dtype)
+    dtype = potential.dtype if narrower else currents.dtype
+    check_state(potential, jax.ShapeDtypeStruct(currents.shape[1:], dtype))
+
+
+def check_leak_backward(how: str) -> None:
+    """Raises ValueError unless `how` is one of `typing.LeakBackward`."""
+    if how not in get_args(LeakBackward):
+        raise ValueError(f"leak_backward must be 'straight_through' or 'true', got {how!r}")

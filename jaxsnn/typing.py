@@ -10,7 +10,7 @@ Units
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ DTypeLike = Any
 Shape = tuple[int, ...]
 Step = Callable[[Any, Any], tuple[Any, Any]]
 """One time step: `(state, current [B, ...]) -> (state, spikes [B, ...])`, the body of a `lax.scan`."""
+LeakBackward = Literal["straight_through", "true"]
+"""How the leak appears in the backward pass of the paper's rule: not at all (E9), or as it is (E12)."""
 SpikeFunction = Callable[[Array], Array]
 """Heaviside step of `potential - threshold` with a pseudo-derivative."""
 

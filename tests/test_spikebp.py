@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from jaxsnn import integrate_and_fire, leaky_integrator, lif, spikebp, unroll
+from jaxsnn.layers import SpikeBP
 
 
 def currents(length=11, seed=0, shape=(2, 6), dtype=jnp.float64):
@@ -21,35 +22,51 @@ def pieces(length, chunk):
     return [slice(i, min(i + chunk, length)) for i in range(0, length, chunk)]
 
 
-def run(params, x, chunk=None):
+def run(params, x, chunk=None, **variant):
     """All spikes and the last state, with the train handed over in pieces."""
     state, spikes = spikebp.init(params, x.shape[1:], x.dtype), []
     for piece in pieces(len(x), chunk or len(x)):
-        state, out = spikebp.lif(params, state, x[piece])
+        state, out = spikebp.lif(params, state, x[piece], **variant)
         spikes.append(out)
     return jnp.concatenate(spikes), state
 
 
-def by_hand(spikes, g, leak, threshold):
-    """(E8) and (E9), as they are written."""
+def by_hand(spikes, g, leak, threshold, leak_correction=True, leak_backward="straight_through"):
+    """(E8) and (E9), or their variants (E12), as they are written."""
     steps = len(spikes)
     filtered = sum(leak ** (steps - 1 - t) * spikes[t] for t in range(steps))
     count = spikes.sum(0)
-    d = ((filtered > 1e-3) + np.log(leak) * filtered / np.maximum(count, 1)) / threshold
+    d = (filtered > 1e-3) / threshold
+    if leak_correction:
+        d = d + np.log(leak) * filtered / np.maximum(count, 1) / threshold
+    back = leak if leak_backward == "true" else 1.0
     gv, g_currents = np.zeros_like(g[0]), np.zeros_like(g)
     for t in reversed(range(steps)):
-        gv = spikes[t] * (g[t] * d) + (1 - spikes[t]) * gv
+        gv = spikes[t] * (g[t] * d) + (1 - spikes[t]) * back * gv
         g_currents[t] = gv
     return d, g_currents
 
 
-@pytest.mark.parametrize(("leak", "threshold"), [(0.99, 1.0), (0.8, 0.6), (1.0, 1.3), (0.3, 0.2)])
-def test_gradient_is_the_papers(x64, leak, threshold):
+VARIANTS = [
+    {"leak_correction": correction, "leak_backward": backward}
+    for correction in (True, False)
+    for backward in ("straight_through", "true")
+]
+
+
+@pytest.mark.parametrize(
+    ("leak", "threshold", "variant"),
+    [(0.99, 1.0, {}), (0.8, 0.6, {}), (1.0, 1.3, {}), (0.3, 0.2, {})]
+    + [(0.8, 0.6, variant) for variant in VARIANTS]
+    + [(0.3, 0.2, VARIANTS[3])],
+)
+def test_gradient_is_the_papers_or_that_of_a_variant(x64, leak, threshold, variant):
     x, params = currents(seed=3), lif.LIFParams(leak, threshold)
-    (spikes, state), pull = jax.vjp(lambda x: run(params, x), x)
+    (spikes, state), pull = jax.vjp(lambda x: run(params, x, **variant), x)
     g = np.asarray(jax.random.normal(jax.random.key(1), x.shape, jnp.float64))
-    d, expected = by_hand(np.asarray(spikes), g, leak, threshold)
-    np.testing.assert_allclose(spikebp.derivative(params, state), d, rtol=1e-12)
+    d, expected = by_hand(np.asarray(spikes), g, leak, threshold, **variant)
+    correction = {name: value for name, value in variant.items() if name == "leak_correction"}
+    np.testing.assert_allclose(spikebp.derivative(params, state, **correction), d, rtol=1e-12)
     (actual,) = pull((jnp.asarray(g), jax.tree.map(jnp.zeros_like, state)))
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
     assert np.abs(expected).max() > 0
@@ -65,14 +82,14 @@ def test_forward_is_the_cell(x64):
 
 
 @settings(deadline=None, max_examples=8)
-@given(st.integers(1, 6), st.integers(1, 4), st.floats(0.5, 1.0), st.integers(0, 99))
-def test_pieces_have_the_gradient_of_the_whole(length, chunk, leak, seed):
+@given(st.integers(1, 6), st.integers(1, 4), st.floats(0.5, 1.0), st.integers(0, 99), st.sampled_from(VARIANTS))
+def test_pieces_have_the_gradient_of_the_whole(length, chunk, leak, seed, variant):
     with jax.enable_x64(True):
         x, params = currents(length, seed), lif.LIFParams(leak, 0.6)
         weights = jax.random.normal(jax.random.key(9), x.shape, jnp.float64)
 
         def loss(x, chunk=None):
-            spikes, state = run(params, x, chunk)
+            spikes, state = run(params, x, chunk, **variant)
             return jnp.sum(weights * spikes) + jnp.sum(jnp.square(state.potential))
 
         chex.assert_trees_all_close(
@@ -81,14 +98,14 @@ def test_pieces_have_the_gradient_of_the_whole(length, chunk, leak, seed):
 
 
 def test_pieces_within_a_scan_and_rematerialised(x64):
-    x, params = currents(12), lif.LIFParams(0.95, 0.6)
+    x, params, variant = currents(12), lif.LIFParams(0.95, 0.6), VARIANTS[3]
 
     def loss(x):
-        body = jax.checkpoint(lambda state, x: spikebp.lif(params, state, x))
+        body = jax.checkpoint(lambda state, x: spikebp.lif(params, state, x, **variant))
         _, spikes = jax.lax.scan(body, spikebp.init(params, x.shape[1:], x.dtype), x.reshape(3, 4, *x.shape[1:]))
         return jnp.sum(jnp.sin(spikes.reshape(x.shape) + x))
 
-    whole = lambda x: jnp.sum(jnp.sin(run(params, x)[0] + x))  # noqa: E731
+    whole = lambda x: jnp.sum(jnp.sin(run(params, x, **variant)[0] + x))  # noqa: E731
     chex.assert_trees_all_close(jax.value_and_grad(loss)(x), jax.value_and_grad(whole)(x), rtol=1e-12)
 
 
@@ -152,6 +169,23 @@ def test_readout_leaks_forward_and_not_backward(x64):
     np.testing.assert_allclose(pull(g)[0], np.cumsum(g[::-1], 0)[::-1], rtol=1e-12)
 
 
+def test_readout_with_the_true_leak_in_pieces(x64):
+    """gI_t = leak^(T-t) g for a loss on the last potential; the leak itself still has no gradient."""
+    x, g = currents(6), currents(1, 7)[0]
+    rest = leaky_integrator.init(leaky_integrator.LeakyIntegratorParams(0.9), x.shape[1:], x.dtype)
+
+    def loss(leak, x, chunk):
+        params, state = leaky_integrator.LeakyIntegratorParams(leak), rest
+        for piece in pieces(6, chunk):
+            state, out = spikebp.readout(params, state, x[piece], leak_backward="true")
+        return jnp.sum(out[-1] * g)
+
+    for chunk in (6, 4):
+        g_leak, g_x = jax.grad(loss, (0, 1))(0.9, x, chunk)
+        assert g_leak == 0
+        np.testing.assert_allclose(g_x, [0.9 ** (6 - t) * g for t in range(6)], rtol=1e-12)
+
+
 def test_residuals_are_one_byte_per_spike_and_one_number_per_neuron():
     x, params = currents(64, dtype=jnp.float32), lif.LIFParams(0.99, jnp.float32(1))
     state = spikebp.init(params, x.shape[1:])
@@ -174,3 +208,13 @@ def test_bad_input(x, message):
         spikebp.lif(lif.LIFParams(), spikebp.init(lif.LIFParams(), (2,)), x)
     with pytest.raises(ValueError, match=r"leak must lie in \(0, 1\], got 0"):
         spikebp.init(lif.LIFParams(0.0), (2,))
+
+
+def test_unknown_leak_backward():
+    rest = spikebp.init(lif.LIFParams(), (2,))
+    calls = (partial(spikebp.lif, lif.LIFParams(), rest), partial(spikebp.readout, lif.LIFParams(), rest))
+    for call in calls:
+        with pytest.raises(ValueError, match="leak_backward must be 'straight_through' or 'true', got 'none'"):
+            call(jnp.ones((3, 2)), leak_backward="none")
+    with pytest.raises(ValueError, match="leak_backward must be 'straight_through' or 'true', got True"):
+        SpikeBP(leak_backward=True)

@@ -13,9 +13,9 @@ from flax import nnx
 
 from jaxsnn import spikebp
 from jaxsnn.cells import integrate_and_fire, leaky_integrator, lif
-from jaxsnn.checks import check_leak, check_threshold
+from jaxsnn.checks import check_leak, check_leak_backward, check_threshold
 from jaxsnn.surrogate import arctan
-from jaxsnn.typing import Array, DTypeLike, Shape, SpikeFunction
+from jaxsnn.typing import Array, DTypeLike, LeakBackward, Shape, SpikeFunction
 from jaxsnn.unroll import unroll
 
 
@@ -54,8 +54,15 @@ class Neuron(Protocol):
 class SpikeBP:
     """Lee et al. (2020): hard reset, leak after firing, leak-corrected derivative (see `jaxsnn.spikebp`).
 
+    Attributes:
+      leak, threshold, pool_threshold: the paper's by default.
+      learn: nothing: the rule has no gradient of leak or threshold.
+      pack_spikes: the backward pass keeps spikes in one bit each, not one byte.
+      leak_correction: the second term of the derivative (E8); off for an ablation (E12).
+      leak_backward: "straight_through" (E9) or "true" (E12), of hidden layers and the readout; pools do not leak.
+
     Raises:
-      ValueError: for a leak outside (0, 1] or a threshold that is not positive.
+      ValueError: for a leak outside (0, 1], a threshold that is not positive, or an unknown `leak_backward`.
     """
 
     leak: float = 0.99
@@ -63,9 +70,12 @@ class SpikeBP:
     pool_threshold: float = 0.75
     learn: tuple[str, ...] = ()
     pack_spikes: bool = False
+    leak_correction: bool = True
+    leak_backward: LeakBackward = "straight_through"
 
     def __post_init__(self) -> None:
         _check(self)
+        check_leak_backward(self.leak_backward)
         if self.learn:
             raise ValueError(f"SpikeBP has no gradient for {self.learn}: use LIF(learn={self.learn}), or learn=()")
 
@@ -73,13 +83,20 @@ class SpikeBP:
         return spikebp.init(params, shape, dtype)
 
     def hidden(self, params, state, currents):
-        return spikebp.lif(params, state, currents, pack_spikes=self.pack_spikes)
+        return spikebp.lif(
+            params,
+            state,
+            currents,
+            pack_spikes=self.pack_spikes,
+            leak_correction=self.leak_correction,
+            leak_backward=self.leak_backward,
+        )
 
     def pool(self, params, state, currents):
         return spikebp.pool(params, state, currents, pack_spikes=self.pack_spikes)
 
     def readout(self, params, state, currents):
-        return spikebp.readout(params, state, currents)
+        return spikebp.readout(params, state, currents, leak_backward=self.leak_backward)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,4 @@
-"""Spike-based backpropagation with a leak-corrected derivative: the rule of Lee et al. (2020) on a spike train.
-
-Source: C. Lee, S. S. Sarwar, P. Panda, G. Srinivasan, K. Roy, *Enabling Spike-Based Backpropagation for Training Deep
-Neural Network Architectures*, Front. Neurosci. 14:119 (2020), doi 10.3389/fnins.2020.00119. Labels (E2) ... (E9) are
-those of docs/equations.md.
-
-    @article{lee2020spikebp, title={Enabling Spike-Based Backpropagation for Training Deep Neural Network
-    Architectures},
-      author={Lee, Chankyu and Sarwar, Syed Shakib and Panda, Priyadarshini and Srinivasan, Gopalakrishnan and Roy,
-      Kaushik}, journal={Frontiers in Neuroscience}, volume={14}, pages={119}, year={2020}}
-
-Forward these are the cells of `jaxsnn.cells` (integrate, fire, hard reset, leak). Backward they differ from it: each
-neuron has one derivative `d` for its whole spike train, computed from its own spikes after the last step (E8), and the
-error walks back through time gated by the spikes, not by the leak (E9).
-
-A train may come in pieces (chunks of time, down to single steps) with the state handed on: gradients are the same. `d`
-is known after the last piece only, so it travels back to the earlier ones in the cotangent of `filtered`, and the
-cotangent of `spike_count` says whether it came. Those two are therefore for reading (analysis), not for a loss.
-"""
+"""The LIF and pool neurons of the rule (see `jaxsnn.spikebp`)."""
 
 from functools import partial
 from typing import NamedTuple
@@ -25,11 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxsnn.cells.integrate_and_fire import IFParams, IFState
-from jaxsnn.cells.leaky_integrator import LeakyIntegratorParams, LeakyIntegratorState
 from jaxsnn.cells.lif import LIFParams
-from jaxsnn.checks import check_leak, check_state, check_steps, check_threshold
+from jaxsnn.checks import check_leak, check_leak_backward, check_threshold, check_train
 from jaxsnn.residuals import Keep, keep, restore
-from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, accumulator
+from jaxsnn.typing import Array, ArrayLike, DTypeLike, LeakBackward, Shape
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
@@ -41,7 +22,7 @@ class SpikeBPState(NamedTuple):
     potential: Array
     """Membrane potential v."""
     filtered: Array
-    """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see the module."""
+    """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see `jaxsnn.spikebp`."""
     spike_count: Array
     """Number of output spikes so far, gamma in (E8). Not differentiable."""
 
@@ -57,19 +38,36 @@ def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> Spi
     return SpikeBPState(*(jnp.zeros(shape, dtype) for _ in SpikeBPState._fields))
 
 
-def derivative(params: LIFParams, state: SpikeBPState) -> Array:
+def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool = True) -> Array:
     """The leak-corrected derivative `d` of the LIF activation (E8), one number per neuron and sample, `[B, ...]`.
 
-    `d = (1 / V_th) (1[LF > 1e-3] + ln(leak) LF / max(gamma, 1))`; zero for a neuron that never fired.
+    `d = (1 / V_th) (1[LF > 1e-3] + ln(leak) LF / max(gamma, 1))`; zero for a neuron that never fired. Without the
+    correction (E12) the second term is left out.
     """
     filtered, spike_count = state.filtered, state.spike_count
     fired = (filtered > FIRED).astype(filtered.dtype)
+    if not leak_correction:
+        return fired / params.threshold
     leak = jnp.asarray(params.leak, filtered.dtype)
     return (fired + jnp.log(leak) * filtered / jnp.maximum(spike_count, 1)) / params.threshold
 
 
+class _Rule(NamedTuple):
+    """What is fixed when the program is traced."""
+
+    kept: Keep
+    leak_correction: bool
+    true_leak: bool
+
+
 def lif(
-    params: LIFParams, state: SpikeBPState, currents: Array, *, pack_spikes: bool = False
+    params: LIFParams,
+    state: SpikeBPState,
+    currents: Array,
+    *,
+    pack_spikes: bool = False,
+    leak_correction: bool = True,
+    leak_backward: LeakBackward = "straight_through",
 ) -> tuple[SpikeBPState, Array]:
     """Leaky integrate-and-fire neurons over time, with the paper's backward rule.
 
@@ -78,19 +76,25 @@ def lif(
       state: from `init`, or returned by the call for the steps before.
       currents: synaptic input `[T, B, ...]`; may be narrower than the state (bfloat16 currents, float32 membranes).
       pack_spikes: keep the spikes for the backward pass in one bit each, not one byte.
+      leak_correction: the second term of `d`; without it `d` is 1 / V_th for every neuron that fired (E12).
+      leak_backward: "straight_through", the paper's: between spikes the error flows back unchanged (E9); "true": it is
+        multiplied by the leak at every step (E12).
 
     Returns:
       The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
       Stored for the backward pass: the spikes and `d`.
 
     Raises:
-      ValueError: if T is 0, or the state does not fit one step of `currents` in shape and dtype.
+      ValueError: if T is 0, the state does not fit one step of `currents` in shape and dtype, or `leak_backward` is
+        unknown.
 
-    Source: Lee et al. (2020): (E2), (E8), (E9).
+    Source: Lee et al. (2020): (E2), (E8), (E9); the variants (E12) are ours.
     """
-    _check_train(state.potential, currents)
+    check_leak_backward(leak_backward)
+    check_train(state.potential, currents)
     leak, threshold = (jnp.asarray(p, state.potential.dtype) for p in params)
-    return _lif(_kept(pack_spikes), LIFParams(leak, threshold), state, currents)
+    rule = _Rule(_kept(pack_spikes), leak_correction, leak_backward == "true")
+    return _lif(rule, LIFParams(leak, threshold), state, currents)
 
 
 def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool = False) -> tuple[IFState, Array]:
@@ -100,40 +104,9 @@ def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool
 
     Source: Lee et al. (2020): (E3), (E9) with d = 1.
     """
-    _check_train(state.potential, currents)
+    check_train(state.potential, currents)
     threshold = jnp.asarray(params.threshold, state.potential.dtype)
     return _pool(_kept(pack_spikes), IFParams(threshold), state, currents)
-
-
-def readout(
-    params: LeakyIntegratorParams, state: LeakyIntegratorState, currents: Array
-) -> tuple[LeakyIntegratorState, Array]:
-    """Leaky integrators that never fire, over time; backward the leak is passed straight through.
-
-    Args:
-      params: leak; its own gradient is zero.
-      state: from `cells.leaky_integrator.init`, or returned by the call for the steps before.
-      currents: `[T, B, classes]`.
-
-    Returns:
-      The state after the last step, and the potential at every step, `[T, B, classes]`.
-
-    Raises:
-      ValueError: as in `lif`.
-
-    Source: Lee et al. (2020): (E6), and (E9) of the readout.
-    """
-    _check_train(state.potential, currents)
-    return _readout(LeakyIntegratorParams(jnp.asarray(params.leak, currents.dtype)), state, currents)
-
-
-def _check_train(potential: Array, currents: Array) -> None:
-    if jnp.ndim(currents) < 1:
-        raise ValueError("currents must be time-major [T, B, ...], got a scalar")
-    check_steps(currents.shape[0])
-    narrower = potential.dtype == accumulator(currents.dtype)
-    dtype = potential.dtype if narrower else currents.dtype
-    check_state(potential, jax.ShapeDtypeStruct(currents.shape[1:], dtype))
 
 
 def _kept(pack_spikes: bool) -> Keep:
@@ -147,7 +120,7 @@ def _integrate_and_fire(potential: Array, current: Array, threshold: ArrayLike) 
 
 
 def _walk_back(
-    g_potential: Array, g_spikes: Array, kept: Keep, stored: Array, scale: Array | None
+    g_potential: Array, g_spikes: Array, kept: Keep, stored: Array, scale: Array | None, leak: Array | None = None
 ) -> tuple[Array, Array]:
     """(E9): cotangents of the first potential and of every current, from those of the last potential and the spikes."""
     merged = g_spikes.shape[0] * (g_spikes.shape[1] if g_spikes.ndim > 1 else 1)
@@ -158,6 +131,8 @@ def _walk_back(
         g_out = g_out.astype(g_next.dtype)
         if scale is not None:
             g_out = g_out * scale
+        if leak is not None:
+            g_next = g_next * leak
         g = jnp.where(fired != 0, g_out, g_next)
         return g, g.astype(g_spikes.dtype)
 
@@ -174,7 +149,7 @@ def _zeros(params):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _lif(kept: Keep, params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+def _lif(rule: _Rule, params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
     state, spikes = _lif_bytes(params, state, currents)
     return state, spikes.astype(currents.dtype)
 
@@ -190,17 +165,20 @@ def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple
     return jax.lax.scan(body, state, currents)
 
 
-def _lif_forward(kept, params, state, currents):
+def _lif_forward(rule, params, state, currents):
     state, spikes = _lif_bytes(params, state, currents)
-    return (state, spikes.astype(currents.dtype)), (params, _store(kept, spikes), derivative(params, state))
+    d = derivative(params, state, leak_correction=rule.leak_correction)
+    return (state, spikes.astype(currents.dtype)), (params, _store(rule.kept, spikes), d)
 
 
-def _lif_backward(kept, residuals, cotangents):
+def _lif_backward(rule, residuals, cotangents):
     params, stored, own = residuals
     g_state, g_spikes = cotangents
     # spike_count's cotangent is 1 if a later piece of the train has sent the derivative of the whole, else 0
     d = jnp.where(g_state.spike_count > 0, g_state.filtered, own)
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, kept, stored, d)
+    g_potential, g_currents = _walk_back(
+        g_state.potential, g_spikes, rule.kept, stored, d, params.leak if rule.true_leak else None
+    )
     return _zeros(params), SpikeBPState(g_potential, d, jnp.ones_like(d)), g_currents
 
 
@@ -234,27 +212,3 @@ def _pool_backward(kept, residuals, cotangents):
 
 
 _pool.defvjp(_pool_forward, _pool_backward)
-
-
-@jax.custom_vjp
-def _readout(params, state, currents):
-    def body(potential: Array, current: Array) -> tuple[Array, Array]:
-        potential = params.leak * (potential + current)
-        return potential, potential
-
-    potential, potentials = jax.lax.scan(body, state.potential, currents)
-    return LeakyIntegratorState(potential), potentials
-
-
-def _readout_forward(params, state, currents):
-    return _readout(params, state, currents), params
-
-
-def _readout_backward(params, cotangents):
-    g_state, g_potentials = cotangents
-    # one sum per step, from the end: sum_{t' >= t} of the potentials' cotangents, plus that of the last potential
-    g_currents = jax.lax.cumsum(g_potentials, axis=0, reverse=True) + g_state.potential[None]
-    return _zeros(params), LeakyIntegratorState(g_currents[0]), g_currents
-
-
-_readout.defvjp(_readout_forward, _readout_backward)
