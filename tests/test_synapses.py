@@ -75,6 +75,14 @@ def test_winograd_is_the_convolution(lead, size, channels, window, padding, piec
         same_as_xlas((*lead, *size, channels[0]), (*window, *channels), 1, padding, piece_bytes, patch)
 
 
+@pytest.mark.parametrize(("size", "pairs"), [((7, 6), True), ((6, 7), False), ((1, 2), True)])
+def test_two_columns_at_once_for_few_features(size, pairs):
+    """LeNet's second layer, forward and both gradients; an odd width goes column by column."""
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        assert winograd._few((5, 5, 3, 4), ((2, 2), (2, 2)), size[1]) == pairs
+        same_as_xlas((2, 2, *size, 3), (5, 5, 3, 4), 1, "SAME", 10_000, patch)
+
+
 @pytest.mark.parametrize(("window", "fewer"), [(3, 1 / 2), (5, 6 / 10)])
 def test_winograd_is_used_and_rounds_little(window, fewer):
     """On CPU: half the products for 3x3, 6 instead of 10 for 5x5."""
