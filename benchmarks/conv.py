@@ -2,7 +2,9 @@
 
     python -m benchmarks.conv
 
-Prints the smallest of 5 times in milliseconds, forward and for both gradients; nothing is written.
+Prints the smallest of 5 times in milliseconds, forward and for both gradients, of XLA's, of ours, and of ours with one
+output column per product instead of two; below, how fast products of 50 and 100 columns are, and a large square one.
+Nothing is written.
 """
 
 import time
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxsnn import synapses
+from jaxsnn.synapses import winograd
 
 
 def smallest(function: Callable, *args: jax.Array) -> float:
@@ -39,13 +42,18 @@ def main() -> None:
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     print(f"{jax.default_backend()}, jax {jax.__version__}\n{'':8}{'forward':>10}{'weights':>10}{'input':>10}  [ms]")
-    for name, conv in (("XLA", xla), ("ours", synapses.conv)):
+    few = winograd.FEW
+    for name, conv, winograd.FEW in (("XLA", xla, few), ("ours", synapses.conv, few), ("1 column", synapses.conv, 0)):
         times = (
             smallest(conv, x, kernel),
             smallest(lambda x, kernel, g, conv=conv: jax.vjp(lambda k: conv(x, k), kernel)[1](g), x, kernel, g),
             smallest(lambda x, kernel, g, conv=conv: jax.vjp(lambda x: conv(x, kernel), x)[1](g), x, kernel, g),
         )
         print(f"{name:8}" + "".join(f"{t:10.0f}" for t in times))
+    for rows, inner, columns in ((18816, 100, 50), (9408, 120, 100), (2048, 2048, 2048)):
+        a, b = jnp.ones((rows, inner)), jnp.ones((inner, columns))
+        gigaflops = 2e-6 * rows * inner * columns / smallest(jnp.matmul, a, b)
+        print(f"product {rows} x {inner} x {columns}: {gigaflops:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":
