@@ -15,7 +15,7 @@ from absl import app, flags, logging
 from experiments import folder
 from experiments.build import build, load_data, restore, split
 from experiments.config import Config, from_stored
-from experiments.report import scores
+from experiments.results import scores
 from experiments.run import readable_errors
 from jaxsnn import training
 

@@ -12,7 +12,7 @@ import jax
 from absl import app, flags, logging
 from jax.experimental.compilation_cache import compilation_cache
 
-from experiments import folder, report
+from experiments import folder, results
 from experiments.build import Program, Sets, build, load_data, make_prepare, split
 from experiments.config import Config, Presets, define_flags, from_flags
 from jaxsnn import analysis, training
@@ -71,13 +71,13 @@ def run(config: Config, name: str) -> dict[str, Any]:
     )
     if config.activity and not config.resume:
         check_activity(config, program, first)
-    results = []
+    found = []
     for one in runs:
         sets = first if one.fold == runs[0].fold else split(config, data, one.fold)
-        results.append(train(config, program, sets, one, path / one.name))
-    summary = report.write(path, name, config, results)
+        found.append(train(config, program, sets, one, path / one.name))
+    summary = results.write(path, name, config, found)
     if config.figures:
-        for figure in report.draw(path, config, data, program):
+        for figure in results.draw(path, config, data, program):
             print(f"wrote {figure}")
     return summary
 
@@ -148,4 +148,4 @@ def train(config: Config, program: Program, sets: Sets, one: folder.Run, where: 
         )
     finally:
         checkpoints.close()
-    return report.scores(one, metrics.read(), time.perf_counter() - began)
+    return results.scores(one, metrics.read(), time.perf_counter() - began)

@@ -13,6 +13,7 @@ from jaxsnn.models.chunks import default_chunk, in_chunks
 from jaxsnn.models.connections import connections
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
+from jaxsnn.models.membranes import Membrane, Membranes, membranes
 from jaxsnn.models.resnet import resnet, resnet7, resnet9, resnet11
 from jaxsnn.models.sequential import Output, Sequential
 from jaxsnn.models.vgg import vgg, vgg9
@@ -30,6 +31,8 @@ __all__ = [
     "MODELS",
     "Apply",
     "Builder",
+    "Membrane",
+    "Membranes",
     "Output",
     "Pool",
     "Sequential",
@@ -39,6 +42,7 @@ __all__ = [
     "functionalize",
     "in_chunks",
     "lenet",
+    "membranes",
     "resnet",
     "resnet7",
     "resnet9",

@@ -1,5 +1,24 @@
 """Figures: arrays in, matplotlib figures out."""
 
-from jaxsnn.viz.figures import accuracy_over_time, confusion, raster, save, training_curve
+from jaxsnn.viz.accuracy import accuracy_over_time, confusion
+from jaxsnn.viz.images import filters, input_against_image
+from jaxsnn.viz.membranes import membrane_traces
+from jaxsnn.viz.spikes import raster, spikes_per_layer
+from jaxsnn.viz.style import save, svg
+from jaxsnn.viz.tables import energy_bars, heat_map
+from jaxsnn.viz.training import training_curve
 
-__all__ = ["accuracy_over_time", "confusion", "raster", "save", "training_curve"]
+__all__ = [
+    "accuracy_over_time",
+    "confusion",
+    "energy_bars",
+    "filters",
+    "heat_map",
+    "input_against_image",
+    "membrane_traces",
+    "raster",
+    "save",
+    "spikes_per_layer",
+    "svg",
+    "training_curve",
+]

@@ -1,0 +1,69 @@
+"""What a network gets right: accuracy over time, confusion matrix."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+
+from jaxsnn.viz.style import INK, SHARE, colour, styled
+
+LONG = 200
+"""Curves of more steps than this are drawn over a logarithmic time axis."""
+READABLE = 20
+"""Matrices of more classes than this are drawn without their numbers."""
+
+
+@styled
+def accuracy_over_time(curves: Mapping[str, np.ndarray], *, log: bool | None = None, width: float = 5.2) -> Figure:
+    """Accuracy if the readout is asked after 1, 2, ... T steps.
+
+    Args:
+      curves: label to accuracy `[T]`, in [0, 1]; every curve with its own T.
+      log: logarithmic time axis; None for one if a curve is long.
+      width: of the figure in inches.
+
+    Raises:
+      ValueError: if there is no curve, or an empty one.
+    """
+    if not curves or not all(len(curve) for curve in curves.values()):
+        raise ValueError("accuracy_over_time needs at least one curve, and one accuracy in each")
+    longest = max(map(len, curves.values()))
+    figure = Figure(figsize=(width, 0.65 * width), layout="constrained")
+    axes = figure.subplots()
+    for number, (label, curve) in enumerate(curves.items()):
+        steps = np.arange(1, len(curve) + 1)
+        axes.plot(steps, 100 * np.asarray(curve), color=colour(number), label=label)
+        axes.plot(steps[-1], 100 * curve[-1], "o", ms=4, color=colour(number))
+    axes.set(xlabel="time steps", ylabel="accuracy [%]", ylim=(0, 101))
+    if longest > LONG if log is None else log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(True)
+    axes.legend()
+    return figure
+
+
+@styled
+def confusion(matrix: np.ndarray, *, width: float = 5.0) -> Figure:
+    """Confusion matrix, coloured by the fraction of the true class.
+
+    Args:
+      matrix: samples by true class (row) and answer (column), `[classes, classes]`.
+      width: of the figure in inches.
+    """
+    figure = Figure(figsize=(width, 0.88 * width), layout="constrained")
+    axes = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    image = axes.imshow(share, cmap=SHARE, vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count and len(matrix) <= READABLE:
+            shade = "white" if share[row, column] > 0.5 else INK
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=shade)
+    ticks = range(0, len(matrix), 1 if len(matrix) <= READABLE else 10)
+    axes.set(xlabel="answer", ylabel="true class", xticks=ticks, yticks=ticks)
+    figure.colorbar(image, label="fraction of the true class")
+    return figure
