@@ -1,6 +1,6 @@
 """Flax layers around the pure functions: spiking convolution, dense, average pool, residual block, dropout, readout."""
 
-from jaxsnn.layers.neurons import LIF, Constant, Neuron, SpikeBP
+from jaxsnn.layers.neurons import LIF, Constant, Neuron, ReLU, SpikeBP
 from jaxsnn.layers.residual import ResidualBlock
 from jaxsnn.layers.spiking import AvgPool, Dropout, Readout, SpikingAvgPool, SpikingConv, SpikingDense
 
@@ -10,6 +10,7 @@ __all__ = [
     "Constant",
     "Dropout",
     "Neuron",
+    "ReLU",
     "Readout",
     "ResidualBlock",
     "SpikeBP",

@@ -1,11 +1,12 @@
 """The neuron of a network as one argument: which rule, surrogate, leak and threshold its layers use.
 
 A neuron is a frozen specification; layers hold its constants. `SpikeBP` is the paper's rule, `LIF`
-any cell order and reset unrolled under a surrogate gradient (backpropagation through time).
+any cell order and reset unrolled under a surrogate gradient (backpropagation through time), `ReLU` no spiking neuron
+at all.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,10 @@ class Neuron(Protocol):
     def learn(self) -> tuple[str, ...]:
         """Which of `leak` and `threshold` are trained, one number per layer."""
 
+    @property
+    def analog(self) -> bool:
+        """Whether what its layers send are any numbers, not zeros and ones."""
+
     def init_hidden(self, params: lif.LIFParams, shape: Shape, dtype: DTypeLike) -> Any: ...
     def hidden(self, params: lif.LIFParams, state: Any, currents: Array) -> tuple[Any, Array]: ...
     def pool(self, params: integrate_and_fire.IFParams, state: Any, currents: Array) -> tuple[Any, Array]: ...
@@ -72,6 +77,7 @@ class SpikeBP:
     pack_spikes: bool = False
     leak_correction: bool = True
     leak_backward: LeakBackward = "straight_through"
+    analog: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -125,6 +131,7 @@ class LIF:
     learn: tuple[str, ...] = ()
     remat: bool = False
     pack_spikes: bool = False
+    analog: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -152,6 +159,34 @@ class LIF:
 
         run = unroll(step, state, currents, remat=self.remat)
         return run.state, run.outputs
+
+
+@dataclass(frozen=True)
+class ReLU:
+    """Rectified linear units, plain average pools, a linear readout: the analog network of the same shape and weights.
+
+    There is no time in it: every step is computed on its own. Run it with T = 1 on the analog images `[1, B, H, W, C]`;
+    the logits then are the readout's currents. `jaxsnn.conversion` makes a spiking network of it.
+    """
+
+    leak: ClassVar[float] = 1.0
+    threshold: ClassVar[float] = 1.0
+    pool_threshold: ClassVar[float] = 1.0
+    learn: ClassVar[tuple[str, ...]] = ()
+    pack_spikes: ClassVar[bool] = False
+    analog: ClassVar[bool] = True
+
+    def init_hidden(self, params: lif.LIFParams, shape: Shape, dtype: DTypeLike) -> tuple[()]:
+        return ()
+
+    def hidden(self, params, state, currents):
+        return state, jax.nn.relu(currents)
+
+    def pool(self, params, state, currents):
+        return state, currents
+
+    def readout(self, params, state, currents):
+        return state, currents
 
 
 def _check(neuron: Neuron) -> None:

@@ -35,7 +35,7 @@ def _hidden(neuron: Neuron, params: lif.LIFParams, carry: Any, currents: Array) 
 
 
 def kept_by(neuron: Neuron, spikes: bool) -> Keep:
-    if not spikes:
+    if not spikes or neuron.analog:
         return "floats"
     return "bits" if neuron.pack_spikes else "bytes"
 
