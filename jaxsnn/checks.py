@@ -54,7 +54,6 @@ def check_state(potential: Array, current: Array | jax.ShapeDtypeStruct) -> None
         )
 
 
-<<<<<<< HEAD
 def check_train(potential: Array, currents: Array) -> None:
     """Raises ValueError unless currents `[T, B, ...]` fit a membrane `[B, ...]`, which may be wider than they are."""
     if jnp.ndim(currents) < 1:
@@ -69,9 +68,9 @@ def check_leak_backward(how: str) -> None:
     """Raises ValueError unless `how` is one of `typing.LeakBackward`."""
     if how not in get_args(LeakBackward):
         raise ValueError(f"leak_backward must be 'straight_through' or 'true', got {how!r}")
-=======
+
+
 def check_percentile(percentile: float) -> None:
     """Raises ValueError unless a percentile lies in (0, 100]."""
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must lie in (0, 100], got {percentile}: 100 is the largest value")
->>>>>>> 70ad797 (ReLU neurons, streaming, conversion to integrate-and-fire neurons)

@@ -55,8 +55,8 @@ def layer_names(apply: Apply, params: Any, state: Any, x: Array) -> tuple[str, .
         output, _ = apply(params, state, x, record=True)
         if not getattr(output, "trains", None) or not hasattr(output, "carry"):
             raise TypeError(
-                f"the model returns {type(output).__name__}, without the spike trains of its layers and a carry; needed "
-                "is a model that returns models.Output, as models.Sequential does"
+                f"the model returns {type(output).__name__}, without its layers' spike trains and a carry; give one "
+                "that returns models.Output, as models.Sequential does"
             )
         names.extend(output.trains)
 

@@ -1,8 +1,8 @@
 """From a ReLU network to integrate-and-fire neurons: thresholds under which their rates are its activations.
 
 A spike of layer l stands for the activation `scale_l`: its rate is `a_l / scale_l`. With the ReLU network's weights the
-current of a layer is `a_l / scale_(l-1)`, and the threshold `V_l = scale_l / scale_(l-1)` makes the rate right: (E10) in
-docs/equations.md. Two ways to choose the scales:
+current of a layer is `a_l / scale_(l-1)`, and the threshold `V_l = scale_l / scale_(l-1)` makes the rate right; see
+(E10) and (E11) in docs/equations.md. Two ways to choose the scales:
 
 - `normalise`: from the ReLU network's largest activations, or a percentile, on training data (Diehl et al. 2015);
 - `balance`: from the largest current under spiking input, layer after layer (Sengupta et al. 2019).

@@ -41,7 +41,8 @@ def check(params: Tree, state: Tree, names: Sequence[str]) -> None:
                 )
             continue
         constants = (constants or {}).get("constants", {})
-        if more := sorted(node.keys() - {"kernel"}) or ["no kernel"] * ("kernel" not in node):
+        trained = (node.keys() | node.get("constants", {}).keys()) - {"constants"}
+        if more := sorted(trained - {"kernel"}) or ["no kernel"] * ("kernel" not in trained):
             learned = {"leak_logit", "log_threshold"} & set(more)
             raise ValueError(
                 f"cannot convert the layer {name}: it has {', '.join(more)}. "

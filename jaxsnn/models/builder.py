@@ -65,6 +65,8 @@ class Builder:
         if pool not in ("spiking", "average"):
             raise ValueError(f"pool must be 'spiking' or 'average', got {pool!r}")
         self._neuron: Neuron = SpikeBP() if neuron is None else neuron
+        if self._neuron.analog and (leaks or thresholds):
+            raise ValueError(f"ReLU has no leaks or thresholds, got leaks={leaks} and thresholds={thresholds}")
         self._others = {"leak": dict(leaks or {}), "threshold": dict(thresholds or {})}
         self._input_shape, self._classes, self._width, self._rngs = tuple(input_shape), num_classes, width, rngs
         self._shape = self._input_shape
