@@ -65,6 +65,7 @@ def build(config: Config, data: Dataset) -> Program:
                 leaks=config.layer_values("leaks"),
                 thresholds=config.layer_values("thresholds"),
                 dropout=config.dropout,
+                dropout_mask=config.dropout_mask,  # type: ignore[arg-type]
                 pool=config.pool,  # type: ignore[arg-type]
                 width=config.width,
                 init_gain=config.init_gain,

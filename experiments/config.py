@@ -12,7 +12,8 @@ from absl import flags
 from jaxsnn import SURROGATES
 from jaxsnn.data import DATASETS, EVENT_DATASETS
 from jaxsnn.data.events import BINS, VALUES
-from jaxsnn.models import MODELS
+from jaxsnn.layers import Masks
+from jaxsnn.models import MODELS, Pool
 from jaxsnn.typing import LeakBackward
 
 RULES = ("spikebp", *SURROGATES)
@@ -20,7 +21,8 @@ ENCODINGS = ("poisson", "direct", "latency", "events")
 LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 LEAKS = get_args(LeakBackward)
-POOLS = ("spiking", "average")
+MASKS = get_args(Masks)
+POOLS = get_args(Pool)
 DTYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "steps", "cosine")
 
@@ -82,7 +84,8 @@ class Config:
     weight_decay: float = _field(5e-4, "Added to the gradient, times the weight; of adamw, to its update.")
     batch_size: int = _field(64, "Training samples per step.")
     epochs: int = _field(125, "Passes over the training set.")
-    dropout: float = _field(0.0, "Dropout rate after hidden layers (not pools); one mask for all time steps.")
+    dropout: float = _field(0.0, "Dropout rate after hidden layers (not pools).")
+    dropout_mask: str = _field("fixed", "One mask of dropout for all time steps (fixed), or one per step.", MASKS)
     init_gain: float = _field(1.0, "Factor on the initial weights; above 1 where layers would be silent.")
     validation: int = _field(5000, "Training images held out to choose the best epoch.")
     limit: int = _field(0, "Use only this many training images (after holding out); 0 for all.")

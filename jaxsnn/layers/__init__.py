@@ -1,14 +1,16 @@
 """Flax layers around the pure functions: spiking convolution, dense, average pool, residual block, dropout, readout."""
 
+from jaxsnn.layers.dropout import Dropout, Masks
 from jaxsnn.layers.neurons import LIF, Constant, Neuron, ReLU, SpikeBP
 from jaxsnn.layers.residual import ResidualBlock
-from jaxsnn.layers.spiking import AvgPool, Dropout, Readout, SpikingAvgPool, SpikingConv, SpikingDense
+from jaxsnn.layers.spiking import AvgPool, Readout, SpikingAvgPool, SpikingConv, SpikingDense
 
 __all__ = [
     "LIF",
     "AvgPool",
     "Constant",
     "Dropout",
+    "Masks",
     "Neuron",
     "ReLU",
     "Readout",

@@ -154,25 +154,3 @@ class Readout(nnx.Module):
             carry = leaky_integrator.init(params, currents.shape[1:], currents.dtype)
         carry, potentials = self.neuron.readout(params, carry, currents)
         return potentials, carry
-
-
-class Dropout(nnx.Module):
-    """Inverted dropout with one mask per sample and neuron for all steps (E5).
-
-    Raises:
-      ValueError: for a rate outside [0, 1).
-    """
-
-    def __init__(self, rate: float, *, param_dtype: DTypeLike = jnp.float32):
-        if not 0 <= rate < 1:
-            raise ValueError(f"dropout rate must lie in [0, 1), got {rate}")
-        self.rate = Constant(jnp.asarray(rate, param_dtype))
-
-    def mask(self, key: Array, shape: Shape) -> Array:
-        """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same for every piece of a train."""
-        kept = 1 - self.rate[...]
-        return jax.random.bernoulli(key, kept, shape).astype(kept.dtype) / kept
-
-    def __call__(self, x: Array, key: Array) -> Array:
-        """Drops spikes `[T, B, ...]` with a mask drawn from `key`."""
-        return x * self.mask(key, x.shape[1:])[None].astype(x.dtype)

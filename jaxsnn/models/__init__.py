@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxsnn.layers import Neuron
+from jaxsnn.layers import Masks, Neuron
 from jaxsnn.models.builder import Builder, Pool
 from jaxsnn.models.chunks import default_chunk, in_chunks
 from jaxsnn.models.connections import connections
@@ -61,6 +61,7 @@ def create(
     leaks: Mapping[str, float] | None = None,
     thresholds: Mapping[str, float] | None = None,
     dropout: float = 0.0,
+    dropout_mask: Masks = "fixed",
     pool: Pool = "spiking",
     width: float = 1.0,
     init_gain: float = 1.0,
@@ -76,7 +77,8 @@ def create(
       num_classes: size of the readout.
       neuron: rule, surrogate, leak and threshold of all layers: `layers.SpikeBP()` (the default) or `layers.LIF(...)`.
       leaks, thresholds: other values for single layers, by name, e.g. `thresholds={"fc1": 0.5, "pool1": 0.6}`.
-      dropout: rate after every convolution and hidden dense layer; one mask for all steps (E5).
+      dropout: rate after every convolution and hidden dense layer.
+      dropout_mask: "fixed", one mask for all steps (E5), or "fresh", another at every step.
       pool: "spiking", average pools with neurons (E3), or "average", without.
       width: multiplies the features of every hidden layer.
       init_gain: factor on the initial weights, which are normal with standard deviation `sqrt(scale / fan_in)`, scale
@@ -101,6 +103,7 @@ def create(
         "leaks": leaks,
         "thresholds": thresholds,
         "dropout": dropout,
+        "dropout_mask": dropout_mask,
         "pool": pool,
         "width": width,
         "init_gain": init_gain,

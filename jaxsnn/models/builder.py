@@ -7,7 +7,17 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxsnn.layers import AvgPool, Neuron, Readout, ResidualBlock, SpikeBP, SpikingAvgPool, SpikingConv, SpikingDense
+from jaxsnn.layers import (
+    AvgPool,
+    Masks,
+    Neuron,
+    Readout,
+    ResidualBlock,
+    SpikeBP,
+    SpikingAvgPool,
+    SpikingConv,
+    SpikingDense,
+)
 from jaxsnn.models.sequential import Sequential
 from jaxsnn.typing import DTypeLike
 
@@ -28,6 +38,7 @@ class Builder:
       neuron: rule, surrogate, leak and threshold of all layers; None for `layers.SpikeBP()`.
       leaks, thresholds: other values for single layers, by name, e.g. `{"block1/conv2": 0.9}`.
       dropout: rate after every convolution and hidden dense layer (not after pools: the paper's code has none there).
+      dropout_mask: "fixed", one mask for all steps (E5), or "fresh", another at every step.
       pool: "spiking", an average pool with integrate-and-fire neurons (E3), or "average", one without: what it passes
         on are means of spikes, which the layer behind it keeps as floats for the backward pass.
       width: multiplies the features of every hidden layer, rounded, at least 1.
@@ -51,6 +62,7 @@ class Builder:
         leaks: Mapping[str, float] | None = None,
         thresholds: Mapping[str, float] | None = None,
         dropout: float = 0.0,
+        dropout_mask: Masks = "fixed",
         pool: Pool = "spiking",
         width: float = 1.0,
         param_dtype: DTypeLike = jnp.float32,
@@ -70,7 +82,8 @@ class Builder:
         self._others = {"leak": dict(leaks or {}), "threshold": dict(thresholds or {})}
         self._input_shape, self._classes, self._width, self._rngs = tuple(input_shape), num_classes, width, rngs
         self._shape = self._input_shape
-        self._dropout, self._param_dtype, self._compute_dtype = dropout, param_dtype, compute_dtype
+        self._dropout, self._dropout_mask = dropout, dropout_mask
+        self._param_dtype, self._compute_dtype = param_dtype, compute_dtype
         self._pool = pool
         self._scale = init_gain**2 * init_scale
         self._layers: dict[str, nnx.Module] = {}
@@ -130,6 +143,7 @@ class Builder:
             self._layers,
             input_shape=self._input_shape,
             dropout=self._dropout,
+            dropout_mask=self._dropout_mask,
             param_dtype=self._param_dtype,
             compute_dtype=self._compute_dtype,
         )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.checks import check_steps
-from jaxsnn.layers import AvgPool, Dropout, Readout, ResidualBlock, SpikingAvgPool
+from jaxsnn.layers import AvgPool, Dropout, Masks, Readout, ResidualBlock, SpikingAvgPool
 from jaxsnn.typing import Array, DTypeLike, Shape
 
 
@@ -36,6 +36,7 @@ class Sequential(nnx.Module):
         *,
         input_shape: Shape,
         dropout: float = 0.0,
+        dropout_mask: Masks = "fixed",
         param_dtype: DTypeLike = jnp.float32,
         compute_dtype: DTypeLike | None = None,
     ):
@@ -44,7 +45,8 @@ class Sequential(nnx.Module):
         self.names = tuple(layers)
         self.input_shape, self.param_dtype = tuple(input_shape), jnp.dtype(param_dtype)
         self.compute_dtype = jnp.dtype(param_dtype if compute_dtype is None else compute_dtype)
-        self.dropout = Dropout(dropout, param_dtype=param_dtype) if dropout else None
+        made = Dropout(dropout, masks=dropout_mask, param_dtype=param_dtype)
+        self.dropout = made if dropout else None
 
     def __call__(
         self,
@@ -75,7 +77,8 @@ class Sequential(nnx.Module):
         readout = getattr(self, self.names[-1])
         if not isinstance(readout, Readout):
             raise TypeError(f"the last layer must be a Readout, got {type(readout).__name__}")
-        steps = jnp.int32(x.shape[0]) + (0 if carry is None else carry["steps"])
+        start = jnp.int32(0) if carry is None else carry["steps"]
+        steps = start + x.shape[0]
         carries: dict[str, Any] = {"steps": steps}
         trains, spikes, mask, number = {"input": x}, {}, None, 0
         x = x.astype(self.compute_dtype)
@@ -90,7 +93,7 @@ class Sequential(nnx.Module):
                     trains[part] = x
                     spikes[part] = jnp.sum(x, (0, *range(2, x.ndim)), dtype=self.param_dtype)
                 if drop is not None and key is not None and not isinstance(layer, AvgPool | SpikingAvgPool):
-                    mask = drop.mask(jax.random.fold_in(key, number), x.shape[1:])
+                    x, mask = drop.split(x, jax.random.fold_in(key, number), start)
                 number += 1
         name = self.names[-1]
         potentials, carries[name] = readout(x, None if carry is None else carry[name], mask)

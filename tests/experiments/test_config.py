@@ -30,6 +30,7 @@ def test_every_field_has_a_help_text():
         ({"leak_backward": "none"}, "leak_backward must be one of straight_through, true"),
         ({"leak_correction": False, "rule": "arctan"}, "are variants of spikebp, got them with rule=arctan"),
         ({"leak_backward": "true", "rule": "arctan"}, "are variants of spikebp"),
+        ({"dropout_mask": "new"}, "dropout_mask must be one of fixed, fresh"),
         ({"time_steps": 0}, "time_steps must be >= 1, got 0"),
         ({"batch_size": -1}, "batch_size must be >= 1, got -1"),
         ({"steps_per_dispatch": 0}, "steps_per_dispatch must be >= 1, got 0"),

@@ -93,9 +93,9 @@ def test_full_networks_agree_with_the_oracle(x64, name, gain):
         compare(run(how, params, state, x), oracle)
 
 
-@pytest.mark.parametrize("neuron", [SpikeBP(pack_spikes=True), LIF()])
-def test_pieces_of_a_residual_network_are_the_whole(x64, neuron):
-    """Chunked with bits, and rematerialised, under dropout: one mask for all pieces."""
+@pytest.mark.parametrize(("neuron", "mask"), [(SpikeBP(pack_spikes=True), "fixed"), (LIF(pack_spikes=True), "fresh")])
+def test_pieces_of_a_residual_network_are_the_whole(x64, neuron, mask):
+    """Chunked with bits, and rematerialised, under dropout: one mask for all pieces, or one for each step."""
     model = models.resnet(
         ((6, 2),),
         stem=4,
@@ -105,6 +105,7 @@ def test_pieces_of_a_residual_network_are_the_whole(x64, neuron):
         neuron=neuron,
         init_gain=2.5,
         dropout=0.25,
+        dropout_mask=mask,
         param_dtype=jnp.float64,
         rngs=nnx.Rngs(0),
     )

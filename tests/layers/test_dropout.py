@@ -1,0 +1,69 @@
+"""Dropout over time: fixed and fresh masks, their statistics, and what the layer behind them keeps."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxsnn.layers import Dropout, SpikeBP, SpikingDense
+
+
+def test_dropout_has_one_mask_for_all_steps_and_keeps_the_mean():
+    x = jnp.ones((7, 20, 500))
+    y = np.asarray(Dropout(0.25)(x, jax.random.key(0)))
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:1], y.shape))
+    assert set(np.unique(y)) == {0, np.float32(1) / np.float32(0.75)}
+    assert abs((y == 0).mean() - 0.25) < 0.02
+
+
+def test_masks_differ_between_samples_and_keys():
+    x = jnp.ones((1, 2, 200))
+    a, b = Dropout(0.5)(x, jax.random.key(0)), Dropout(0.5)(x, jax.random.key(1))
+    assert (a != b).any()
+    assert (a[:, 0] != a[:, 1]).any()
+
+
+def test_fresh_masks_differ_at_every_step_and_keep_the_mean():
+    x = jnp.ones((7, 20, 500))
+    y = np.asarray(Dropout(0.25, masks="fresh")(x, jax.random.key(0)))
+    assert set(np.unique(y)) == {0, np.float32(1) / np.float32(0.75)}
+    assert abs((y == 0).mean() - 0.25) < 0.01
+    for t in range(1, 7):  # independent from step to step: both dropped with probability 1 / 16
+        assert abs(((y[0] == 0) & (y[t] == 0)).mean() - 1 / 16) < 0.01
+
+
+@pytest.mark.parametrize("masks", ["fixed", "fresh"])
+def test_a_train_in_pieces_is_dropped_like_the_whole(masks):
+    x, key, dropout = jnp.ones((7, 3, 9)), jax.random.key(4), Dropout(0.5, masks=masks)
+    pieces = [dropout(x[start : start + 3], key, start) for start in range(0, 7, 3)]
+    np.testing.assert_array_equal(jnp.concatenate(pieces), dropout(x, key))
+
+
+@pytest.mark.parametrize("masks", ["fixed", "fresh"])
+def test_what_is_kept_in_bits_gives_the_gradients_of_the_dropped_spikes(x64, masks):
+    """Spikes and mask apart, with spikes in bits, against their product as floats, for kernel and spikes."""
+    dropout, key = Dropout(0.4, masks=masks, param_dtype=jnp.float64), jax.random.key(1)
+    x = jax.random.bernoulli(jax.random.key(2), 0.5, (9, 2, 30)).astype(jnp.float64)
+    make = partial(SpikingDense, 30, 8, param_dtype=jnp.float64)
+
+    def loss(layer, x, apart):
+        spikes, mask = dropout.split(x, key) if apart else (dropout(x, key), None)
+        return jnp.sum(jnp.sin(jnp.cumsum(layer(spikes, None, mask)[0], 0)))
+
+    found = []
+    for apart in (True, False):
+        layer = make(neuron=SpikeBP(0.9, pack_spikes=True), spikes=apart, rngs=nnx.Rngs(0))
+        graph, params, rest = nnx.split(layer, nnx.Param, ...)
+        gradient = jax.grad(lambda p, x: loss(nnx.merge(graph, p, rest), x, apart), (0, 1))(params, x)  # noqa: B023
+        found.append(jax.tree.leaves(gradient))
+    chex.assert_trees_all_close(*found, rtol=1e-12, atol=1e-14)
+    assert all(np.abs(g).max() > 0 for g in found[0])
+
+
+def test_unknown_masks():
+    with pytest.raises(ValueError, match="dropout masks must be 'fixed' or 'fresh', got 'new'"):
+        Dropout(0.5, masks="new")
