@@ -1,15 +1,40 @@
-"""Numbers about networks: how much each layer fires, what operations and energy that costs."""
+"""Numbers about networks: how much each layer fires, what operations and energy that costs, how soon they answer."""
 
 from jaxsnn.analysis.activity import SATURATED, SILENT, LayerActivity, activity, warnings
+from jaxsnn.analysis.answers import Answers, EarlyExit, answers, early_exit, steps_needed
+from jaxsnn.analysis.energy import ASSUMPTIONS, MEMORIES, TABLES, EnergyTable, energy
+from jaxsnn.analysis.energy_report import EnergyReport, LayerEnergy, Total
+from jaxsnn.analysis.firing import Firing
+from jaxsnn.analysis.neurobench import NeuroBench, neurobench
+from jaxsnn.analysis.observe import Observation, Observe, make_observe
 from jaxsnn.analysis.operations import dense_operations, fan_out, synaptic_operations
 
 __all__ = [
+    "ASSUMPTIONS",
+    "MEMORIES",
     "SATURATED",
     "SILENT",
+    "TABLES",
+    "Answers",
+    "EarlyExit",
+    "EnergyReport",
+    "EnergyTable",
+    "Firing",
     "LayerActivity",
+    "LayerEnergy",
+    "NeuroBench",
+    "Observation",
+    "Observe",
+    "Total",
     "activity",
+    "answers",
     "dense_operations",
+    "early_exit",
+    "energy",
     "fan_out",
+    "make_observe",
+    "neurobench",
+    "steps_needed",
     "synaptic_operations",
     "warnings",
 ]

@@ -7,10 +7,10 @@ What is counted (docs/decisions/0008):
 - It is an accumulate (AC) if the train that brings it holds only -1, 0 and 1, and a multiply-accumulate (MAC) if it
   holds anything else (an analog image, counts of events, a ReLU network's activations).
 - The equal ReLU network performs one MAC per synapse and sample, zeros included: the sum of all fan-outs.
-- Pools and shortcuts of equal widths have no weights: what they add are additions, counted apart.
+- Pools and shortcuts of equal widths have no weights: what they add are additions, counted apart. An average pool
+  without neurons is no operation: a spike acts through it, with a divided weight, on the layer behind.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,6 +28,8 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
     Raises:
       ValueError: if `kernel` has not the shape that the connection names.
     """
+    if connection.pooled > 1:
+        return _through_pool(connection, fan_out(connection.behind_pool, kernel))
     if connection.kind in ("pool", "subsample"):
         return _unweighted(connection)
     if kernel is not None and kernel.shape != connection.kernel:
@@ -56,6 +58,13 @@ def _inputs_of_tap(tap: int, connection: Connection, axis: int) -> slice:
     return slice(offset + stride * first, offset + stride * last + 1, stride) if last >= first else slice(0)
 
 
+def _through_pool(connection: Connection, found: np.ndarray) -> np.ndarray:
+    """A spike acts like one in the map behind the pool, with a divided weight; one in a left-over row does not act."""
+    spread = found.repeat(connection.pooled, 0).repeat(connection.pooled, 1)
+    rest = [(0, had - has) for had, has in zip(connection.input_shape, spread.shape, strict=True)]
+    return np.pad(spread, rest)
+
+
 def _unweighted(connection: Connection) -> np.ndarray:
     height, width, _ = connection.output_shape
     found = np.zeros(connection.input_shape, np.int64)
@@ -71,7 +80,7 @@ def dense_operations(connection: Connection) -> int:
 
     Agrees with NeuroBench's "Dense" synaptic operations.
     """
-    return int(fan_out(connection).sum())
+    return int(fan_out(connection.behind_pool).sum())
 
 
 def synaptic_operations(
@@ -105,21 +114,3 @@ def kernel_of(params: Mapping, connection: Connection) -> np.ndarray:
     for part in connection.name.split("/"):
         params = params[part]
     return np.asarray(params["kernel"])
-
-
-def check_counts(connections: Sequence[Connection], steps: int, batch_size: int) -> None:
-    """Whether counts of one batch fit the integers (int32) that they are made in on the device.
-
-    Raises:
-      ValueError: if one of them might not, saying which and what helps.
-    """
-    limit = 2**31
-    for connection in connections:
-        neurons, most = math.prod(connection.input_shape), int(fan_out(connection).max(initial=0)) * steps
-        # in two parts (see `observe`): of each neuron's product the low 12 bits, and the rest
-        too_large = max(most, neurons * 2**12, neurons * (most // 2**12 + 1), neurons * steps, batch_size * steps)
-        if too_large >= limit:
-            raise ValueError(
-                f"counts of {connection.name} could reach {too_large:,} with {neurons:,} input neurons, "
-                f"T = {steps:,} and batches of {batch_size:,}, beyond int32: use fewer steps or smaller batches"
-            )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from flax import nnx
 
-from jaxsnn.layers import Readout, ResidualBlock, SpikingAvgPool, SpikingConv, SpikingDense
+from jaxsnn.layers import AvgPool, Readout, ResidualBlock, SpikingAvgPool, SpikingConv, SpikingDense
 from jaxsnn.layers.residual import Shortcut
 from jaxsnn.models.sequential import Sequential
 from jaxsnn.synapses import Connection, resolve_padding
@@ -31,11 +31,22 @@ def connections(module: Sequential) -> tuple[Connection, ...]:
       [('conv1', 'input', 'conv', (8, 8, 20)), ('pool1', 'conv1', 'pool', (4, 4, 20))]
     """
     found: list[Connection] = []
-    source, shape = "input", tuple(module.input_shape)
+    source, sent, shape, pooled = "input", module.input_shape, module.input_shape, 1
     for name in module.names:
-        found += _of_layer(name, getattr(module, name), source, shape)
-        source, shape = found[-1].target, found[-1].output_shape
+        layer = getattr(module, name)
+        if isinstance(layer, AvgPool):  # it has no neurons: what it receives acts through it on the next layer
+            pooled *= layer.window
+            shape = _halved(shape, layer.window)
+            continue
+        for connection in _of_layer(name, layer, source, shape):
+            from_pool = connection.source == source
+            found.append(connection._replace(input_shape=sent, pooled=pooled) if from_pool else connection)
+        source, sent, shape, pooled = found[-1].target, found[-1].output_shape, found[-1].output_shape, 1
     return tuple(found)
+
+
+def _halved(shape: Shape, window: int) -> Shape:
+    return (shape[0] // window, shape[1] // window, shape[2])
 
 
 def _of_layer(name: str, layer: nnx.Module, source: str, shape: Shape) -> Iterator[Connection]:
@@ -46,8 +57,7 @@ def _of_layer(name: str, layer: nnx.Module, source: str, shape: Shape) -> Iterat
         yield Connection(name, source, name, "dense", kernel, 1, NO_PADS, shape, kernel[1:])
     elif isinstance(layer, SpikingAvgPool):
         window = (layer.window, layer.window)
-        reached = (shape[0] // layer.window, shape[1] // layer.window, shape[2])
-        yield Connection(name, source, name, "pool", window, layer.window, NO_PADS, shape, reached)
+        yield Connection(name, source, name, "pool", window, layer.window, NO_PADS, shape, _halved(shape, layer.window))
     elif isinstance(layer, ResidualBlock):
         first, second = f"{name}/conv1", f"{name}/conv2"
         inner = _conv(first, first, layer.conv1, layer.conv1.padding, source, shape)

@@ -97,6 +97,27 @@ def test_networks_spike_by_spike(name):
         }
 
 
+def test_spikes_pass_a_pool_without_neurons():
+    """Each spike counts what its pooled pixel reaches; rows that the pool drops reach nothing."""
+    model = NETWORKS["vgg, odd size"](num_classes=4, pool="average", rngs=nnx.Rngs(0))
+    plain = {c.name: c for c in models.connections(model)}
+    assert {c.name: (c.source, c.input_shape, c.pooled) for c in plain.values()} == {
+        "conv1": ("input", (11, 9, 2), 1),
+        "conv2": ("conv1", (11, 9, 4), 1),
+        "conv3": ("conv2", (11, 9, 3), 2),
+        "fc1": ("conv3", (5, 4, 5), 2),
+        "fc2": ("fc1", (6,), 1),
+    }
+    behind = plain["conv3"]._replace(input_shape=(5, 4, 3), pooled=1)
+    expected = np.zeros((11, 9, 3), int)
+    for h in range(10):
+        for w in range(8):
+            expected[h, w] = loops_fan_out(behind)[h // 2, w // 2]
+    np.testing.assert_array_equal(analysis.fan_out(plain["conv3"]), expected)
+    assert analysis.dense_operations(plain["conv3"]) == loops_fan_out(behind).sum()
+    assert analysis.fan_out(plain["fc1"]).sum() == 2 * 2 * 5 * 4 * 6
+
+
 def test_operations_of_the_papers_networks():
     """VGG9 on CIFAR-10, by hand: 3x3 with padding 1 on n x n maps has (3n - 2)^2 taps inside the map."""
     model = nnx.eval_shape(lambda: models.create("vgg9", input_shape=(32, 32, 3), num_classes=10, rngs=nnx.Rngs(0)))

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from jaxsnn import analysis
+
+LABELS = np.array([0, 1, 1])
+POTENTIALS = np.array(  # [T = 3, N = 3, classes = 3]
+    [
+        [[1.0, 0.5, 0.0], [0.0, 0.0, 0.2], [0.3, 0.1, 0.0]],
+        [[2.0, 0.5, 0.0], [0.0, 1.0, 0.2], [0.5, 0.4, 0.0]],
+        [[3.0, 0.0, 0.0], [0.0, 2.0, 0.2], [0.5, 0.9, 0.0]],
+    ]
+)
+
+
+def test_by_hand():
+    found = analysis.answers(POTENTIALS, LABELS)
+    np.testing.assert_array_equal(found.correct, [[1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    np.testing.assert_allclose(found.margin, [[0.5, 0.2, 0.2], [1.5, 0.8, 0.1], [3.0, 1.8, 0.4]])
+    np.testing.assert_allclose(found.accuracy, [1 / 3, 2 / 3, 1])
+
+
+def test_early_exit_by_hand():
+    """Margin 0.5: the first sample stops after one step, the second after two, the third runs to T."""
+    found = analysis.answers(POTENTIALS, LABELS)
+    exits = analysis.early_exit(found, [0, 0.15, 0.5, np.inf])
+    np.testing.assert_allclose(exits.steps, [1, 1, 2, 3])
+    np.testing.assert_allclose(exits.accuracy, [1 / 3, 1 / 3, 1, 1])
+    assert exits.cheapest(1.0) == 2
+    assert exits.cheapest(0.3) == 0
+    assert exits.cheapest(1.1) is None
+
+
+def test_limits_of_early_exit():
+    """Margin 0 is one step for everyone, infinity all T; steps never fall as the margin rises."""
+    generator = np.random.default_rng(0)
+    found = analysis.answers(generator.normal(size=(6, 20, 4)).cumsum(0), generator.integers(0, 4, 20))
+    exits = analysis.early_exit(found)
+    assert (exits.steps[0], exits.steps[-1]) == (1, 6)
+    assert (exits.accuracy[0], exits.accuracy[-1]) == (found.accuracy[0], found.accuracy[-1])
+    assert (np.diff(exits.steps) >= 0).all()
+    with pytest.raises(ValueError, match="early exit needs at least one sample and step"):
+        analysis.early_exit(analysis.Answers(np.zeros((3, 0), bool), np.zeros((3, 0))))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "target", "steps"),
+    [([0.1, 0.8, 0.9], 0.8, 2), ([0.9, 0.7, 0.9], 0.8, 3), ([0.9, 0.9], 0.8, 1), ([0.9, 0.7], 0.8, None)],
+)
+def test_steps_needed_to_reach_and_stay(accuracy, target, steps):
+    assert analysis.steps_needed(np.array(accuracy), target) == steps
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 2, 3), (3, 3, 1)])
+def test_bad_shapes(shape):
+    with pytest.raises(ValueError, match=r"answers need potentials \[T, N, classes >= 2\] and labels \[N\], got"):
+        analysis.answers(np.zeros(shape), LABELS)

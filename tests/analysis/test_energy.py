@@ -1,0 +1,99 @@
+"""Energies worked out by hand on the network of `hand`."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxsnn import analysis
+from tests.analysis import hand
+
+SPIKES = [[0, 1, -1], [1, 0, 0]]  # currents: (3.2, 6.3, 2.7) and (1.3, 0, -1.1): three neurons fire, then one
+
+
+@pytest.fixture(scope="module")
+def observed():
+    return hand.observe(SPIKES)
+
+
+def test_operations_alone(observed):
+    """First layer: three spikes to three neurons each; second: four spikes to two."""
+    for table, mac, ac in (("int32", 3.2, 0.1), ("float32", 4.6, 0.9)):
+        report = analysis.energy(observed, table=table)
+        first, second = report.layer("fc1"), report.layer("fc2")
+        assert (first.dense, first.acs, first.macs) == (9, 9, 0)
+        assert (second.dense, second.acs, second.macs) == (6, 8, 0)
+        assert (first.relu, first.spiking) == pytest.approx((9 * mac, 9 * ac))
+        assert (second.relu, second.spiking) == pytest.approx((6 * mac, 8 * ac))
+        assert first.ratio == pytest.approx(mac / ac)
+        assert report.synapses.ratio == pytest.approx(15 * mac / (17 * ac))
+        assert report.synapses == report.whole
+        assert report.synapses.spike_rate == pytest.approx(17 / (2 * 15))
+        assert report.synapses.break_even == pytest.approx(mac / ac / 2)  # T = 2
+    assert json.loads(json.dumps(report.as_dict()))["synapses"]["ratio"] == pytest.approx(15 * 4.6 / (17 * 0.9))
+
+
+def test_analog_input_multiplies():
+    """Halves are no spikes: MACs in the first layer, at every step; the rate that breaks even is the second layer's."""
+    report = analysis.energy(hand.observe([[0, 1, -0.5], [1, 0, 0]]))
+    first = report.layer("fc1")
+    assert (first.macs, first.acs) == (9, 0)
+    assert first.spiking == pytest.approx(9 * 3.2)
+    assert np.isnan(first.break_even)
+    assert report.as_dict()["layers"]["fc1"]["break_even"] is None
+    assert report.synapses.break_even == pytest.approx((15 * 3.2 - 9 * 3.2) / (2 * 6 * 0.1))
+
+
+def test_with_memory(observed):
+    """8 kB, 5 pJ per word, by hand from the assumptions."""
+    report = analysis.energy(observed, memory="8 kB")
+    first, second = report.layer("fc1"), report.layer("fc2")
+    assert first.relu == pytest.approx(9 * (3.2 + 2 * 5) + 3 * 5)
+    assert second.relu == pytest.approx(6 * (3.2 + 2 * 5) + 2 * 5)
+    updates = 2 * (2 * 5 + 0.1 + 3.1)  # of one neuron over two steps
+    assert first.spiking == pytest.approx(9 * (0.1 + 3 * 5) + 3 * updates + 3 * 5 + 4 * 5)  # 3 spikes read, 4 written
+    assert second.spiking == pytest.approx(8 * (0.1 + 3 * 5) + 2 * updates + 4 * 5)
+    rate = report.synapses.break_even
+    fixed = sum(row.fixed for row in report.layers)
+    assert rate * 2 * 15 * (0.1 + 15) + fixed == pytest.approx(report.synapses.relu)
+    for text in analysis.ASSUMPTIONS:
+        assert f"assumed: {text}" in str(report)
+    assert "with memory of 8 kB: 5 pJ per word" in str(report)
+    assert "never" in str(analysis.energy(hand.observe(SPIKES * 9), memory="DRAM"))
+
+
+def test_the_table_says_what_it_holds(observed):
+    lines = str(analysis.energy(observed)).splitlines()
+    assert lines[0] == "Energy of one inference, 45 nm, int32: MAC 3.2 pJ, AC 0.1 pJ (Horowitz 2014)"
+    assert lines[1].startswith("T = 2, operations of the spiking network: mean of 1 samples")
+    row = next(line for line in lines if line.startswith("synapses")).split()
+    assert row == ["synapses", "15", "17", "AC", "0.05", "0.00", "28.24", "0.5667", "16.0000"]
+
+
+def test_unknown_names(observed):
+    with pytest.raises(ValueError, match="unknown table 'int8': known are int32, float32"):
+        analysis.energy(observed, table="int8")
+    with pytest.raises(ValueError, match="unknown memory '1 TB': known are 8 kB, 32 kB, 1 MB, DRAM"):
+        analysis.energy(observed, memory="1 TB")
+    with pytest.raises(KeyError, match="no layer 'fc9': there are fc1, fc2"):
+        analysis.energy(observed).layer("fc9")
+
+
+def test_neurobench_by_hand():
+    """The harness's own example (4 effective operations of 9 at the first step), then one more step and layer."""
+    first_step = hand.observe([[0, 1.3, -1]], effective=True)
+    assert first_step.operations["fc1"] == [4]
+    found = analysis.neurobench(first_step, hand.PARAMS, {"leak": np.float32(1)})
+    assert (found.effective_macs, found.dense) == (4, 9 + 6)  # 1.3 is no spike
+    found = analysis.neurobench(hand.observe(SPIKES, effective=True), hand.PARAMS, {"leak": np.float32(1)})
+    assert found.effective_macs == 0
+    assert found.effective_acs == (4 + 2) + (1 + 2 + 1) + 1  # first layer; second layer's spikes at both steps
+    assert found.dense == 2 * (9 + 6)
+    assert found.connection_sparsity == pytest.approx((3 + 2) / (9 + 6))
+    assert found.activation_sparsity == pytest.approx(1 - 4 / 6)
+    assert found.footprint == 4 * (9 + 6 + 1)
+
+
+def test_neurobench_leaves_weights_of_zero_out(observed):
+    with pytest.raises(ValueError, match="5 of the weights are 0: observe with make_observe.*effective=True"):
+        analysis.neurobench(observed, hand.PARAMS, {})
