@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -15,6 +16,21 @@ from jaxsnn import SURROGATES, encoding, layers, losses, models, parallel, train
 from jaxsnn.data import EVENT_DATASETS, Dataset, load
 from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip, to_device
 from jaxsnn.training.state import INIT
+from jaxsnn.typing import ArrayLike, DTypeLike
+
+
+class Numbers(NamedTuple):
+    """Numbers of a configuration that the step computes with: in a sweep they are arrays, one element per member."""
+
+    lr: ArrayLike
+    weight_decay: ArrayLike
+    gain: ArrayLike
+    slope: ArrayLike | None
+
+
+def numbers_of(config: Config) -> Numbers:
+    """Those of one configuration."""
+    return Numbers(*(getattr(config, name) for name in Numbers._fields))
 
 
 class Program(NamedTuple):
@@ -25,6 +41,8 @@ class Program(NamedTuple):
     step: training.TrainStep
     evaluate: Callable[..., training.Evaluation]
     """`(state, images, labels) -> accuracy at every time step, confusion matrix`."""
+    tally: training.Tally
+    """What `evaluate` does with one batch."""
     start: Callable[[int], training.TrainState]
     """`seed -> state` before the first step."""
 
@@ -45,15 +63,24 @@ def load_data(config: Config) -> Dataset:
     return load(config.dataset, data_dir=config.data_dir or None, cache_dir=config.cache_dir or None, **options)
 
 
-def build(config: Config, data: Dataset) -> Program:
+def build(
+    config: Config, data: Dataset, *, numbers: Numbers | None = None, param_dtype: DTypeLike = jnp.float32
+) -> Program:
     """Builds model, optimiser, train step and evaluation.
+
+    Args:
+      config: what to build.
+      data: its data set.
+      numbers: other values for those of `config`; they may be traced.
+      param_dtype: of weights, membranes and input.
 
     Raises:
       ValueError: if the model cannot be built for this data, or a value is out of range.
     """
     count = len(data.train_labels)
     samples = min(count - fold_size(config, count) - config.validation, config.limit or count)
-    optimizer = make_optimizer(config, samples // config.batch_size)
+    numbers = numbers or numbers_of(config)
+    optimizer = make_optimizer(config, samples // config.batch_size, numbers)
 
     def model(seed: int) -> Any:
         return models.functionalize(
@@ -61,7 +88,7 @@ def build(config: Config, data: Dataset) -> Program:
                 config.model,
                 input_shape=data.train_images.shape[-3:],
                 num_classes=data.num_classes,
-                neuron=make_neuron(config),
+                neuron=make_neuron(config, numbers),
                 leaks=config.layer_values("leaks"),
                 thresholds=config.layer_values("thresholds"),
                 dropout=config.dropout,
@@ -69,7 +96,8 @@ def build(config: Config, data: Dataset) -> Program:
                 pool=config.pool,  # type: ignore[arg-type]
                 width=config.width,
                 init_gain=config.init_gain,
-                compute_dtype=config.compute_dtype,
+                param_dtype=param_dtype,
+                compute_dtype=param_dtype if config.compute_dtype == "float32" else config.compute_dtype,
                 rngs=nnx.Rngs(training.stream(seed, INIT)),
             )
         )
@@ -80,12 +108,20 @@ def build(config: Config, data: Dataset) -> Program:
 
     chunk = config.time_chunk or models.default_chunk(config.time_steps)
     apply = models.in_chunks(model(config.seed)[0], chunk, remat=config.remat)
-    prepare = make_prepare(config, train=True)
+
+    def prepare(key: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:
+        return make_prepare(config, train=train, numbers=numbers)(key, images).astype(param_dtype)
+
     step = training.make_train_step(
-        apply, optimizer, make_loss(config), prepare, config.batch_size, distribute=make_distribute(config)
+        apply,
+        optimizer,
+        make_loss(config),
+        functools.partial(prepare, train=True),
+        config.batch_size,
+        distribute=make_distribute(config),
     )
-    evaluate = training.make_evaluate(apply, make_prepare(config, train=False), config.evaluation_batch)
-    return Program(apply, optimizer, step, evaluate, start)
+    seen = (apply, functools.partial(prepare, train=False), config.evaluation_batch)
+    return Program(apply, optimizer, step, training.make_evaluate(*seen), training.make_tally(*seen), start)
 
 
 def restore(program: Program, seed: int, where: Path, step: int | None = None) -> training.TrainState:
@@ -160,8 +196,9 @@ def place(config: Config, tree: Any) -> Any:
     return tree if config.devices == 1 else parallel.replicate(parallel.data_mesh(config.devices), tree)
 
 
-def make_neuron(config: Config) -> layers.Neuron:
+def make_neuron(config: Config, numbers: Numbers | None = None) -> layers.Neuron:
     """The neuron that `rule`, leak, thresholds, reset and order describe."""
+    numbers = numbers or numbers_of(config)
     if config.rule == "spikebp":
         return layers.SpikeBP(
             config.leak,
@@ -171,7 +208,7 @@ def make_neuron(config: Config) -> layers.Neuron:
             leak_correction=config.leak_correction,
             leak_backward=config.leak_backward,  # type: ignore[arg-type]
         )
-    spike = functools.partial(SURROGATES[config.rule], slope=config.slope)
+    spike = functools.partial(SURROGATES[config.rule], slope=numbers.slope)
     return layers.LIF(
         config.leak,
         config.threshold,
@@ -184,8 +221,9 @@ def make_neuron(config: Config) -> layers.Neuron:
     )
 
 
-def make_prepare(config: Config, *, train: bool) -> Callable[..., jax.Array]:
+def make_prepare(config: Config, *, train: bool, numbers: Numbers | None = None) -> Callable[..., jax.Array]:
     """`(key, images) -> spikes [T, B, H, W, C]`: augmentation (training only), normalisation, encoding."""
+    gain = (numbers or numbers_of(config)).gain
 
     def prepare(key: jax.Array, images: jax.Array) -> jax.Array:
         augment_key, spike_key = jax.random.split(key)
@@ -195,7 +233,7 @@ def make_prepare(config: Config, *, train: bool) -> Callable[..., jax.Array]:
             return event_frames(images)
         x = normalise(images, config.mean, config.std)
         if config.encoding == "poisson":
-            return encoding.poisson(spike_key, x, config.time_steps, gain=config.gain)
+            return encoding.poisson(spike_key, x, config.time_steps, gain=gain)
         return getattr(encoding, config.encoding)(x, config.time_steps)
 
     return prepare
@@ -209,16 +247,19 @@ def make_loss(config: Config) -> Callable[[models.Output, jax.Array], jax.Array]
     return lambda output, labels: function(output.potentials, labels)
 
 
-def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
+def make_optimizer(
+    config: Config, steps_per_epoch: int, numbers: Numbers | None = None
+) -> optax.GradientTransformation:
     """Weight decay added to the gradient, then SGD or Adam under the learning-rate schedule; or AdamW."""
-    schedule: Any = config.lr
+    numbers = numbers or numbers_of(config)
+    schedule: Any = numbers.lr
     if config.schedule == "steps":
         schedule = optax.piecewise_constant_schedule(
-            config.lr, {epoch * steps_per_epoch: config.lr_decay for epoch in config.lr_decay_epochs}
+            numbers.lr, {epoch * steps_per_epoch: config.lr_decay for epoch in config.lr_decay_epochs}
         )
     elif config.schedule == "cosine":
-        schedule = optax.cosine_decay_schedule(config.lr, max(config.epochs * steps_per_epoch, 1))
+        schedule = optax.cosine_decay_schedule(numbers.lr, max(config.epochs * steps_per_epoch, 1))
     if config.optimizer == "adamw":
-        return optax.adamw(schedule, weight_decay=config.weight_decay)
+        return optax.adamw(schedule, weight_decay=numbers.weight_decay)
     scale = optax.sgd(schedule, config.momentum or None) if config.optimizer == "sgd" else optax.adam(schedule)
-    return optax.chain(optax.add_decayed_weights(config.weight_decay), scale)
+    return optax.chain(optax.add_decayed_weights(numbers.weight_decay), scale)

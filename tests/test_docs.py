@@ -12,7 +12,15 @@ import jaxsnn
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for where in ("*.md", "docs/**/*.md", "experiments/*.md", "benchmarks/*.md") for p in ROOT.glob(where))
-MODULES = ["surrogate", "models.functional", "models.connections", "models.membranes", "analysis.activity"]
+MODULES = [
+    "surrogate",
+    "models.functional",
+    "models.connections",
+    "models.membranes",
+    "analysis.activity",
+    "parallel.population",
+    "parallel.fit",
+]
 
 
 def test_the_readmes_examples_run(capsys):

@@ -18,6 +18,7 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
     "models": ({"jax", "flax"}, {"models", "layers", "cells", "synapses", "unroll", "checks", "typing"}),
     "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "typing"}),
     "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"training", "typing"}),
+    "parallel": ({"jax", "numpy", "tqdm"}, {"parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"viz"}),
 }
 ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp"]

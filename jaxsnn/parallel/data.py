@@ -33,13 +33,22 @@ def data_mesh(devices: int = 0) -> Mesh:
     Raises:
       ValueError: if there are fewer.
     """
+    return row_of_devices(devices, AXIS)
+
+
+def row_of_devices(devices: int, axis: str) -> Mesh:
+    """A mesh of the first `devices` devices along one axis of this name; 0 for all.
+
+    Raises:
+      ValueError: if there are fewer.
+    """
     found = jax.devices()
     if not 0 <= devices <= len(found):
         raise ValueError(
             f"{devices} devices were asked for, {len(found)} are there ({found[0].platform}): "
             f"choose --devices from 1 to {len(found)}, or 0 for all"
         )
-    return jax.make_mesh((devices or len(found),), (AXIS,), (AxisType.Auto,), devices=found[: devices or None])
+    return jax.make_mesh((devices or len(found),), (axis,), (AxisType.Auto,), devices=found[: devices or None])
 
 
 def replicate(mesh: Mesh, tree: Tree) -> Tree:

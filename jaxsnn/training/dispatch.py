@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsnn.training.state import TrainState
-from jaxsnn.training.step import TrainStep
 from jaxsnn.typing import Array
 
-Dispatch = Callable[[TrainState, Array, Array, Array, int], TrainState]
+Step = Callable[[Any, Array, Array, Array], Any]
+"""A `TrainStep`, or the step of anything else that is trained, e.g. a population."""
+Dispatch = Callable[[Any, Array, Array, Array, int], Any]
 """`(state, images, labels, order, count) -> state` after `count` steps of one epoch; the state is donated."""
 
 
@@ -36,19 +36,17 @@ class Costs(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)  # at module level: the seeds of an experiment share the program
-def _several(
-    step: TrainStep, state: TrainState, images: Array, labels: Array, order: Array, count: Array
-) -> TrainState:
+def _several(step: Step, state: Any, images: Array, labels: Array, order: Array, count: Array) -> Any:
     return jax.lax.fori_loop(0, count, lambda _, state: step(state, images, labels, order), state)
 
 
 def compile_steps(
-    step: TrainStep, state: TrainState, images: Array, labels: Array, order: Array, *, several: bool
+    step: Step, state: Any, images: Array, labels: Array, order: Array, *, several: bool
 ) -> tuple[Dispatch, Costs]:
     """Compiles the program of a run for arguments like these; nothing is run.
 
     Args:
-      step: from `make_train_step`.
+      step: from `make_train_step` (or `parallel.make_population_step`).
       state, images, labels, order: as the program will get them.
       several: whether it takes a number of steps (a loop on the device, in one program for all numbers) or just one.
     """
@@ -61,7 +59,7 @@ def compile_steps(
     compiled = lowered.compile()
     costs = _costs(traced - began, time.perf_counter() - traced, compiled.memory_analysis())
 
-    def dispatch(state: TrainState, images: Array, labels: Array, order: Array, count: int) -> TrainState:
+    def dispatch(state: Any, images: Array, labels: Array, order: Array, count: int) -> Any:
         if several:
             return compiled(state, images, labels, order, np.int32(count))
         return compiled(state, images, labels, order)

@@ -18,6 +18,8 @@ Loss = Callable[[Any, Array], Array]
 Prepare = Callable[[Array, Array], Array]
 """`(key, images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
 TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
+Tally = Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
+"""`(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])` of one batch."""
 Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
 """`(params, constants, x [T, B, ...], labels [B], key) -> ((loss, number correct), gradients of params)`."""
 
@@ -88,6 +90,29 @@ class Evaluation(NamedTuple):
     """Samples by true class (row) and answer after the last step (column), `[classes, classes]`, int."""
 
 
+def make_tally(apply: Apply, prepare: Prepare, batch_size: int) -> Tally:
+    """Builds `tally(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])`.
+
+    It counts over the `batch_size` samples from `start` on, as many as there are. The input's random numbers are the
+    same at every evaluation: they come from the seed and `start`.
+    """
+
+    def tally(state: TrainState, images: Array, labels: Array, start: Array) -> tuple[Array, Array]:
+        index = start + jnp.arange(batch_size)
+        inside = index < labels.shape[0]
+        index = jnp.where(inside, index, 0)
+        x = prepare(stream(state.seed, EVALUATE, start), images[index])
+        output, _ = apply(state.params, state.constants, x, train=False)
+        answers = jnp.argmax(output.potentials, -1)
+        hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
+        classes = output.potentials.shape[-1]
+        return hits, jnp.zeros((classes, classes), jnp.int32).at[labels[index], answers[-1]].add(
+            inside.astype(jnp.int32)
+        )
+
+    return tally
+
+
 def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., Evaluation]:
     """Builds `evaluate(state, images [N, ...], labels [N]) -> Evaluation`.
 
@@ -96,28 +121,13 @@ def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[.
     Raises (from `evaluate`):
       ValueError: if there is no sample.
     """
-
-    @jax.jit
-    def count(params, constants, seed, images, labels, start):
-        index = start + jnp.arange(batch_size)
-        inside = index < labels.shape[0]
-        index = jnp.where(inside, index, 0)
-        x = prepare(stream(seed, EVALUATE, start), images[index])
-        output, _ = apply(params, constants, x, train=False)
-        answers = jnp.argmax(output.potentials, -1)
-        hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
-        classes = output.potentials.shape[-1]
-        return hits, jnp.zeros((classes, classes), jnp.int32).at[labels[index], answers[-1]].add(
-            inside.astype(jnp.int32)
-        )
+    tally = jax.jit(make_tally(apply, prepare, batch_size))
 
     def evaluate(state: TrainState, images: Array, labels: Array) -> Evaluation:
         if not len(labels):
             raise ValueError("cannot evaluate on an empty set: no samples came")
-        counts = [
-            count(state.params, state.constants, state.seed, images, labels, jnp.int32(start))
-            for start in range(0, len(labels), batch_size)
-        ]
+        state = state._replace(optimizer=None)  # not looked at
+        counts = [tally(state, images, labels, jnp.int32(start)) for start in range(0, len(labels), batch_size)]
         hits, confusion = (np.sum(jax.device_get(part), 0) for part in zip(*counts, strict=True))
         return Evaluation(hits / len(labels), confusion)
 
