@@ -2,6 +2,7 @@
 
 from jaxsnn.parallel.data import AXIS, Gradients, check_batch, data_mesh, data_parallel, replicate
 from jaxsnn.parallel.fit import Trained, fit_population, train_population
+from jaxsnn.parallel.memory import members_that_fit, memory_limit
 from jaxsnn.parallel.population import (
     POPULATION,
     Member,
@@ -31,6 +32,8 @@ __all__ = [
     "grid",
     "make_population_evaluate",
     "make_population_step",
+    "members_that_fit",
+    "memory_limit",
     "over_members",
     "population_mesh",
     "replicate",

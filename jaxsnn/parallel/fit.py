@@ -15,15 +15,16 @@ from jaxsnn.parallel.data import replicate
 from jaxsnn.parallel.population import (
     Make,
     Population,
-    Start,
     create_population,
     make_population_evaluate,
     make_population_step,
     over_members,
 )
-from jaxsnn.training import Data, compile_steps, epoch_order, no_totals
+from jaxsnn.training import Data, TrainState, compile_steps, epoch_order, no_totals
 from jaxsnn.typing import Array
 
+Start = Callable[[Any], TrainState]
+"""`member -> state` before the first step."""
 Evaluate = Callable[[Population], Mapping[str, np.ndarray]]
 """Named accuracies of every member, each `[M]`."""
 
@@ -182,7 +183,7 @@ def train_population(
       >>> trained.loss.shape, trained.accuracy["training"][-1, 2:].tolist(), trained.diverged.tolist()
       ((8, 4), [1.0, 1.0], [-1, -1, -1, -1])
     """
-    population = create_population(members, start, mesh)
+    population = create_population(members, [start(member) for member in members], mesh)
     if mesh is not None:
         data, tests = replicate(mesh, (data, tests))
     accuracy = make_population_evaluate(make, evaluation_batch, mesh=mesh, at_once=at_once)

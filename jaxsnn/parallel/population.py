@@ -45,8 +45,6 @@ class Population(NamedTuple):
     states: TrainState
 
 
-Start = Callable[[Any], TrainState]
-"""`member -> state` before the first step."""
 Make = Callable[[Any], Member]
 """`numbers -> Member`, called while tracing, with a traced scalar for every number of a member."""
 
@@ -69,12 +67,12 @@ def population_mesh(devices: int = 0) -> Mesh:
     return row_of_devices(devices, POPULATION)
 
 
-def create_population(members: Sequence[Any], start: Start, mesh: Mesh | None = None) -> Population:
-    """Networks before their first step.
+def create_population(members: Sequence[Any], states: Sequence[TrainState], mesh: Mesh | None = None) -> Population:
+    """Networks side by side, each in a state from before its first step.
 
     Args:
       members: of each network its numbers, all pytrees of one structure, e.g. dicts of floats.
-      start: called once per member.
+      states: of each network its state.
       mesh: from `population_mesh`; the members are divided among its devices. None for the default device.
 
     Raises:
@@ -83,7 +81,6 @@ def create_population(members: Sequence[Any], start: Start, mesh: Mesh | None = 
     if not members:
         raise ValueError("a population needs at least one member, got none")
     check_members(len(members), mesh)
-    states = [start(member) for member in members]
     like = jax.tree.map(jnp.shape, states[0])
     for number, state in enumerate(states):
         if jax.tree.map(jnp.shape, state) != like:
