@@ -35,6 +35,8 @@ COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], str] | None]] = {
     "temporary_mb": ("XLA temporaries [MB]", None),
     "argument_mb": ("arguments [MB]", None),
     "output_mb": ("outputs [MB]", None),
+    "all_reduce_mb": ("all-reduce [MB]", None),
+    "other_collectives": ("other collectives", None),
     "process_peak_mb": ("process peak [MB]", None),
     "peak_ratios": ("times our peak", _ratios("peak_ratios")),
     "device_peak_mb": ("device peak [MB]", None),

@@ -12,9 +12,10 @@ import optax
 from flax import nnx
 
 from experiments.config import Config
-from jaxsnn import SURROGATES, encoding, layers, losses, models, parallel, training
+from experiments.devices import make_distribute, make_take, place, put_samples, spread_evaluation
+from jaxsnn import SURROGATES, encoding, layers, losses, models, training
 from jaxsnn.data import EVENT_DATASETS, Dataset, load
-from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip, to_device
+from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip
 from jaxsnn.training.state import INIT
 from jaxsnn.typing import ArrayLike, DTypeLike
 
@@ -112,6 +113,7 @@ def build(
     def prepare(key: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:
         return make_prepare(config, train=train, numbers=numbers)(key, images).astype(param_dtype)
 
+    take = make_take(config)
     step = training.make_train_step(
         apply,
         optimizer,
@@ -119,9 +121,11 @@ def build(
         functools.partial(prepare, train=True),
         config.batch_size,
         distribute=make_distribute(config),
+        take=take,
     )
-    seen = (apply, functools.partial(prepare, train=False), config.evaluation_batch)
-    return Program(apply, optimizer, step, training.make_evaluate(*seen), training.make_tally(*seen), start)
+    seen = (spread_evaluation(config, apply), functools.partial(prepare, train=False), config.evaluation_batch)
+    evaluate, tally = training.make_evaluate(*seen, take=take), training.make_tally(*seen, take=take)
+    return Program(apply, optimizer, step, evaluate, tally, start)
 
 
 def restore(program: Program, seed: int, where: Path, step: int | None = None) -> training.TrainState:
@@ -168,32 +172,12 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
         raise ValueError(f"validation={config.validation} images leave none of {len(order)} to train on")
     held, kept = order[: config.validation], order[config.validation :]
     kept = kept[: config.limit or None]
-    put = functools.partial(to_device, num_classes=data.num_classes)
-    stop = config.limit_test or None
-    sets = Sets(
-        training.Data(*put(data.train_images[kept], data.train_labels[kept])),
-        training.Data(*put(data.train_images[held], data.train_labels[held])),
-        training.Data(*put(test_images[:stop], test_labels[:stop])),
+    put = functools.partial(put_samples, config, num_classes=data.num_classes)
+    return Sets(
+        put(data.train_images, data.train_labels, kept),
+        put(data.train_images, data.train_labels, held),
+        put(test_images, test_labels, np.arange(len(test_labels))[: config.limit_test or None]),
     )
-    return place(config, sets)
-
-
-def make_distribute(config: Config) -> Callable[[training.Gradients], training.Gradients] | None:
-    """What spreads a batch over `devices`; None for one device.
-
-    Raises:
-      ValueError: if there are fewer devices, or the batch cannot be divided by their number.
-    """
-    if config.devices == 1:
-        return None
-    mesh = parallel.data_mesh(config.devices)
-    parallel.check_batch(config.batch_size, mesh)
-    return functools.partial(parallel.data_parallel, mesh=mesh, mean=config.loss != "squared_error")
-
-
-def place(config: Config, tree: Any) -> Any:
-    """Puts state or data where the train step wants them: as they are on one device, or on each of `devices`."""
-    return tree if config.devices == 1 else parallel.replicate(parallel.data_mesh(config.devices), tree)
 
 
 def make_neuron(config: Config, numbers: Numbers | None = None) -> layers.Neuron:

@@ -102,7 +102,10 @@ class Config:
         0, "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one."
     )
     steps_per_dispatch: int = _field(1, "Train steps that the device takes on its own; the same up to rounding.")
-    devices: int = _field(1, "Devices that share every batch; 0 for all. Masks of dropout depend on it.")
+    data_parallel: int = _field(1, "Devices that share every batch; 0 for all. The same numbers up to rounding.")
+    multihost: bool = _field(
+        False, "Train by several processes, started alike on every machine; all their devices share every batch."
+    )
     compilation_cache: str = _field("", "Folder that keeps compiled programs for later runs; empty for none.")
     data_dir: str = _field("", "Folder of prepared TFDS data sets; empty for TFDS's own.")
     cache_dir: str = _field("", "Folder for decoded data sets; empty for the user's cache folder.")
@@ -123,9 +126,11 @@ class Config:
         for name in (*at_least_1, "steps_per_dispatch", "folds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        for name in ("validation", "time_chunk", "shift", "limit", "limit_test", "checkpoint_every", "seed", "devices"):
+        for name in ("validation", "time_chunk", "shift", "limit", "limit_test", "checkpoint_every", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.data_parallel < 0:
+            raise ValueError(f"data_parallel must be >= 1, or 0 for all devices, got {self.data_parallel}")
         if self.validation == 0:
             raise ValueError(
                 "validation must be >= 1: the best epoch is chosen on held-out training images, never on test"
@@ -170,13 +175,24 @@ class Config:
         return values
 
 
+ONE_DEVICE: dict[str, Any] = {"data_parallel": 1, "multihost": False}
+"""What to replace in the configuration of a run to look at its networks on one device, wherever it was trained."""
+RENAMED = {"devices": "data_parallel"}
+"""Earlier names of fields, in stored configurations and as flags."""
+
+
+def renamed(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration under the names that fields have now."""
+    return {RENAMED.get(name, name): value for name, value in stored.items()}
+
+
 def from_stored(values: dict[str, Any]) -> Config:
     """The configuration that a run folder holds as JSON.
 
     Raises:
       ValueError: for a field that is not known: the run is from another version.
     """
-    known = {f.name: f for f in dataclasses.fields(Config)}
+    known, values = {f.name: f for f in dataclasses.fields(Config)}, renamed(values)
     if strange := sorted(values.keys() - known.keys()):
         raise ValueError(
             f"the run's config.json has unknown fields {', '.join(strange)}: it was written by another version; use "
@@ -189,10 +205,12 @@ def from_stored(values: dict[str, Any]) -> Config:
 FREE_ON_RESUME = frozenset(
     (
         *("epochs", "seeds", "checkpoint_every", "resume", "progress", "activity", "figures"),
+        *("data_parallel", "multihost"),
         *("data_dir", "cache_dir", "compilation_cache", "run_dir"),
     )
 )
-"""Fields that may change between a run and its resumption: they do not touch the numbers already computed."""
+"""Fields that may change between a run and its resumption: they do not touch the numbers already computed, and those
+that come are the same, with other devices up to rounding."""
 
 
 def check_resume(stored: dict[str, Any], config: Config) -> None:
@@ -202,7 +220,7 @@ def check_resume(stored: dict[str, Any], config: Config) -> None:
       ValueError: naming the fields that differ and must not.
     """
     now, defaults = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (config, Config()))
-    stored = defaults | stored  # a run from before a field was added had its default
+    stored = defaults | renamed(stored)  # a run from before a field was added had its default
     free = FREE_ON_RESUME - ({"epochs"} if config.schedule == "cosine" else set())
     changed = [
         f"  {name}: the run has {stored[name]!r}, now {value!r}"
@@ -251,6 +269,8 @@ def define_flags(presets: Presets) -> None:
             flags.DEFINE_float(f.name, None, text, **options)
         else:
             flags.DEFINE_string(f.name, None, text, **options)
+    for earlier, name in RENAMED.items():
+        flags.DEFINE_alias(earlier, name, module_name=module)
 
 
 def from_flags(presets: Presets) -> Config:

@@ -14,7 +14,7 @@ from absl import app, flags, logging
 
 from experiments import folder
 from experiments.build import build, load_data, restore, split
-from experiments.config import Config, from_stored
+from experiments.config import ONE_DEVICE, Config, from_stored
 from experiments.results import scores
 from experiments.run import readable_errors
 from jaxsnn import training
@@ -37,7 +37,7 @@ def evaluate(where: Path, *, which: str, part: str, data_dir: str = "", cache_di
         raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
     config = from_stored(folder.read_json(where / "config.json"))
     config = dataclasses.replace(
-        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, devices=1
+        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
     )
     data = load_data(config)
     program = build(config, data)

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.build import Program, make_prepare, restore
 from experiments.config import Config
 from experiments.folder import Run, environment, runs, write_json
+from jaxsnn import parallel
 from jaxsnn.data import Dataset
 from jaxsnn.training import MetricsFile
 
@@ -63,7 +64,9 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
 
     rows = {one.name: MetricsFile(folder / one.name / "metrics.jsonl").read() for one in runs(config)}
     first = runs(config)[0]
-    state = restore(program, first.seed, folder / first.name)
+    state = parallel.local(restore(program, first.seed, folder / first.name))
+    if not parallel.is_first():
+        return []
     image = data.test_images[:1]
     spikes = make_prepare(config, train=False)(jax.random.key(0), jax.device_put(image))
     output, _ = program.apply(state.params, state.constants, spikes, train=False, record=True)

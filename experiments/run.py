@@ -1,10 +1,12 @@
 """From a configuration to a trained network, its metrics, its figures and a table: what all experiments share."""
 
+import dataclasses
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from experiments import folder, results
 from experiments.build import Program, Sets, build, load_data, make_prepare, split
 from experiments.config import Config, Presets, define_flags, from_flags
-from jaxsnn import analysis, training
+from experiments.devices import connect, define_process_flags
+from jaxsnn import analysis, parallel, training
 
 
 def main(presets: Presets) -> None:
@@ -26,25 +29,39 @@ def main(presets: Presets) -> None:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
         logging.set_verbosity(logging.WARNING)  # orbax tells every step of a checkpoint
         with readable_errors():
-            run(from_flags(presets), flags.FLAGS.preset)
+            config = from_flags(presets)
+            connect(config.multihost)
+            run(config, flags.FLAGS.preset)
 
     define_flags(presets)
+    define_process_flags()
     app.run(run_from_flags)
+
+
+EXPECTED = (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss)
 
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Ends the program with a message, and no traceback, for errors of use."""
+    """Ends the program with a message, and no traceback, for errors of use; at once if it is one of many processes."""
     try:
         yield
     except training.Interrupted as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(130)
-    except (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss) as error:
-        if isinstance(error, OSError | ImportError) or _ours(error):
+    except Exception as error:
+        several = jax.distributed.is_initialized()
+        if isinstance(error, EXPECTED) and (isinstance(error, OSError | ImportError) or _ours(error)):
             print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
-        raise
+        elif several and parallel.is_loss(error):
+            print(f"error: {parallel.describe_loss(error)}", file=sys.stderr)
+        elif several:
+            traceback.print_exc()
+        else:
+            raise
+        if several:
+            parallel.leave(1)
+        sys.exit(1)
 
 
 def _ours(error: BaseException) -> bool:
@@ -56,26 +73,44 @@ def _ours(error: BaseException) -> bool:
 
 
 def run(config: Config, name: str) -> dict[str, Any]:
-    """Trains `config.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds."""
+    """Trains `config.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds.
+
+    With `config.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
+    """
     path = folder.choose(config, name)
+    if config.multihost:
+        mine = ("run_dir", "data_dir", "cache_dir", "compilation_cache", "progress", "activity")  # may differ
+        fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in mine}
+        parallel.check_same(fields | {"run folder": str(path)}, "configuration")
+    with nullcontext() if parallel.is_first() else redirect_stdout(None):
+        return _run(config, name, path)
+
+
+def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
+    writes = parallel.is_first()
     if config.compilation_cache:
         keep_compiled(Path(config.compilation_cache))
     data = load_data(config)
+    if config.multihost:
+        parallel.check_same(
+            {f"{name} set": getattr(data, f"{name}_labels").tobytes() for name in ("train", "test")}, "data"
+        )
     runs = folder.runs(config)
     first = split(config, data, runs[0].fold)
     program = build(config, data)
-    folder.create(path, config)  # last: what cannot be built leaves no run folder behind
+    if writes:
+        folder.create(path, config)  # last: what cannot be built leaves no run folder behind
     made = f" ({data.description})" if data.description else ""
     print(
         f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test samples{made}, run folder {path}"
     )
-    if config.activity and not config.resume:
+    if config.activity and not config.resume and writes:
         check_activity(config, program, first)
     found = []
     for one in runs:
         sets = first if one.fold == runs[0].fold else split(config, data, one.fold)
         found.append(train(config, program, sets, one, path / one.name))
-    summary = results.write(path, name, config, found)
+    summary = results.write(path, name, config, found) if writes else {}
     if config.figures:
         for figure in results.draw(path, config, data, program):
             print(f"wrote {figure}")
@@ -84,8 +119,8 @@ def run(config: Config, name: str) -> dict[str, Any]:
 
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
-    x = make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:8])
-    state = program.start(config.seed)
+    x = make_prepare(config, train=False)(jax.random.key(0), parallel.local(sets.fitting.images)[:8])
+    state = parallel.local(program.start(config.seed))
     for sentence in analysis.warnings(analysis.activity(program.apply, state.params, state.constants, x)):
         print(f"warning, before training: {sentence}", file=sys.stderr)
 
@@ -110,7 +145,10 @@ def keep_compiled(path: Path) -> None:
 
 
 def train(config: Config, program: Program, sets: Sets, one: folder.Run, where: Path) -> dict[str, Any]:
-    """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.resume`."""
+    """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.resume`.
+
+    Returns its scores; in processes other than the first, nothing.
+    """
     began = time.perf_counter()
     seed, description = one.seed, one.name.replace("seed", "seed ").replace("fold", "fold ")
 
@@ -121,7 +159,9 @@ def train(config: Config, program: Program, sets: Sets, one: folder.Run, where: 
         }
 
     where.mkdir(parents=True, exist_ok=True)
-    metrics, checkpoints = training.MetricsFile(where / "metrics.jsonl"), training.Checkpoints(where / "checkpoints")
+    writes = parallel.is_first()
+    metrics = training.MetricsFile(where / "metrics.jsonl", writes=writes)
+    checkpoints = training.Checkpoints(where / "checkpoints")
     try:
         state = program.start(seed)
         if config.resume and checkpoints.steps():
@@ -143,9 +183,10 @@ def train(config: Config, program: Program, sets: Sets, one: folder.Run, where: 
             log_every=config.log_every,
             checkpoint_every=config.checkpoint_every or None,
             steps_per_dispatch=config.steps_per_dispatch,
-            progress=config.progress,
+            agree=parallel.agree if config.multihost else None,
+            progress=config.progress and writes,
             description=description,
         )
     finally:
         checkpoints.close()
-    return results.scores(one, metrics.read(), time.perf_counter() - began)
+    return results.scores(one, metrics.read(), time.perf_counter() - began) if writes else {}

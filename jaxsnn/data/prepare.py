@@ -10,14 +10,24 @@ from jaxsnn.typing import Array
 
 
 def to_device(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tuple[Array, Array]:
-    """Puts a checked set on the device: images `[N, H, W, C]` or, of event data, frames `[N, T, H, W, C]`, as they are,
-    and labels `[N]` as int32.
+    """Puts a set on the device: images `[N, H, W, C]` or, of event data, frames `[N, T, H, W, C]`, as they are, and
+    labels `[N]` as int32.
+
+    Raises:
+      ValueError: as `check_set`.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    check_set(images, labels, num_classes=num_classes)
+    return jax.device_put(images), jax.device_put(labels.astype(np.int32))
+
+
+def check_set(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> None:
+    """Checks a set before it is put on devices.
 
     Raises:
       ValueError: if the set is empty, lengths disagree, images are not of rank 4 or 5, a pixel is NaN or infinite, or a
         label is outside `[0, num_classes)`.
     """
-    images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim not in (4, 5) or len(images) != len(labels) or not len(images):
         raise ValueError(
             f"expected images [N, H, W, C] and labels [N], N >= 1, got {images.shape} and {labels.shape}; "
@@ -36,7 +46,6 @@ def to_device(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tu
         raise ValueError(
             f"labels must be integers in [0, {num_classes}), got {labels.dtype} {labels.min()} ... {labels.max()}"
         )
-    return jax.device_put(images), jax.device_put(labels.astype(np.int32))
 
 
 def normalise(images: Array, mean: Sequence[float] = (), std: Sequence[float] = ()) -> Array:

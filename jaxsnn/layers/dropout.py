@@ -12,8 +12,22 @@ from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape
 Masks = Literal["fixed", "fresh"]
 
 
+def fold_in(key: Array, number: ArrayLike) -> Array:
+    """`jax.random.fold_in`, of one key or of each of `[B]`."""
+    return jax.vmap(jax.random.fold_in, (0, None))(key, number) if key.ndim else jax.random.fold_in(key, number)
+
+
+def _bernoulli(key: Array, probability: Array, shape: Shape) -> Array:
+    """True with this probability, `shape` `[B, ...]`, from one key, or each sample from its own of `[B]`."""
+    if key.ndim:
+        return jax.vmap(lambda key: jax.random.bernoulli(key, probability, shape[1:]))(key)
+    return jax.random.bernoulli(key, probability, shape)
+
+
 class Dropout(nnx.Module):
     """Inverted dropout: one mask per sample and neuron for all steps (E5), or a fresh one at every step.
+
+    Keys may be one, or one per sample, `[B]`: then what a sample loses does not depend on the batch that it is in.
 
     Args:
       rate: probability that a neuron (or, with fresh masks, a spike) is dropped.
@@ -33,7 +47,7 @@ class Dropout(nnx.Module):
     def mask(self, key: Array, shape: Shape) -> Array:
         """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same for every piece of a train."""
         kept = 1 - self.rate[...]
-        return jax.random.bernoulli(key, kept, shape).astype(kept.dtype) / kept
+        return _bernoulli(key, kept, shape).astype(kept.dtype) / kept
 
     def split(self, x: Array, key: Array, start: ArrayLike = 0) -> tuple[Array, Array]:
         """What the layer behind receives of spikes `[T, B, ...]`, and the `mask` `[B, ...]` that it multiplies them by.
@@ -50,7 +64,7 @@ class Dropout(nnx.Module):
         if self.masks == "fixed":
             return x, self.mask(key, shape)
         kept = 1 - self.rate[...]
-        sent = jax.vmap(lambda t: jax.random.bernoulli(jax.random.fold_in(key, t), kept, shape))(
+        sent = jax.vmap(lambda t: _bernoulli(fold_in(key, t), kept, shape))(
             start + jnp.arange(x.shape[0], dtype=jnp.int32)
         )
         return jnp.where(sent, x, jnp.zeros_like(x)), jnp.broadcast_to(1 / kept, shape)

@@ -2,12 +2,12 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.checks import check_steps
 from jaxsnn.layers import AvgPool, Dropout, Masks, Readout, ResidualBlock, SpikingAvgPool
+from jaxsnn.layers.dropout import fold_in
 from jaxsnn.typing import Array, DTypeLike, Shape
 
 
@@ -62,18 +62,20 @@ class Sequential(nnx.Module):
         Args:
           x: input spikes or currents, `[T, B, H, W, C]`, in the dtype of the parameters.
           train: dropout on.
-          key: random key of the dropout masks; the same key for all pieces of one train.
+          key: random key of the dropout masks, or one per sample, `[B]`; the same for all pieces of one train.
           carry: where an earlier call stopped; None starts from rest.
           record: return the spike trains of all layers too.
 
         Raises:
           ValueError, TypeError: if the rank, channels, size or dtype of `x` are not what the model was built for, T is
-            0, or dropout has no key.
+            0, or dropout has no key, or not one per sample.
         """
         self._check(x)
         drop = self.dropout if train else None
         if drop is not None and key is None:
             raise ValueError("this model has dropout: training needs key=jax.random.key(...)")
+        if drop is not None and key is not None and key.shape not in ((), x.shape[1:2]):
+            raise ValueError(f"dropout needs one key, or one per sample [{x.shape[1]}], got keys of shape {key.shape}")
         readout = getattr(self, self.names[-1])
         if not isinstance(readout, Readout):
             raise TypeError(f"the last layer must be a Readout, got {type(readout).__name__}")
@@ -93,7 +95,7 @@ class Sequential(nnx.Module):
                     trains[part] = x
                     spikes[part] = jnp.sum(x, (0, *range(2, x.ndim)), dtype=self.param_dtype)
                 if drop is not None and key is not None and not isinstance(layer, AvgPool | SpikingAvgPool):
-                    x, mask = drop.split(x, jax.random.fold_in(key, number), start)
+                    x, mask = drop.split(x, fold_in(key, number), start)
                 number += 1
         name = self.names[-1]
         potentials, carries[name] = readout(x, None if carry is None else carry[name], mask)

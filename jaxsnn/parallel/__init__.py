@@ -1,6 +1,15 @@
-"""Several devices: data-parallel training of one network, and populations of networks, on a named mesh."""
+"""Several devices, of one process or many: one network that shares each batch, or a population, on a named mesh."""
 
-from jaxsnn.parallel.data import AXIS, Gradients, check_batch, data_mesh, data_parallel, replicate
+from jaxsnn.parallel.data import (
+    AXIS,
+    Gradients,
+    Readouts,
+    check_batch,
+    data_mesh,
+    data_parallel,
+    evaluate_parallel,
+    replicate,
+)
 from jaxsnn.parallel.fit import Trained, fit_population, train_population
 from jaxsnn.parallel.memory import members_that_fit, memory_limit
 from jaxsnn.parallel.population import (
@@ -15,21 +24,46 @@ from jaxsnn.parallel.population import (
     over_members,
     population_mesh,
 )
+from jaxsnn.parallel.processes import (
+    HEARTBEAT_SECONDS,
+    agree,
+    check_same,
+    check_start,
+    describe_loss,
+    is_first,
+    is_loss,
+    leave,
+    local,
+    start,
+)
+from jaxsnn.parallel.rows import divide, take_rows
 
 __all__ = [
     "AXIS",
+    "HEARTBEAT_SECONDS",
     "POPULATION",
     "Gradients",
     "Member",
     "Population",
+    "Readouts",
     "Trained",
+    "agree",
     "check_batch",
+    "check_same",
+    "check_start",
     "create_population",
     "data_mesh",
     "data_parallel",
     "default_at_once",
+    "describe_loss",
+    "divide",
+    "evaluate_parallel",
     "fit_population",
     "grid",
+    "is_first",
+    "is_loss",
+    "leave",
+    "local",
     "make_population_evaluate",
     "make_population_step",
     "members_that_fit",
@@ -37,5 +71,7 @@ __all__ = [
     "over_members",
     "population_mesh",
     "replicate",
+    "start",
+    "take_rows",
     "train_population",
 ]

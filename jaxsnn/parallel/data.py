@@ -2,15 +2,17 @@
 
     mesh = parallel.data_mesh()
     step = training.make_train_step(..., distribute=functools.partial(parallel.data_parallel, mesh=mesh, mean=False))
+    evaluate = training.make_evaluate(parallel.evaluate_parallel(apply, mesh), ...)
     state, data = parallel.replicate(mesh, (state, data))
 
-Parameters, optimiser and data set are whole on every device. The input of the whole batch is drawn from one key, each
-device making its own part, so augmentation and spikes do not depend on the number of devices. Masks of dropout do: each
-device draws its own. Sums over the batch are taken in another order, so numbers agree up to rounding.
+Parameters and optimiser are whole on every device, and so is the data set, unless its rows are divided (`rows`). The
+input of the whole batch is drawn from one key, each device making its own part, and dropout has a key per sample, so
+that no random number depends on the number of devices. Sums over the batch are taken in another order, so numbers agree
+up to rounding.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +25,7 @@ AXIS = "data"
 """Name of the mesh axis along which the batch is divided."""
 
 Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
-"""`(params, constants, x [T, B, ...], labels [B], key) -> ((loss, number correct), gradients of params)`."""
+"""`(params, constants, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
 Tree = TypeVar("Tree")
 
 
@@ -46,15 +48,18 @@ def row_of_devices(devices: int, axis: str) -> Mesh:
     if not 0 <= devices <= len(found):
         raise ValueError(
             f"{devices} devices were asked for, {len(found)} are there ({found[0].platform}): "
-            f"choose --devices from 1 to {len(found)}, or 0 for all"
+            f"choose --data_parallel from 1 to {len(found)}, or 0 for all"
         )
     return jax.make_mesh((devices or len(found),), (axis,), (AxisType.Auto,), devices=found[: devices or None])
 
 
 def replicate(mesh: Mesh, tree: Tree) -> Tree:
-    """Puts a whole copy of every array on every device of the mesh."""
-    copies = jax.tree.map(jnp.copy, tree)  # device_put would share memory with `tree`, which a step may then donate
-    return jax.device_put(copies, NamedSharding(mesh, P()))
+    """Puts a whole copy of every array on every device of the mesh; all processes must hold the same numbers."""
+    everywhere = NamedSharding(mesh, P())
+    if everywhere.is_fully_addressable:
+        copies = jax.tree.map(jnp.copy, tree)  # device_put would share memory with `tree`, which a step may then donate
+        return jax.device_put(copies, everywhere)
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(everywhere, jax.device_get(x)), tree)
 
 
 def check_batch(size: int, mesh: Mesh) -> None:
@@ -67,7 +72,7 @@ def check_batch(size: int, mesh: Mesh) -> None:
     if size % devices:
         raise ValueError(
             f"a batch of {size} samples cannot be divided among {devices} devices; "
-            f"choose a --batch_size that is a multiple of {devices}, or fewer --devices"
+            f"choose a --batch_size that is a multiple of {devices}, or fewer devices (--data_parallel)"
         )
 
 
@@ -84,21 +89,62 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
     """
     devices = mesh.shape[AXIS]
 
-    def part(params: Any, constants: Any, x: Array, labels: Array, key: Array) -> tuple[tuple[Array, Array], Any]:
-        if devices > 1:  # or every device would drop the same neurons; on one device the numbers stay as they are
-            key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
-        found = gradients(params, constants, x, labels, key)
+    def part(params: Any, constants: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
+        found = gradients(params, constants, x, labels, keys)
         (loss, correct), found = jax.lax.psum(found, AXIS)
         if mean:
             loss, found = jax.tree.map(lambda total: total / devices, (loss, found))
         return (loss, correct), found
 
     # check_vma=False: the scans over time start from zeros, which jax takes for equal on all devices
-    batch = (P(None, AXIS), P(AXIS))
-    everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), *batch, P()), out_specs=P(), check_vma=False)
+    batch = (P(None, AXIS), P(AXIS), P(AXIS))
+    everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), *batch), out_specs=P(), check_vma=False)
 
-    def whole(params: Any, constants: Any, x: Array, labels: Array, key: Array) -> tuple[tuple[Array, Array], Any]:
+    def whole(params: Any, constants: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
         check_batch(len(labels), mesh)
-        return everywhere(params, constants, x, labels, key)
+        return everywhere(params, constants, x, labels, keys)
+
+    return whole
+
+
+class Readouts(NamedTuple):
+    """What `evaluate_parallel` keeps of a model's output, whole on every device."""
+
+    logits: Array
+    """`[B, classes]`"""
+    potentials: Array
+    """`[T, B, classes]`"""
+
+
+def evaluate_parallel(apply: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Callable[..., tuple[Readouts, Any]]:
+    """Makes `apply` run a batch in parts, one per device; for evaluation, which has no random numbers.
+
+    Args:
+      apply: a model, `(params, constants, x [T, B, ...], train=False) -> (output, constants)`.
+      mesh: from `data_mesh`.
+
+    Returns:
+      A function like `apply`, whose batches may have any size: the devices fill up theirs with zeros.
+    """
+
+    def part(params: Any, constants: Any, x: Array) -> Readouts:
+        output, _ = apply(params, constants, x, train=False)
+        return Readouts(
+            jax.lax.all_gather(output.logits, AXIS, axis=0, tiled=True),
+            jax.lax.all_gather(output.potentials, AXIS, axis=1, tiled=True),
+        )
+
+    everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), P(None, AXIS)), out_specs=P(), check_vma=False)
+
+    def whole(params: Any, constants: Any, x: Array, *, train: bool = False) -> tuple[Readouts, Any]:
+        if train:
+            raise ValueError("evaluate_parallel is for evaluation; for training use data_parallel")
+        size = x.shape[1]
+        missing = -size % mesh.shape[AXIS]
+        if missing:  # then every device makes the whole input: parts of unequal size would have to be passed around
+            x = jax.lax.with_sharding_constraint(x, NamedSharding(mesh, P()))
+            x = jnp.pad(x, ((0, 0), (0, missing), *((0, 0),) * (x.ndim - 2)))
+        logits, potentials = everywhere(params, constants, x)
+        return Readouts(logits[:size], potentials[:, :size]), constants
 
     return whole

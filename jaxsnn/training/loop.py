@@ -49,6 +49,7 @@ def fit(
     log_every: int = 50,
     checkpoint_every: int | None = None,
     steps_per_dispatch: int = 1,
+    agree: Callable[[bool], bool] | None = None,
     progress: bool = True,
     description: str = "",
 ) -> TrainState:
@@ -73,6 +74,8 @@ def fit(
       checkpoint_every: steps between checkpoints within an epoch; None for none.
       steps_per_dispatch: train steps that the device takes on its own before the host is heard again; fewer where a
         row, a checkpoint or the end of the epoch comes first. A stop request waits for their end.
+      agree: of several processes that train together, whether any of them is asked to stop (`parallel.agree`). It is
+        called on all of them every `log_every` steps and at the end of an epoch, and only then they stop; None for one.
       progress: show a bar with loss, accuracy and images/s.
       description: shown before the bar.
 
@@ -114,6 +117,9 @@ def fit(
         )
         return row
 
+    def asked_to_stop(*, together: bool) -> bool:
+        return stop.is_set() if agree is None else together and agree(stop.is_set())
+
     with _stop_requests() as stop, bar:
         number = int(jax.device_get(state.step))
         while number < epochs * per_epoch:
@@ -143,13 +149,16 @@ def fit(
                 if done % log_every == 0:
                     metrics.write(report(state, "train", done, logged, number - last_logged))
                     logged, last_logged = time.perf_counter(), number
-                if stop.is_set() or (checkpoint_every and number % checkpoint_every == 0):
+                stopping = asked_to_stop(together=done % log_every == 0)
+                if stopping or (checkpoint_every and number % checkpoint_every == 0):
                     report(state, "train", done, logged, number - last_logged)  # stops if the loss is not finite
                     checkpoints.save(number, state)
-                    _raise_if(stop, number, checkpoints)
+                if stopping:
+                    raise _interrupted(number, checkpoints)
             row = report(state, "epoch", per_epoch, began, number - first)
             state = state._replace(totals=no_totals())
-            if (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs:
+            evaluated = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
+            if evaluated:
                 scores = evaluate(state)
                 metrics.write(row | scores)
                 checkpoints.save(number, state, scores)
@@ -159,9 +168,10 @@ def fit(
                     bar.write(f"{description} epoch {epoch + 1}: {shown}".strip())
             else:
                 metrics.write(row)
-                if stop.is_set():
+            if asked_to_stop(together=True):
+                if not evaluated:
                     checkpoints.save(number, state)
-            _raise_if(stop, number, checkpoints)
+                raise _interrupted(number, checkpoints)
     return state
 
 
@@ -174,9 +184,8 @@ def _not_finite(step: int, checkpoints: Checkpoints) -> NonFiniteLoss:
     )
 
 
-def _raise_if(stop: threading.Event, step: int, checkpoints: Checkpoints) -> None:
-    if stop.is_set():
-        raise Interrupted(f"stopped at step {step}, state saved in {checkpoints.folder}; go on with --resume")
+def _interrupted(step: int, checkpoints: Checkpoints) -> Interrupted:
+    return Interrupted(f"stopped at step {step}, state saved in {checkpoints.folder}; go on with --resume")
 
 
 @contextmanager

@@ -11,13 +11,15 @@ START = "start"
 
 
 class MetricsFile:
-    """Appends rows to a file; every row has `kind` and `step`."""
+    """Appends rows to a file; every row has `kind` and `step`. Of several processes, one alone has `writes`."""
 
-    def __init__(self, path: Path):
-        self.path = Path(path)
+    def __init__(self, path: Path, *, writes: bool = True):
+        self.path, self.writes = Path(path), writes
 
     def write(self, row: dict[str, Any]) -> None:
         """Appends one row and flushes it, so that a killed run keeps it."""
+        if not self.writes:
+            return
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -35,6 +37,8 @@ class MetricsFile:
 
     def rewind(self, step: int) -> None:
         """Drops the rows after `step`: a resumed run writes them again."""
+        if not self.writes:
+            return
         rows = [row for row in self.read() if row["step"] <= step]
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,5 +1,6 @@
 """The jitted train step and evaluation: gather, prepare, forward, backward, update, all on the device."""
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,16 +13,19 @@ from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, str
 from jaxsnn.typing import Array, ArrayLike
 
 Apply = Callable[..., tuple[Any, Any]]
-"""`(params, constants, x, *, train, key) -> (output, constants)`, `output` with `logits` and `potentials`."""
+"""`(params, constants, x, *, train, key) -> (output, constants)`, `output` with `logits` and `potentials`; in training,
+`key` is one per sample, `[B]`."""
 Loss = Callable[[Any, Array], Array]
 """`(output, labels [B]) -> scalar`."""
 Prepare = Callable[[Array, Array], Array]
 """`(key, images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
+Take = Callable[[Array, Array], Array]
+"""`(images [N, ...], numbers [B]) -> images [B, ...]`: fetches samples from where they are kept."""
 TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
 Tally = Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
 """`(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])` of one batch."""
 Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
-"""`(params, constants, x [T, B, ...], labels [B], key) -> ((loss, number correct), gradients of params)`."""
+"""`(params, constants, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
 
 
 def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
@@ -37,6 +41,7 @@ def make_train_step(
     batch_size: int,
     *,
     distribute: Callable[[Gradients], Gradients] | None = None,
+    take: Take = operator.getitem,
 ) -> TrainStep:
     """Builds the train step; jit it with the state donated (`jax.jit(step, donate_argnums=0)`).
 
@@ -51,11 +56,12 @@ def make_train_step(
       prepare: images to input spikes; called on the whole batch.
       batch_size: samples per step, of all devices together.
       distribute: spreads the computation of the gradients over devices (`parallel.data_parallel`); None for one device.
+      take: fetches the images of a batch (`parallel.take_rows` where each process holds its own).
     """
 
-    def gradients(params: Any, constants: Any, x: Array, labels: Array, key: Array) -> tuple[tuple[Array, Array], Any]:
+    def gradients(params: Any, constants: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
         def objective(params: Any) -> tuple[Array, Array]:
-            output, _ = apply(params, constants, x, train=True, key=key)
+            output, _ = apply(params, constants, x, train=True, key=keys)
             return loss(output, labels), jnp.sum(jnp.argmax(output.logits, -1) == labels)
 
         return jax.value_and_grad(objective, has_aux=True)(params)
@@ -66,8 +72,9 @@ def make_train_step(
         position = state.step % (order.shape[0] // batch_size) * batch_size
         chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
         input_key, dropout_key = jax.random.split(stream(state.seed, STEP, state.step))
-        x = prepare(input_key, images[chosen])
-        (value, correct), found = differentiate(state.params, state.constants, x, labels[chosen], dropout_key)
+        keys = jax.random.split(dropout_key, batch_size)  # one per sample: the masks are the same on any device
+        x = prepare(input_key, take(images, chosen))
+        (value, correct), found = differentiate(state.params, state.constants, x, labels[chosen], keys)
         updates, optimizer_state = optimizer.update(found, state.optimizer, state.params)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(found))
         totals = Totals(
@@ -90,7 +97,7 @@ class Evaluation(NamedTuple):
     """Samples by true class (row) and answer after the last step (column), `[classes, classes]`, int."""
 
 
-def make_tally(apply: Apply, prepare: Prepare, batch_size: int) -> Tally:
+def make_tally(apply: Apply, prepare: Prepare, batch_size: int, *, take: Take = operator.getitem) -> Tally:
     """Builds `tally(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])`.
 
     It counts over the `batch_size` samples from `start` on, as many as there are. The input's random numbers are the
@@ -101,7 +108,7 @@ def make_tally(apply: Apply, prepare: Prepare, batch_size: int) -> Tally:
         index = start + jnp.arange(batch_size)
         inside = index < labels.shape[0]
         index = jnp.where(inside, index, 0)
-        x = prepare(stream(state.seed, EVALUATE, start), images[index])
+        x = prepare(stream(state.seed, EVALUATE, start), take(images, index))
         output, _ = apply(state.params, state.constants, x, train=False)
         answers = jnp.argmax(output.potentials, -1)
         hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
@@ -113,7 +120,9 @@ def make_tally(apply: Apply, prepare: Prepare, batch_size: int) -> Tally:
     return tally
 
 
-def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[..., Evaluation]:
+def make_evaluate(
+    apply: Apply, prepare: Prepare, batch_size: int, *, take: Take = operator.getitem
+) -> Callable[..., Evaluation]:
     """Builds `evaluate(state, images [N, ...], labels [N]) -> Evaluation`.
 
     Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
@@ -121,7 +130,7 @@ def make_evaluate(apply: Apply, prepare: Prepare, batch_size: int) -> Callable[.
     Raises (from `evaluate`):
       ValueError: if there is no sample.
     """
-    tally = jax.jit(make_tally(apply, prepare, batch_size))
+    tally = jax.jit(make_tally(apply, prepare, batch_size, take=take))
 
     def evaluate(state: TrainState, images: Array, labels: Array) -> Evaluation:
         if not len(labels):

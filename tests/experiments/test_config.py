@@ -4,7 +4,7 @@ import json
 import pytest
 
 from experiments import cifar10, digits, mnist, nmnist, svhn
-from experiments.config import FREE_ON_RESUME, Config, check_resume
+from experiments.config import FREE_ON_RESUME, RENAMED, Config, check_resume, from_stored
 
 PRESETS = digits.PRESETS | mnist.PRESETS | cifar10.PRESETS | svhn.PRESETS | nmnist.PRESETS
 
@@ -34,7 +34,7 @@ def test_every_field_has_a_help_text():
         ({"time_steps": 0}, "time_steps must be >= 1, got 0"),
         ({"batch_size": -1}, "batch_size must be >= 1, got -1"),
         ({"steps_per_dispatch": 0}, "steps_per_dispatch must be >= 1, got 0"),
-        ({"devices": -1}, "devices must be >= 0, got -1"),
+        ({"data_parallel": -1}, "data_parallel must be >= 1, or 0 for all devices, got -1"),
         ({"validation": 0}, "never on test"),
         ({"validation": -2}, "validation must be >= 0"),
         ({"lr": float("nan")}, "lr must be > 0, got nan"),
@@ -71,3 +71,11 @@ def test_a_run_from_before_a_field_was_added_had_its_default():
     check_resume(stored, Config())
     with pytest.raises(ValueError, match="pool: the run has 'spiking', now 'average'"):
         check_resume(stored, Config(pool="average"))
+
+
+@pytest.mark.parametrize("earlier", RENAMED)
+def test_runs_from_before_a_field_was_renamed(earlier):
+    stored = json.loads(json.dumps(dataclasses.asdict(Config(data_parallel=4))))
+    stored[earlier] = stored.pop(RENAMED[earlier])
+    assert from_stored(stored) == Config(data_parallel=4)
+    check_resume(stored, Config(data_parallel=4))

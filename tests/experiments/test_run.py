@@ -170,8 +170,8 @@ def test_unwritable_compilation_cache(tmp_path):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_is_put_together_right_from_parts_of_a_batch(loss):
-    """What `--devices` relies on: a sum over the batch, or a mean."""
-    config = dataclasses.replace(digits.digits(), loss=loss, devices=0)
+    """What `--data_parallel` relies on: a sum over the batch, or a mean."""
+    config = dataclasses.replace(digits.digits(), loss=loss, data_parallel=0)
     potentials = jax.random.normal(jax.random.key(0), (3, 8, 10))
     whole, *parts = (
         build.make_loss(config)(models.Output(p[-1], p, {}, {}, {}), jnp.arange(10)[:8][part])
@@ -184,8 +184,8 @@ def test_every_loss_is_put_together_right_from_parts_of_a_batch(loss):
 
 
 def test_devices_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match="1000 devices were asked for, .*choose --devices from 1 to"):
-        run.run(small(tmp_path / "run", devices=1000), "digits")
+    with pytest.raises(ValueError, match="1000 devices were asked for, .*choose --data_parallel from 1 to"):
+        run.run(small(tmp_path / "run", data_parallel=1000), "digits")
     assert not (tmp_path / "run").exists()
 
 
@@ -242,6 +242,16 @@ def test_train_step_lowers_for_other_platforms(platform, rule, time_chunk):
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     # off the CPU, convolutions are XLA's own: two layers, forward and both gradients (no input gradient of the first)
     assert (text.count("stablehlo.convolution") >= 5) == (platform != "cpu")
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda", "cpu"])
+def test_evaluation_lowers_for_other_platforms(platform):
+    config = small("", run_dir="")
+    data = load("digits")
+    program, sets = build.build(config, data), build.split(config, data)
+    traced = jax.jit(program.tally).trace(program.start(0), *sets.test, jnp.int32(0))
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert (text.count("stablehlo.convolution") >= 2) == (platform != "cpu")
 
 
 @pytest.mark.slow

@@ -67,3 +67,14 @@ def test_what_is_kept_in_bits_gives_the_gradients_of_the_dropped_spikes(x64, mas
 def test_unknown_masks():
     with pytest.raises(ValueError, match="dropout masks must be 'fixed' or 'fresh', got 'new'"):
         Dropout(0.5, masks="new")
+
+
+@pytest.mark.parametrize("masks", ["fixed", "fresh"])
+def test_with_a_key_per_sample_nothing_depends_on_the_batch(masks):
+    keys, x = jax.random.split(jax.random.key(3), 6), jnp.ones((3, 6, 40))
+    dropout = Dropout(0.5, masks=masks)
+    y = np.asarray(dropout(x, keys))
+    np.testing.assert_array_equal(y[:, 2:4], dropout(x[:, 2:4], keys[2:4]))
+    assert len({tuple(row) for row in y[0].tolist()}) == 6
+    assert abs(y.mean() - 1) < 0.2
+    assert (y[0] == y[1]).all() == (masks == "fixed")

@@ -252,3 +252,5 @@ def test_bad_construction():
     apply, params, state = build(dropout=0.5)
     with pytest.raises(ValueError, match="training needs key="):
         apply(params, state, spikes((8, 8, 1)), train=True)
+    with pytest.raises(ValueError, match=r"one key, or one per sample .*got keys of shape \(3,\)"):
+        apply(params, state, spikes((8, 8, 1)), train=True, key=jax.random.split(jax.random.key(0), 3))

@@ -48,7 +48,7 @@ for loss in ("squared_error", "potential_cross_entropy"):
     config = dataclasses.replace(digits.digits(), loss=loss, batch_size=16)
     states = []
     for devices in (1, 8):
-        config = dataclasses.replace(config, devices=devices)
+        config = dataclasses.replace(config, data_parallel=devices)
         distribute = build.make_distribute(config)
         options = (problem.apply, optimizer, build.make_loss(config), prepare, 16)
         step = training.make_train_step(*options, distribute=distribute)
@@ -64,13 +64,15 @@ for loss in ("squared_error", "potential_cross_entropy"):
     result[loss + " correct"] = [int(s.totals.correct) for s in states]
     result[loss + " collectives"] = census(compiled)
 
-# Every device has a key of its own for dropout.
-def noise(params, constants, x, labels, key):
-    return (jax.nn.one_hot(jax.lax.axis_index("data"), 8) * jax.random.uniform(key), jnp.int32(0)), params
+# Every device has the keys of its own samples for dropout.
+def noise(params, constants, x, labels, keys):
+    return (jax.nn.one_hot(jax.lax.axis_index("data"), 8) * jax.random.uniform(keys[0]), jnp.int32(0)), params
 
 
-arguments = (jnp.zeros(2), {}, jnp.zeros((1, 8)), jnp.zeros(8, jnp.int32), jax.random.key(0))
+keys = jax.random.split(jax.random.key(0), 8)
+arguments = (jnp.zeros(2), {}, jnp.zeros((1, 8)), jnp.zeros(8, jnp.int32), keys)
 result["draws"] = parallel.data_parallel(noise, mesh, mean=False)(*arguments)[0][0].tolist()
+result["keys"] = jax.vmap(jax.random.uniform)(keys).tolist()
 
 # The loop on the mesh, several steps per dispatch: an interrupted run goes on where it was.
 options = {"step": step, "sets": sets, "steps_per_dispatch": 3, "log_every": 2}
@@ -81,8 +83,9 @@ resumed, again = problem.fit(folder / "cut", state=fresh(), epochs=2, resume=Tru
 result["resumed"] = rows == again and bool((whole.params["w"] == resumed.params["w"]).all())
 result["replicated"] = len(resumed.params["w"].sharding.device_set)
 
-# LeNet as `--devices=8` trains it, with the paper's rule.
+# LeNet as `--data_parallel=8` trains it, with the paper's rule and dropout.
 changes = {"time_steps": 4, "epochs": 1, "limit": 48, "limit_test": 20, "validation": 20, "evaluation_batch": 20}
+changes |= {"dropout": 0.25}
 config = dataclasses.replace(digits.digits(), **changes, optimizer="sgd", lr=0.01, flip=True, progress=False)
 scans = load("digits")
 
@@ -100,10 +103,22 @@ state = program.start(0)
 for _ in range(3):
     state = step(state)
 one = jax.device_get(state.params)
-config = dataclasses.replace(config, devices=8)
+alone = program.evaluate(state, *build.split(config, scans).test)
+config = dataclasses.replace(config, data_parallel=8)
 program, sets, _, _, compiled = assembled(config)
 run.train(config, program, sets, Run("seed0", 0, None), folder / "seed0")
-many = jax.device_get(build.restore(program, 0, folder / "seed0").params)
+restored = build.restore(program, 0, folder / "seed0")
+many = jax.device_get(restored.params)
+together = program.evaluate(build.place(config, state), *sets.test)
+result["evaluation"] = [[r.accuracy.tolist(), r.confusion.tolist()] for r in (alone, together)]
+tally, arguments = jax.jit(program.tally), (restored, *sets.test, jnp.int32(0))
+result["evaluation collectives"] = census(tally.lower(*arguments).compile())
+order = training.epoch_order(restored.seed, 0, 48)
+for platform in ("tpu", "cuda"):
+    step = jax.jit(program.step, donate_argnums=0).trace(restored, *sets.fitting, order)
+    for name, traced in (("step", step), ("evaluation", tally.trace(*arguments))):
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        result[f"{platform} {name}"] = "mhlo.num_partitions = 8" in text and "stablehlo.convolution" in text
 text = compiled.as_text()
 result["lenet"], result["lenet collectives"] = difference(one, many, initial), census(compiled)
 result["whole input"] = "[4,16,16,16,1]" in text
@@ -162,8 +177,23 @@ def test_a_device_draws_its_own_part_of_the_input(result):
     assert not result["whole input"]
 
 
-def test_devices_drop_different_neurons(result):
-    assert len(set(result["draws"])) == 8
+def test_a_device_has_the_keys_of_its_samples(result):
+    assert result["draws"] == result["keys"]
+
+
+def test_evaluation_as_on_one_device(result):
+    """A batch of 20 on eight devices: the same answers at every time step."""
+    alone, together = result["evaluation"]
+    assert alone == together
+    collectives = result["evaluation collectives"]
+    assert collectives.pop("all-gather") <= 2  # the readouts
+    assert set(collectives.values()) == {0}
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_programs_of_eight_devices_lower_for_other_platforms(result, platform):
+    assert result[f"{platform} step"]
+    assert result[f"{platform} evaluation"]
 
 
 def test_the_loop_resumes_on_the_mesh(result):
@@ -175,8 +205,8 @@ def test_a_batch_that_cannot_be_divided(result):
     assert "a batch of 12 samples cannot be divided among 8 devices; choose a --batch_size" in result["error"]
 
 
-def gradients(params, constants, x, labels, key):
-    loss = jnp.sum(x * params) + jax.random.uniform(key)
+def gradients(params, constants, x, labels, keys):
+    loss = jnp.sum(x * params) + jnp.sum(jax.vmap(jax.random.uniform)(keys))
     return (loss, jnp.sum(labels)), jnp.sum(x)
 
 
@@ -184,13 +214,26 @@ def gradients(params, constants, x, labels, key):
 def test_one_device_changes_nothing(mean):
     """Not even the random numbers of dropout."""
     mesh = parallel.data_mesh(1)
-    arguments = (jnp.float32(2), {}, jnp.arange(12.0).reshape(3, 4, 1), jnp.arange(4), jax.random.key(5))
+    arguments = (
+        jnp.float32(2),
+        {},
+        jnp.arange(12.0).reshape(3, 4, 1),
+        jnp.arange(4),
+        jax.random.split(jax.random.key(5), 4),
+    )
     shared = parallel.data_parallel(gradients, mesh, mean=mean)(*arguments)
     assert jax.tree.leaves(shared) == jax.tree.leaves(gradients(*arguments))
 
 
+def test_evaluation_is_no_training():
+    with pytest.raises(ValueError, match="evaluate_parallel is for evaluation; for training use data_parallel"):
+        parallel.evaluate_parallel(gradients, parallel.data_mesh(1))({}, {}, jnp.zeros((1, 2, 3)), train=True)
+
+
 def test_mesh_of_too_many_devices():
     count = jax.device_count()
-    message = f"{count + 1} devices were asked for, {count} are there .*: choose --devices from 1 to {count}, or 0 for"
+    message = (
+        f"{count + 1} devices were asked for, {count} are there .*: choose --data_parallel from 1 to {count}, or 0 for"
+    )
     with pytest.raises(ValueError, match=message):
         parallel.data_mesh(count + 1)

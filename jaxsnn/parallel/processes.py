@@ -1,0 +1,153 @@
+"""Several processes, each with its own devices, as one machine: start, agreement and end.
+
+    parallel.start("10.0.0.1:1234", 2, process_id)     # or parallel.start() on a TPU pod, under Slurm or Open MPI
+    mesh = parallel.data_mesh()                        # the devices of all processes
+    ...
+    parallel.leave(1)                                  # after an error
+
+Every process runs the same program on the same configuration and takes part in every step; process 0 alone writes what
+people read. jax's runtime connects them, watches over them by heartbeats, and ends those left when one is lost.
+"""
+
+import os
+import sys
+import zlib
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+HEARTBEAT_SECONDS = 30
+"""A process that is not heard of for so long is lost, and the others end."""
+START_SECONDS = 120
+"""How long a process waits for the others at the start."""
+LOOPBACK = ("127.0.0.1", "localhost")
+
+Tree = TypeVar("Tree")
+
+
+def check_start(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Checks what `start` is given.
+
+    Raises:
+      ValueError: if one of the three is given without the others, or is malformed or out of range.
+    """
+    given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if len(missing) == 3:
+        return
+    if missing or coordinator is None or num_processes is None or process_id is None:
+        raise ValueError(
+            f"{' and '.join(missing)} missing: give --coordinator=host:port, --num_processes and --process_id "
+            "together, or none of them where TPU, Slurm or Open MPI provide them"
+        )
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise ValueError(
+            f"--coordinator must be host:port of process 0, e.g. 10.0.0.1:1234, the same for all, got {coordinator!r}"
+        )
+    if num_processes < 1:
+        raise ValueError(f"--num_processes must be >= 1, got {num_processes}")
+    if not 0 <= process_id < num_processes:
+        raise ValueError(
+            f"--process_id must lie in [0, {num_processes}), each process having its own, got {process_id}"
+        )
+
+
+def start(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
+    """Connects this process with the others; before anything else is done with jax.
+
+    Args:
+      coordinator: `host:port` where process 0 can be reached by all; None to find all three out (TPU, Slurm, Open MPI).
+      num_processes: how many there are.
+      process_id: number of this one, from 0.
+
+    Raises:
+      ValueError: as `check_start`, or if nothing is given and no cluster is found.
+      ConnectionError: if the others cannot be reached within `START_SECONDS`.
+    """
+    check_start(coordinator, num_processes, process_id)
+    # jax would take SIGTERM for itself; our loop handles it, and Ctrl-C, and all processes agree on the step (`agree`)
+    jax.config.update("jax_enable_preemption_service", False)
+    local = coordinator is not None and coordinator.rpartition(":")[0] in LOOPBACK
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            cluster_detection_method=None if coordinator is None else "deactivate",
+            coordinator_bind_address=coordinator if local else None,  # jax listens on all interfaces if not told
+            initialization_timeout=START_SECONDS,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+    except ValueError as error:  # jax's own: something is not defined
+        raise ValueError(
+            "--multihost found no TPU pod, Slurm or Open MPI that says how many processes there are: start each "
+            "process with --coordinator=host:port --num_processes=n --process_id=0 (1, 2, ...)"
+        ) from error
+    except jax.errors.JaxRuntimeError as error:
+        raise ConnectionError(
+            f"the processes did not find each other within {START_SECONDS} s ({_first_line(error)}): start all of them "
+            "with the same --coordinator and --num_processes, and see that process 0 can be reached at that address"
+        ) from error
+
+
+def is_first() -> bool:
+    """Whether this is process 0, which writes; so is a process that is alone."""
+    return jax.process_index() == 0
+
+
+def agree(flag: bool) -> bool:
+    """Whether any process says so; every process must ask at the same point of the program."""
+    return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
+def check_same(values: Mapping[str, Any], what: str) -> None:
+    """Checks that every process has the same values, e.g. the same configuration; every process must take part.
+
+    Raises:
+      ValueError: on every process, if one of them has others than process 0; it says which.
+    """
+    sums = [zlib.crc32(value if isinstance(value, bytes) else repr(value).encode()) for value in values.values()]
+    every = multihost_utils.process_allgather(np.array(sums, np.uint32))
+    found = []
+    for process, row in enumerate(every):
+        if names := [name for name, mine, first in zip(values, row, every[0], strict=True) if mine != first]:
+            found.append(f"process {process} has another {', '.join(names)}")
+    if found:
+        raise ValueError(
+            f"the processes differ from process 0 in their {what}: {'; '.join(found)}. Give all of them the same "
+            "flags, and folders in which they see the same"
+        )
+
+
+def local(tree: Tree) -> Tree:
+    """This process's part of every array, on its first device; of arrays that every device holds whole, the whole."""
+    return jax.tree.map(lambda x: x.addressable_shards[0].data, tree)
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether an error that a computation of several processes ended with may come from the loss of one of them."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error)
+
+
+def describe_loss(error: BaseException) -> str:
+    """What to tell a person then."""
+    return (
+        f"process {jax.process_index()} lost another process of this run, or the connection to it "
+        f"({_first_line(error)}). Checkpoints that were complete are whole: see the other processes' output, then "
+        "start all processes again with --resume"
+    )
+
+
+def leave(code: int) -> NoReturn:
+    """Ends this process at once: at its normal end jax waits for the others, who may be waiting for this one."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200]
