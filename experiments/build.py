@@ -84,24 +84,7 @@ def build(
     optimizer = make_optimizer(config, samples // config.batch_size, numbers)
 
     def model(seed: int) -> Any:
-        return models.functionalize(
-            models.create(
-                config.model,
-                input_shape=data.train_images.shape[-3:],
-                num_classes=data.num_classes,
-                neuron=make_neuron(config, numbers),
-                leaks=config.layer_values("leaks"),
-                thresholds=config.layer_values("thresholds"),
-                dropout=config.dropout,
-                dropout_mask=config.dropout_mask,  # type: ignore[arg-type]
-                pool=config.pool,  # type: ignore[arg-type]
-                width=config.width,
-                init_gain=config.init_gain,
-                param_dtype=param_dtype,
-                compute_dtype=param_dtype if config.compute_dtype == "float32" else config.compute_dtype,
-                rngs=nnx.Rngs(training.stream(seed, INIT)),
-            )
-        )
+        return models.functionalize(make_model(config, data, seed, numbers=numbers, param_dtype=param_dtype))
 
     def start(seed: int) -> training.TrainState:
         _, params, constants = model(seed)
@@ -126,6 +109,33 @@ def build(
     seen = (spread_evaluation(config, apply), functools.partial(prepare, train=False), config.evaluation_batch)
     evaluate, tally = training.make_evaluate(*seen, take=take), training.make_tally(*seen, take=take)
     return Program(apply, optimizer, step, evaluate, tally, start)
+
+
+def make_model(
+    config: Config,
+    data: Dataset,
+    seed: int,
+    *,
+    numbers: Numbers | None = None,
+    param_dtype: DTypeLike = jnp.float32,
+) -> models.Sequential:
+    """The network before the first step; arguments as in `build`."""
+    return models.create(
+        config.model,
+        input_shape=data.train_images.shape[-3:],
+        num_classes=data.num_classes,
+        neuron=make_neuron(config, numbers),
+        leaks=config.layer_values("leaks"),
+        thresholds=config.layer_values("thresholds"),
+        dropout=config.dropout,
+        dropout_mask=config.dropout_mask,  # type: ignore[arg-type]
+        pool=config.pool,  # type: ignore[arg-type]
+        width=config.width,
+        init_gain=config.init_gain,
+        param_dtype=param_dtype,
+        compute_dtype=param_dtype if config.compute_dtype == "float32" else config.compute_dtype,
+        rngs=nnx.Rngs(training.stream(seed, INIT)),
+    )
 
 
 def restore(program: Program, seed: int, where: Path, step: int | None = None) -> training.TrainState:
@@ -160,7 +170,7 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
       fold: in cross-validation, which part of the training set is tested on; the test set itself is then left alone.
 
     Raises:
-      ValueError: if nothing is left to train on.
+      ValueError: if nothing is left to train on, or nothing to test on.
     """
     count, size = len(data.train_labels), fold_size(config, len(data.train_labels))
     order = np.random.default_rng(0).permutation(count)
@@ -172,6 +182,11 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
         raise ValueError(f"validation={config.validation} images leave none of {len(order)} to train on")
     held, kept = order[: config.validation], order[config.validation :]
     kept = kept[: config.limit or None]
+    if not len(test_labels):
+        raise ValueError(
+            f"the test part of {config.dataset} is empty"
+            + (f": {config.folds} folds of {count} training samples" if fold is not None else "")
+        )
     put = functools.partial(put_samples, config, num_classes=data.num_classes)
     return Sets(
         put(data.train_images, data.train_labels, kept),

@@ -1,4 +1,5 @@
-"""What a trained network knows: accuracy at every time step, accuracy per class, confusion matrix.
+"""What a trained network knows and does: accuracy at every time step and per class, confusion matrix; and, unless
+`--noanalyse`, in a second pass, activity of its layers, operations, energy, early exit.
 
     python -m experiments.evaluate --run=runs/mnist_lenet_small [--data_dir=...] [--which=last] [--part=validation]
 
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags, logging
 
-from experiments import folder
+from experiments import folder, observe
 from experiments.build import build, load_data, restore, split
 from experiments.config import ONE_DEVICE, Config, from_stored
 from experiments.results import scores
@@ -20,7 +21,9 @@ from experiments.run import readable_errors
 from jaxsnn import training
 
 
-def evaluate(where: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "") -> dict[str, Any]:
+def evaluate(
+    where: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "", analyse: bool = True
+) -> dict[str, Any]:
     """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns what it holds.
 
     Args:
@@ -28,6 +31,7 @@ def evaluate(where: Path, *, which: str, part: str, data_dir: str = "", cache_di
       which: "selected", the epoch with the best validation accuracy, or "last".
       part: "test" or "validation".
       data_dir, cache_dir: where the data is now; empty for what the run used.
+      analyse: observe the network in a second pass: activity, operations, energy, early exit (`experiments.observe`).
 
     Raises:
       ValueError, OSError: if the folder holds no run, or a damaged one, or the data cannot be loaded.
@@ -41,6 +45,7 @@ def evaluate(where: Path, *, which: str, part: str, data_dir: str = "", cache_di
     )
     data = load_data(config)
     program = build(config, data)
+    run = observe.make_observe(config, data) if analyse and config.rule != "relu" else None
     found = []
     for one in folder.runs(config):
         rows = training.MetricsFile(where / one.name / "metrics.jsonl").read()
@@ -49,9 +54,14 @@ def evaluate(where: Path, *, which: str, part: str, data_dir: str = "", cache_di
             continue
         step = scores(one, rows, 0.0)["selected_step"] if which == "selected" else None
         state = restore(program, one.seed, where / one.name, step)
-        result = program.evaluate(state, *getattr(split(config, data, one.fold), part))
+        samples = getattr(split(config, data, one.fold), part)
+        result = program.evaluate(state, *samples)
         found.append({"run": one.name, "step": int(state.step), **_numbers(result)})
         _show(config, found[-1], result)
+        if run is not None:
+            observed = observe.observe(run, state, samples)
+            found[-1]["analysis"] = observe.numbers(observed, state)
+            observe.show(observed)
     if not found:
         raise ValueError(f"{where} has nothing to evaluate: no network finished an evaluated epoch")
     summary = {"which": which, "part": part, **folder.environment(), "networks": found}
@@ -105,6 +115,7 @@ def main() -> None:
     flags.DEFINE_enum("part", "test", ["test", "validation"], "Which samples.")
     flags.DEFINE_string("data_dir", "", "Folder of the data; empty for the one that the run used.")
     flags.DEFINE_string("cache_dir", "", "Folder for decoded data sets; empty for the one that the run used.")
+    flags.DEFINE_boolean("analyse", True, "Activity, operations, energy and early exit, in a second pass.")
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
 
     def run(argv: list[str]) -> None:
@@ -114,7 +125,12 @@ def main() -> None:
         given, where = flags.FLAGS, Path(flags.FLAGS.run)
         with readable_errors():
             summary = evaluate(
-                where, which=given.which, part=given.part, data_dir=given.data_dir, cache_dir=given.cache_dir
+                where,
+                which=given.which,
+                part=given.part,
+                data_dir=given.data_dir,
+                cache_dir=given.cache_dir,
+                analyse=given.analyse,
             )
             if given.figures:
                 for figure in draw(where, summary):

@@ -64,7 +64,7 @@ class EnergyReport(NamedTuple):
 
     @property
     def synapses(self) -> Total:
-        """Of all synapses with weights, which is what the paper and NeuroBench count."""
+        """Of all synapses with weights, as NeuroBench counts."""
         return _total([row for row in self.layers if row.weighted], self.steps)
 
     @property

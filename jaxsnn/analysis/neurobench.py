@@ -11,6 +11,8 @@ Communications 16, 2025, and the documentation of its harness (release 2). Their
   have a weight other than 0 and an activation other than 0: accumulates (ACs) in a layer that receives nothing but -1,
   0 and 1, multiply-accumulates (MACs) in any other. Pools are not counted; taps in the padding are not either, since
   the harness runs the layer itself on ones.
+
+The harness decides between MACs and ACs at every call of a layer (one step of one batch), here it is once per layer.
 """
 
 from collections.abc import Mapping

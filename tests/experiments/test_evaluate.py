@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import digits, evaluate, linear, run
+from experiments.build import split
 from experiments.config import from_stored
+from jaxsnn.data import load
 from tests.experiments.test_run import small
 
 
@@ -26,7 +28,7 @@ def test_a_run_folder_is_all_that_is_needed(folder, tmp_path, capsys):
     results = json.loads((folder / "results.json").read_text())["runs"]
     assert [r["run"] for r in results] == ["fold1", "fold2"]
     for which, key in (("last", "test_accuracy"), ("selected", "selected_test_accuracy")):
-        summary = evaluate.evaluate(moved, which=which, part="test")
+        summary = evaluate.evaluate(moved, which=which, part="test", analyse=False)
         assert [n["accuracy"] for n in summary["networks"]] == pytest.approx([r[key] for r in results])
     network = json.loads((moved / "evaluation.json").read_text())["networks"][0]
     confusion = np.array(network["confusion"])
@@ -35,9 +37,44 @@ def test_a_run_folder_is_all_that_is_needed(folder, tmp_path, capsys):
     per_class = confusion.diagonal() / np.maximum(confusion.sum(1), 1)
     np.testing.assert_allclose(network["accuracy_per_class"], per_class, atol=1e-6)
     assert len(network["accuracy_at_step"]) == 3
+    assert "analysis" not in network
     assert "confusion: rows are true classes" in capsys.readouterr().out
     for figure in evaluate.draw(moved, summary):
         assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_analysis(folder, capsys):
+    """The second pass sees the spikes of the first, and what is written agrees with itself."""
+    evaluate.evaluate(folder, which="last", part="test")
+    networks = json.loads((folder / "evaluation.json").read_text())["networks"]
+    assert len(networks) == 2
+    for network in networks:
+        found = network["analysis"]
+        assert (found["steps"], found["samples"]) == (3, 40)
+        assert found["early_exit"]["accuracy"][-1] == pytest.approx(network["accuracy"])
+        assert found["early_exit"]["accuracy"][0] == pytest.approx(network["accuracy_at_step"][0], abs=1e-6)
+        synapses = found["energy"]["int32"]["synapses"]
+        weighted = ("conv1", "conv2", "fc1", "fc2")
+        assert synapses["acs"] == pytest.approx(sum(found["operations"][name] for name in weighted))
+        assert synapses["acs"] == pytest.approx(found["neurobench"]["effective_acs"])
+        assert synapses["ratio"] == pytest.approx(synapses["dense"] * 3.2 / (synapses["acs"] * 0.1))
+        assert found["activity"]["conv1"]["spikes"] > 0
+        assert len(found["activity"]["conv1"]["spikes_by_class"]) == 10
+    out = capsys.readouterr().out
+    assert out.count("Energy of one inference, 45 nm, int32: MAC 3.2 pJ, AC 0.1 pJ (Horowitz 2014)\n") == 2
+    assert "assumed: every access moves one word" in out
+    assert "early exit, chosen on these samples" in out
+
+
+def test_an_empty_part(folder, tmp_path):
+    stored = json.loads((folder / "config.json").read_text())
+    config = from_stored(stored)
+    data = load("digits")
+    empty = data._replace(test_images=data.test_images[:0], test_labels=data.test_labels[:0])
+    with pytest.raises(ValueError, match="the test part of digits is empty"):
+        split(config, empty)
+    with pytest.raises(ValueError, match="the test part of digits is empty: 2000 folds of 1438 training samples"):
+        split(dataclasses.replace(config, folds=2000), data, 0)
 
 
 def test_the_linear_classifier_sees_the_same_images(folder):
