@@ -207,6 +207,8 @@ def make_neuron(config: Config, numbers: Numbers | None = None) -> layers.Neuron
             leak_correction=config.leak_correction,
             leak_backward=config.leak_backward,  # type: ignore[arg-type]
         )
+    if config.rule == "relu":
+        return layers.ReLU()
     spike = functools.partial(SURROGATES[config.rule], slope=numbers.slope)
     return layers.LIF(
         config.leak,
@@ -229,7 +231,8 @@ def make_prepare(config: Config, *, train: bool, numbers: Numbers | None = None)
         if train and (config.shift or config.flip):
             images = shift_and_flip(augment_key, images, shift=config.shift, flip=config.flip)
         if config.encoding == "events":
-            return event_frames(images)
+            frames = event_frames(images)
+            return frames.mean(0, keepdims=True) if config.rule == "relu" else frames
         x = normalise(images, config.mean, config.std)
         if config.encoding == "poisson":
             return encoding.poisson(spike_key, x, config.time_steps, gain=gain)

@@ -16,7 +16,7 @@ from jaxsnn.layers import Masks
 from jaxsnn.models import MODELS, Pool
 from jaxsnn.typing import LeakBackward
 
-RULES = ("spikebp", *SURROGATES)
+RULES = ("spikebp", *SURROGATES, "relu")
 ENCODINGS = ("poisson", "direct", "latency", "events")
 LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -39,7 +39,9 @@ class Config:
     model: str = _field("lenet", "Network.", tuple(MODELS))
     width: float = _field(1.0, "Multiplies the features of every hidden layer.")
     rule: str = _field(
-        "spikebp", "Gradient: the paper's rule (spikebp), or BPTT with the surrogate of this name.", RULES
+        "spikebp",
+        "Gradient: the paper's rule (spikebp), or BPTT with the surrogate of this name. relu: an analog network.",
+        RULES,
     )
     slope: float | None = _field(None, "Steepness of the surrogate; none for its own default. Not used by spikebp.")
     leak: float = _field(0.99, "Membrane decay per time step, in (0, 1].")
@@ -86,6 +88,7 @@ class Config:
     epochs: int = _field(125, "Passes over the training set.")
     dropout: float = _field(0.0, "Dropout rate after hidden layers (not pools).")
     dropout_mask: str = _field("fixed", "One mask of dropout for all time steps (fixed), or one per step.", MASKS)
+    init_from: str = _field("", "Run folder whose converted network the weights start from (experiments.convert).")
     init_gain: float = _field(1.0, "Factor on the initial weights; above 1 where layers would be silent.")
     validation: int = _field(5000, "Training images held out to choose the best epoch.")
     limit: int = _field(0, "Use only this many training images (after holding out); 0 for all.")
@@ -152,6 +155,13 @@ class Config:
             raise ValueError(
                 f"leak_correction and leak_backward are variants of spikebp, got them with rule={self.rule}, which "
                 "differentiates the leak as it is"
+            )
+        if self.rule == "relu" and (self.learn or self.leaks or self.thresholds or self.init_from):
+            raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
+        if self.rule == "relu" and self.encoding != "events" and (self.time_steps, self.encoding) != (1, "direct"):
+            raise ValueError(
+                f"relu takes the analog image once: use --time_steps=1 --encoding=direct, got {self.time_steps} steps, "
+                f"{self.encoding} (of event data it takes the mean of the steps)"
             )
         if self.rule == "spikebp" and (self.learn or self.reset != "hard" or self.leak_first or self.slope is not None):
             raise ValueError(

@@ -14,7 +14,7 @@ import jax
 from absl import app, flags, logging
 from jax.experimental.compilation_cache import compilation_cache
 
-from experiments import folder, results
+from experiments import converted, folder, results
 from experiments.build import Program, Sets, build, load_data, make_prepare, split
 from experiments.config import Config, Presets, define_flags, from_flags
 from experiments.devices import connect, define_process_flags
@@ -104,7 +104,7 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
     print(
         f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test samples{made}, run folder {path}"
     )
-    if config.activity and not config.resume and writes:
+    if config.activity and not config.resume and writes and config.rule != "relu":
         check_activity(config, program, first)
     found = []
     for one in runs:
@@ -169,6 +169,7 @@ def train(config: Config, program: Program, sets: Sets, one: folder.Run, where: 
             print(f"{description}: resuming after step {int(state.step)}")
             metrics.rewind(int(state.step))
         else:
+            state = converted.start_from(config, state)
             metrics.rewind(-1)
         training.fit(
             state,

@@ -1,0 +1,206 @@
+"""The conversion baseline of a run: its ReLU twin, converted to integrate-and-fire neurons, against the run's network.
+
+    python -m experiments.convert --run=runs/mnist_lenet_small [--data_dir=...] [--balance=sengupta] [--reset=hard]
+
+Trains the twin into `<run>/twin` if it is not there (the run's data, shape, dropout and augmentation; see
+experiments/twin.py), finds thresholds on training images, runs the converted network and the run's own on the same test
+images, and prints one table. Writes `convert.json`, `converted.npz` and figures into the folder.
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+from tqdm import tqdm
+
+from experiments import comparison, converted, folder, twin
+from experiments.build import Program, build, load_data, restore, split
+from experiments.config import Config, from_stored
+from experiments.encode import make_encode
+from experiments.results import scores
+from experiments.run import readable_errors
+from jaxsnn import models, training
+from jaxsnn.checks import check_percentile
+from jaxsnn.streaming import Streamed, stream
+from jaxsnn.training.state import EVALUATE
+
+
+def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to convert, and how to compare; every field is a flag."""
+
+    balance: str = _option("diehl", "Thresholds from activations (diehl) or spiking input.", ("diehl", "sengupta"))
+    percentile: float = _option(99.9, "Of the activations, or the currents, that set a threshold; 100: the largest.")
+    reset: str = _option("soft", "Of the converted neurons, by subtraction (soft) or to zero.", ("soft", "hard"))
+    pool: str = _option("average", "Pools of the converted network, without neurons or with.", ("average", "spiking"))
+    steps: int = _option(2500, "T of the converted network.")
+    samples: int = _option(500, "Test images, the first ones.")
+    balance_samples: int = _option(500, "Training images for diehl; sengupta takes one batch of 100.")
+    balance_steps: int = _option(100, "Time steps per layer for sengupta.")
+    batch: int = _option(100, "Test images per batch.")
+    margin: float = _option(0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.")
+    epochs: int = _option(0, "Of the ReLU network's training; 0 for as many as the run.")
+    which: str = _option("selected", "Epoch with the best validation accuracy, or the last.", ("selected", "last"))
+    progress: bool = _option(True, "Show progress.")
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "samples", "balance_samples", "balance_steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.epochs < 0 or not 0 <= self.margin < 1:
+            raise ValueError(f"epochs must be >= 0 and margin in [0, 1), got {self.epochs} and {self.margin}")
+        check_percentile(self.percentile)
+
+
+def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str = "") -> dict[str, Any]:
+    """Converts the twin of a run's first network, compares, prints a table and writes `convert.json`; returns that.
+
+    Args:
+      where: the run folder.
+      options: how.
+      data_dir, cache_dir: where the data is now; empty for what the run used.
+
+    Raises:
+      ValueError, OSError: if the folder holds no run, a damaged one, or one that cannot be converted; if the data
+        cannot be loaded; if an option is out of range.
+      CheckpointError: if a checkpoint is missing or damaged.
+    """
+    config = _open(where, data_dir, cache_dir)
+    data = load_data(config)
+    program = build(config, data)
+    direct = _trained(program, config, where, options)  # before the twin, which takes long
+    began = time.perf_counter()
+    own = twin.configuration(config, where, options.epochs)
+    twin.train(own)
+    twin_program = build(own, data)
+    relu = _trained(twin_program, own, Path(own.run_dir), options)
+    trained = time.perf_counter()
+
+    sets = split(config, data)
+    net, apply = converted.make(
+        config,
+        own,
+        data,
+        relu.params,
+        sets.fitting.images,
+        balance=options.balance,
+        percentile=options.percentile,
+        reset=options.reset,
+        pool=options.pool,
+        samples=options.balance_samples,
+        steps=options.balance_steps,
+    )
+    path = converted.write(where, net)
+    scales = ", ".join(f"{name} {scale:.3g}" for name, scale in net.scales.items())
+    print(f"a spike stands for an activation of: {scales}; wrote {path}")
+    test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
+    runs = {
+        "direct": (program.apply, direct.params, direct.constants, config.time_steps),
+        "converted": (apply, net.params, net.state, options.steps),
+    }
+    curves = {name: _run(name, *network, test, config, options) for name, network in runs.items()}
+    accuracy = float(twin_program.evaluate(relu, *test).accuracy[-1])
+    summary = {
+        **folder.environment(),
+        "options": dataclasses.asdict(options),
+        "samples": len(test.labels),
+        "relu": {"accuracy": accuracy, "epochs": own.epochs},
+        **{name: comparison.numbers(curve) for name, curve in curves.items()},
+        "equal_accuracy": comparison.compare(curves["direct"], curves["converted"], options.margin),
+        "scales": net.scales,
+        "seconds": {"twin": round(trained - began, 1), "rest": round(time.perf_counter() - trained, 1)},
+    }
+    folder.write_json(where / "convert.json", summary)
+    print(comparison.table(summary))
+    print(f"wrote {where / 'convert.json'}")
+    return summary
+
+
+def _run(
+    name: str,
+    apply: models.Apply,
+    params: Any,
+    state: Any,
+    steps: int,
+    test: training.Data,
+    config: Config,
+    options: Options,
+) -> Streamed:
+    with tqdm(total=steps * len(test.labels), desc=name, unit="step", disable=not options.progress or None) as bar:
+        return stream(
+            apply,
+            params,
+            state,
+            make_encode(config),
+            *test,
+            key=training.stream(config.seed, EVALUATE),
+            steps=steps,
+            chunk=models.default_chunk(steps),
+            batch_size=options.batch,
+            progress=bar.update,
+        )
+
+
+def _open(where: Path, data_dir: str, cache_dir: str) -> Config:
+    if not (where / "config.json").exists():
+        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
+    config = from_stored(folder.read_json(where / "config.json"))
+    if config.rule == "relu":
+        raise ValueError(f"{where} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
+    if config.encoding == "latency":
+        raise ValueError("latency input cannot be converted: it tells intensities by times, and IF neurons read rates")
+    if config.folds > 1:
+        raise ValueError(f"{where} is a cross-validation, whose test set is left alone: give a run with seeds")
+    return dataclasses.replace(
+        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, devices=1
+    )
+
+
+def _trained(program: Program, config: Config, where: Path, options: Options) -> training.TrainState:
+    """The first network of a run folder."""
+    one = folder.runs(config)[0]
+    rows = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+    if not any("test_accuracy" in row for row in rows):
+        raise ValueError(f"{where / one.name} has no trained network: it finished no evaluated epoch")
+    step = scores(one, rows, 0.0)["selected_step"] if options.which == "selected" else None
+    return restore(program, one.seed, where / one.name, step)
+
+
+def main() -> None:
+    """Parses flags, converts, compares, draws."""
+    flags.DEFINE_string("run", None, "Folder of the run.", required=True)
+    flags.DEFINE_string("data_dir", "", "Folder of the data; empty for the one that the run used.")
+    flags.DEFINE_string("cache_dir", "", "Folder for decoded data sets; empty for the one that the run used.")
+    flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
+    define: dict[type, Any] = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+    for name, f in Options.__dataclass_fields__.items():
+        if f.metadata["choices"]:
+            flags.DEFINE_enum(name, str(f.default), list(f.metadata["choices"]), f.metadata["help"])
+        else:
+            define[type(f.default)](name, f.default, f.metadata["help"])
+
+    def run(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
+        logging.set_verbosity(logging.WARNING)
+        given, where = flags.FLAGS, Path(flags.FLAGS.run)
+        with readable_errors():
+            values: dict[str, Any] = {name: given[name].value for name in Options.__dataclass_fields__}
+            options = Options(**values)
+            summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
+            if given.figures:
+                for figure in comparison.draw(where, summary):
+                    print(f"wrote {figure}")
+
+    app.run(run)
+
+
+if __name__ == "__main__":
+    main()
