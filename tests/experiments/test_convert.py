@@ -1,0 +1,185 @@
+"""The conversion baseline as a person runs it: from a run folder to a table."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import build, comparison, convert, converted, folder, run, twin
+from experiments.config import Config, from_stored
+from experiments.convert import Options
+from jaxsnn import conversion, layers, losses, models, streaming, training
+from tests.experiments.test_run import small
+
+QUICK = {"width": 0.25, "rule": "arctan", "time_steps": 4, "epochs": 3, "evaluate_every": 3, "log_every": 100}
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory):
+    """A run and its converted twin."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    with jax.numpy_dtype_promotion("standard"):
+        run.run(small(path, **QUICK), "digits")
+        convert.convert(path, Options(steps=60, samples=40, epochs=4, progress=False))
+    return path
+
+
+@pytest.fixture
+def copy(where, tmp_path):
+    """A copy of it to spoil."""
+    return shutil.copytree(where, tmp_path / "copy")
+
+
+def stored(path):
+    return json.loads((path / "convert.json").read_text())
+
+
+def test_the_converted_network_answers_as_its_twin(where):
+    found = stored(where)
+    relu, curve = found["relu"]["accuracy"], found["converted"]["accuracy_at_step"]
+    assert relu > 0.6
+    assert len(curve) == 60
+    assert abs(curve[-1] - relu) <= 0.1
+    assert curve[0] < curve[-1]
+    assert len(found["direct"]["accuracy_at_step"]) == 4
+    results = json.loads((where / "results.json").read_text())["runs"][0]
+    assert found["direct"]["accuracy"] == pytest.approx(results["selected_test_accuracy"], abs=0.06)  # other spikes
+    spikes = found["converted"]["spikes_per_layer"]
+    assert list(spikes) == ["input", "conv1", "conv2", "fc1"]
+    assert found["converted"]["spikes_at_step"][-1] == pytest.approx(sum(spikes.values()) - spikes["input"], rel=1e-3)
+    assert list(found["direct"]["spikes_per_layer"]) == ["input", "conv1", "pool1", "conv2", "pool2", "fc1"]
+    assert found["versions"]["jax"] == jax.__version__
+    text = comparison.table(found)
+    assert text.count("\n| ") == 5
+    assert "| converted, diehl, 99.9 %, soft reset |" in text
+    for figure in comparison.draw(where, found):
+        assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
+    """Without its results the twin resumes from its last checkpoint: nothing is left to train."""
+    options = Options(balance="sengupta", reset="hard", steps=8, samples=10, balance_steps=5, epochs=4, progress=False)
+    (copy / "twin" / "results.json").unlink()
+    convert.convert(copy, options)
+    out = capsys.readouterr().out
+    assert "seed 0: resuming after step 80" in out
+    assert "converted, sengupta, 99.9 %, hard reset" in out
+    assert stored(copy)["options"]["balance"] == "sengupta"
+    with pytest.raises(ValueError, match="twin is no twin of this run; move it away .*: cannot resume .*"):
+        convert.convert(copy, dataclasses.replace(options, epochs=5))
+    (copy / "twin" / "config.json").write_text('{"dataset": ')
+    with pytest.raises(ValueError, match="no twin of this run.* is damaged"):
+        convert.convert(copy, options)
+
+
+def test_equal_accuracy():
+    def curve(accuracy, spikes):
+        return streaming.Streamed(np.array(accuracy), {"input": np.ones(len(spikes)), "fc1": np.array(spikes)})
+
+    direct, late = curve([0.5, 0.9, 0.9], [1.0, 2.0, 4.0]), curve([0.1, 0.9, 0.2, 0.85, 0.88, 0.9], range(10, 70, 10))
+    found = comparison.compare(direct, late, 0.05)
+    assert found["target"] == 0.85
+    assert found["direct"] == {"steps": 2, "spikes": 2.0}
+    assert found["converted"] == {"steps": 4, "spikes": 40.0}  # not 2: it fell below again
+    assert (found["steps_ratio"], found["spikes_ratio"]) == (2.0, 20.0)
+    assert comparison.compare(curve([0.3], [0.0]), curve([0.3], [5.0]), 1.0)["target"] == 0.0
+
+
+def test_a_run_starts_from_the_converted_network(where, tmp_path):
+    """Without leak, with soft reset and plain pools, its first loss is that of the converted network."""
+    config = small(
+        tmp_path / "hybrid", **QUICK, leak=1.0, reset="soft", pool="average", threshold=0.5, init_from=str(where)
+    )
+    data = build.load_data(config)
+    program, sets = build.build(config, data), build.split(config, data)
+    state = converted.start_from(config, program.start(0))
+    net = converted.read(where)
+    factor = 0.5 / net.state["conv2"]["constants"]["threshold"]
+    np.testing.assert_allclose(state.params["conv2"]["kernel"], net.params["conv2"]["kernel"] * factor, rtol=1e-6)
+    x = build.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
+    ours = program.apply(state.params, state.constants, x)[0]
+    neuron = layers.LIF(leak=1.0, reset="soft")
+    sizes = {"input_shape": data.train_images.shape[-3:], "num_classes": 10, "width": config.width, "pool": "average"}
+    apply = models.functionalize(models.create("lenet", **sizes, neuron=neuron, rngs=build.nnx.Rngs(0)))[0]
+    theirs = apply(net.params, net.state, x)[0]
+    loss, expected = (losses.squared_error(output.logits, sets.fitting.labels[:16]) for output in (ours, theirs))
+    assert float(loss) == pytest.approx(float(expected), rel=1e-3)
+    other = dataclasses.replace(config, width=0.5)
+    with pytest.raises(ValueError, match="cannot start from the converted network: conv1 has a kernel"):
+        converted.start_from(other, build.build(other, data).start(0))
+    assert converted.start_from(dataclasses.replace(config, init_from=""), state) is state
+    assert isinstance(net, conversion.Converted)
+
+
+def test_bad_folders(copy, tmp_path):
+    quick = Options(steps=2, samples=2, epochs=4, progress=False)
+    config = json.loads((copy / "config.json").read_text())
+
+    def fails(kind, message, path=copy, **changes):
+        (copy / "config.json").write_text(json.dumps(config | changes))
+        with pytest.raises(kind, match=message):
+            convert.convert(path, quick)
+
+    fails(ValueError, "holds no run .no config.json.", path=tmp_path)
+    fails(ValueError, "unknown fields flux: it was written by another version", flux=1)
+    fails(
+        ValueError, "holds a ReLU network: give the folder of a spiking", rule="relu", encoding="direct", time_steps=1
+    )
+    fails(ValueError, "latency input cannot be converted", encoding="latency")
+    fails(ValueError, "is a cross-validation, whose test set is left alone", folds=2)
+    fails(ValueError, "validation=1437 images leave none of 1437", validation=1437)
+    shutil.rmtree(copy / "seed0" / "checkpoints")
+    fails(training.CheckpointError, "no checkpoint")
+    (copy / "seed0" / "metrics.jsonl").unlink()
+    fails(ValueError, "seed0 has no trained network: it finished no evaluated epoch")
+    for text, message in ((b"PK\x03", "is damaged"), (None, "holds no converted network .no converted.npz.: make one")):
+        (copy / "converted.npz").write_bytes(text) if text else (copy / "converted.npz").unlink()
+        with pytest.raises(ValueError, match=message):
+            converted.read(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps must be >= 1, got 0"),
+        ({"samples": 0}, "samples must be >= 1, got 0"),
+        ({"margin": 1.5}, r"margin in \[0, 1\), got 0 and 1.5"),
+        ({"percentile": 0.0}, "percentile must lie in .0, 100., got 0"),
+    ],
+)
+def test_bad_options(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Options(**changes)
+
+
+def test_the_twins_configuration(tmp_path):
+    """It shares what it must, and is a valid configuration for images and for event data."""
+    images = twin.configuration(
+        Config(dataset="cifar10", dropout=0.2, shift=4, gain=0.5, leaks=("conv1:0.9",)), tmp_path
+    )
+    assert (images.rule, images.time_steps, images.encoding, images.pool) == ("relu", 1, "direct", "average")
+    assert (images.dropout, images.shift, images.leaks, images.gain) == (0.2, 4, (), 1.0)
+    events = twin.configuration(Config(dataset="nmnist", encoding="events", time_steps=10), tmp_path, epochs=3)
+    assert (events.encoding, events.time_steps, events.epochs) == ("events", 10, 3)
+    assert from_stored(json.loads(json.dumps(dataclasses.asdict(events)))) == events
+    with pytest.raises(ValueError, match="relu takes the analog image once"):
+        Config(rule="relu")
+    with pytest.raises(ValueError, match="relu has no leaks, thresholds or time"):
+        Config(rule="relu", time_steps=1, encoding="direct", leaks=("conv1:0.9",))
+    assert folder.runs(events)[0].name == "seed0"
+
+
+def test_input_in_pieces_is_the_input(tmp_path):
+    """Frames of a recording come again and again; the twin sees their mean."""
+    from experiments.encode import make_encode
+
+    config = Config(dataset="nmnist", encoding="events", time_steps=3)
+    frames = jax.numpy.arange(2 * 3 * 2 * 2 * 1, dtype=jax.numpy.uint8).reshape(2, 3, 2, 2, 1)
+    x = make_encode(config)(jax.random.key(0), frames, jax.numpy.int32(2), 5)
+    for step, frame in enumerate((2, 0, 1, 2, 0)):
+        np.testing.assert_array_equal(x[step], frames[:, frame])
+    mean = build.make_prepare(twin.configuration(config, tmp_path), train=False)(jax.random.key(0), frames)
+    np.testing.assert_allclose(mean[0], np.asarray(frames, np.float32).mean(1), rtol=1e-6)
