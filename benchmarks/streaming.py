@@ -3,9 +3,9 @@
     python -m benchmarks.streaming --workload=W2 --steps=100,2500 --batch=100
     python -m benchmarks.streaming --workload=W2 --steps=100,2500 --batch=100 --run
 
-Compiles the whole evaluation of one batch as one program, in pieces as `jaxsnn.streaming` runs them, and prints what XLA
-takes in MB, and its growth from the first to the last number of steps. With `--run` it evaluates instead, in a fresh
-process with a bar of progress for each number of steps, and prints the peak of that process. Appends to
+Compiles the whole evaluation of one batch as one program, in pieces as `jaxsnn.streaming` runs them, and prints what
+XLA takes in MB, and its growth from the first to the last number of steps. With `--run` it evaluates instead, in a
+fresh process with a bar of progress for each number of steps, and prints the peak of that process. Appends to
 benchmarks/results/<device>/streaming.jsonl.
 """
 

@@ -74,6 +74,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     """
     config = _open(where, data_dir, cache_dir)
     data = load_data(config)
+    sets = split(config, data)
     program = build(config, data)
     direct = _trained(program, config, where, options)  # before the twin, which takes long
     began = time.perf_counter()
@@ -83,7 +84,6 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     relu = _trained(twin_program, own, Path(own.run_dir), options)
     trained = time.perf_counter()
 
-    sets = split(config, data)
     net, apply = converted.make(
         config,
         own,

@@ -54,8 +54,6 @@ def train(own: Config) -> None:
         try:
             check_resume(folder.read_json(path / "config.json"), own)
         except ValueError as error:
-            raise ValueError(
-                f"{path} is of no use for this run: move it away to train another twin. {error}"
-            ) from error
+            raise ValueError(f"{path} is no twin of this run; move it away to train another: {error}") from error
     if not (path / "results.json").exists():
         run.run(dataclasses.replace(own, resume=begun), "twin")

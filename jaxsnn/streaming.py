@@ -3,7 +3,7 @@
 The input is encoded piece by piece too: no train of the whole length exists anywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +26,8 @@ class Streamed(NamedTuple):
     """Fraction classified correctly if the readout is asked after 1, 2, ... T steps, `[T]`."""
     spikes: dict[str, np.ndarray]
     """Layer name (`input` first, then network order) to spikes per sample up to each step, `[T]`."""
+    operations: dict[str, np.ndarray]
+    """Layer name to synaptic operations of its spikes per sample up to each step, `[T]`; of layers in `fan_outs`."""
 
 
 class Counts(NamedTuple):
@@ -35,6 +37,8 @@ class Counts(NamedTuple):
     """Samples that the readout of each step classifies correctly, `[steps]`, int32."""
     spikes: dict[str, Array]
     """Layer name to spikes of all samples at each step, `[steps]`, int32."""
+    operations: dict[str, Array]
+    """Layer name to synaptic operations of all samples at each step, `[steps]`, float32."""
 
 
 def resting(apply: Apply, params: Any, state: Any, x: Array) -> Any:
@@ -64,13 +68,16 @@ def layer_names(apply: Apply, params: Any, state: Any, x: Array) -> tuple[str, .
     return tuple(names)
 
 
-def make_piece(apply: Apply, encode: Encode, steps: int) -> Callable[..., tuple[Any, Counts]]:
+def make_piece(
+    apply: Apply, encode: Encode, steps: int, fan_outs: Mapping[str, np.ndarray] | None = None
+) -> Callable[..., tuple[Any, Counts]]:
     """Builds `piece(params, state, carry, key, images, labels, inside, start) -> (carry, counts)`; jit it.
 
     Args:
       apply: the model.
       encode: images to input.
       steps: number of time steps in a piece.
+      fan_outs: layer name to the number of neurons that a spike of each neuron reaches, `[...]`.
 
     `images` `[B, ...]` and `labels` `[B]` are one batch, `inside` `[B]` says which samples count, `start` is the number
     of the piece's first step.
@@ -80,11 +87,16 @@ def make_piece(apply: Apply, encode: Encode, steps: int) -> Callable[..., tuple[
         output, _ = apply(params, state, encode(key, images, start, steps), carry=carry, record=True)
         hits = jnp.sum((jnp.argmax(output.potentials, -1) == labels[None]) & inside[None], 1, dtype=jnp.int32)
 
-        def count(train: Array) -> Array:
-            fired = jnp.sum(train != 0, tuple(range(2, train.ndim)), dtype=jnp.int32)
-            return jnp.sum(jnp.where(inside[None], fired, 0), 1)
+        def total(values: Array) -> Array:
+            sums = jnp.sum(values, tuple(range(2, values.ndim)))
+            return jnp.sum(jnp.where(inside[None], sums, jnp.zeros_like(sums)), 1)
 
-        return output.carry, Counts(hits, {name: count(train) for name, train in output.trains.items()})
+        spikes = {name: total((train != 0).astype(jnp.int32)) for name, train in output.trains.items()}
+        operations = {
+            name: total(jnp.where(output.trains[name] != 0, jnp.asarray(fan_out, jnp.float32)[None, None], 0.0))
+            for name, fan_out in (fan_outs or {}).items()
+        }
+        return output.carry, Counts(hits, spikes, operations)
 
     return piece
 
@@ -101,6 +113,7 @@ def stream(
     steps: int,
     chunk: int,
     batch_size: int,
+    fan_outs: Mapping[str, np.ndarray] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Streamed:
     """Runs a model for `steps` time steps over a set; one program of `chunk` steps, called again and again.
@@ -115,6 +128,8 @@ def stream(
       steps: T.
       chunk: time steps per call; memory grows with it, not with T.
       batch_size: samples per call; the last batch is filled up.
+      fan_outs: layer name to the number of neurons that a spike of each neuron reaches (see `analysis.fan_out`), to
+        count synaptic operations, up to float32 rounding.
       progress: called after every piece with the number of sample steps it has taken (at most `steps * N` in all).
 
     Raises:
@@ -126,10 +141,12 @@ def stream(
     if not len(labels):
         raise ValueError("cannot run a network on an empty set: no samples came")
     batch_size = min(batch_size, len(labels))
-    piece = jax.jit(make_piece(apply, encode, chunk), donate_argnums=2)
+    piece = jax.jit(make_piece(apply, encode, chunk, fan_outs), donate_argnums=2)
     first = jax.eval_shape(lambda key, images: encode(key, images, jnp.int32(0), chunk), key, images[:batch_size])
     names = layer_names(apply, params, state, first)
-    hits, spikes = np.zeros(steps, np.int64), {name: np.zeros(steps, np.int64) for name in names}
+    hits = np.zeros(steps, np.int64)
+    spikes = {name: np.zeros(steps) for name in names}
+    operations = {name: np.zeros(steps) for name in fan_outs or {}}
     for begin in range(0, len(labels), batch_size):
         index = begin + np.arange(batch_size)
         inside, index = index < len(labels), np.minimum(index, len(labels) - 1)
@@ -140,8 +157,10 @@ def stream(
             counts = jax.device_get(counts)
             part = slice(start, min(start + chunk, steps))  # what a last piece has too many is left out
             hits[part] += counts.hits[: part.stop - start]
-            for name in names:
-                spikes[name][part] += counts.spikes[name][: part.stop - start]
+            for sums, new in ((spikes, counts.spikes), (operations, counts.operations)):
+                for name in sums:
+                    sums[name][part] += new[name][: part.stop - start]
             if progress is not None:
                 progress(int(inside.sum()) * (part.stop - start))
-    return Streamed(hits / len(labels), {name: np.cumsum(count) / len(labels) for name, count in spikes.items()})
+    up_to = ({name: np.cumsum(sums) / len(labels) for name, sums in what.items()} for what in (spikes, operations))
+    return Streamed(hits / len(labels), *up_to)

@@ -23,9 +23,20 @@ def model():
 def test_the_same_as_one_pass(model):
     """Accuracy and spikes of every step, over batches of which the last is not full, T not a multiple of the piece."""
     x, labels, key = networks.images(5), jnp.asarray([0, 1, 2, 1, 0]), jax.random.key(2)
-    ticks = []
-    found = streaming.stream(*model, poisson, x, labels, key=key, steps=7, chunk=3, batch_size=2, progress=ticks.append)
-    hits, spikes = np.zeros(7), {}
+    ticks, fans = [], np.random.default_rng(0).integers(1, 9, (6, 6, 4))
+    found = streaming.stream(
+        *model,
+        poisson,
+        x,
+        labels,
+        key=key,
+        steps=7,
+        chunk=3,
+        batch_size=2,
+        fan_outs={"conv1": fans},
+        progress=ticks.append,
+    )
+    hits, spikes, operations = np.zeros(7), {}, 0
     for begin in (0, 2, 4):
         index = np.minimum(begin + np.arange(2), 4)
         train = poisson(jax.random.fold_in(key, begin), x[index], 0, 7)
@@ -36,10 +47,12 @@ def test_the_same_as_one_pass(model):
         for name, fired in output.trains.items():
             per_step = (np.asarray(fired)[:, :count] != 0).reshape(7, -1).sum(1)
             spikes[name] = spikes.get(name, 0) + np.cumsum(per_step)
+        operations = operations + np.cumsum((np.asarray(output.trains["conv1"])[:, :count] * fans).sum((1, 2, 3, 4)))
     np.testing.assert_allclose(found.accuracy, hits / 5)
     assert list(found.spikes) == ["input", "conv1", "pool1", "fc1"]
     for name, expected in spikes.items():
         np.testing.assert_allclose(found.spikes[name], expected / 5, err_msg=name)
+    np.testing.assert_allclose(found.operations["conv1"], operations / 5, rtol=1e-5)
     assert sum(ticks) == 5 * 7
     assert found.spikes["fc1"][-1] > 0
 

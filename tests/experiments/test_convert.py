@@ -14,7 +14,8 @@ from experiments.convert import Options
 from jaxsnn import conversion, layers, losses, models, streaming, training
 from tests.experiments.test_run import small
 
-QUICK = {"width": 0.25, "rule": "arctan", "time_steps": 4, "epochs": 3, "evaluate_every": 3, "log_every": 100}
+QUICK = {"width": 0.25, "rule": "arctan", "time_steps": 4, "epochs": 10, "lr": 0.003, "evaluate_every": 10}
+TWIN_EPOCHS = 30
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def where(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
     with jax.numpy_dtype_promotion("standard"):
         run.run(small(path, **QUICK), "digits")
-        convert.convert(path, Options(steps=60, samples=40, epochs=4, progress=False))
+        convert.convert(path, Options(steps=60, samples=40, epochs=TWIN_EPOCHS, progress=False))
     return path
 
 
@@ -61,14 +62,16 @@ def test_the_converted_network_answers_as_its_twin(where):
 
 def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
     """Without its results the twin resumes from its last checkpoint: nothing is left to train."""
-    options = Options(balance="sengupta", reset="hard", steps=8, samples=10, balance_steps=5, epochs=4, progress=False)
+    options = Options(
+        balance="sengupta", reset="hard", steps=8, samples=10, balance_steps=5, epochs=TWIN_EPOCHS, progress=False
+    )
     (copy / "twin" / "results.json").unlink()
     convert.convert(copy, options)
     out = capsys.readouterr().out
-    assert "seed 0: resuming after step 80" in out
+    assert f"seed 0: resuming after step {20 * TWIN_EPOCHS}" in out
     assert "converted, sengupta, 99.9 %, hard reset" in out
     assert stored(copy)["options"]["balance"] == "sengupta"
-    with pytest.raises(ValueError, match="twin is no twin of this run; move it away .*: cannot resume .*"):
+    with pytest.raises(ValueError, match="twin is no twin of this run; move it away to train another: cannot resume"):
         convert.convert(copy, dataclasses.replace(options, epochs=5))
     (copy / "twin" / "config.json").write_text('{"dataset": ')
     with pytest.raises(ValueError, match="no twin of this run.* is damaged"):
@@ -77,7 +80,7 @@ def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
 
 def test_equal_accuracy():
     def curve(accuracy, spikes):
-        return streaming.Streamed(np.array(accuracy), {"input": np.ones(len(spikes)), "fc1": np.array(spikes)})
+        return streaming.Streamed(np.array(accuracy), {"input": np.ones(len(spikes)), "fc1": np.array(spikes)}, {})
 
     direct, late = curve([0.5, 0.9, 0.9], [1.0, 2.0, 4.0]), curve([0.1, 0.9, 0.2, 0.85, 0.88, 0.9], range(10, 70, 10))
     found = comparison.compare(direct, late, 0.05)
@@ -115,7 +118,7 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
 
 
 def test_bad_folders(copy, tmp_path):
-    quick = Options(steps=2, samples=2, epochs=4, progress=False)
+    quick = Options(steps=2, samples=2, epochs=TWIN_EPOCHS, progress=False)
     config = json.loads((copy / "config.json").read_text())
 
     def fails(kind, message, path=copy, **changes):
