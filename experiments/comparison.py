@@ -1,11 +1,14 @@
 """The networks of `experiments.convert` side by side: at equal accuracy, as a table, as figures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxsnn import analysis
 from jaxsnn.streaming import Streamed
+from jaxsnn.synapses import Connection
 
 SHOWN = (5, 10, 20, 50, 100, 200, 500, 1000, 2500)
 """Time steps at which the table shows accuracies, as far as the networks run."""
@@ -27,18 +30,49 @@ def hidden_spikes(curve: Streamed) -> np.ndarray:
     return np.sum([count for name, count in curve.spikes.items() if name != "input"], 0)
 
 
-def compare(direct: Streamed, converted: Streamed, margin: float) -> dict[str, Any]:
-    """Steps and spikes that both networks need for the accuracy that both have at the end, less a margin.
+def fan_outs(connections: Sequence[Connection]) -> dict[str, np.ndarray]:
+    """Layer name to the number of neurons that a spike of each of its neurons reaches, additions in pools included."""
+    found: dict[str, Any] = {}
+    for connection in connections:
+        found[connection.source] = found.get(connection.source, 0) + analysis.fan_out(connection)
+    return found
 
-    A network needs t steps if its accuracy is not below the target after t steps or later.
+
+def multiplications(connections: Sequence[Connection]) -> int:
+    """Multiply-accumulates of the equal ReLU network for one sample."""
+    return sum(analysis.dense_operations(connection) for connection in connections if connection.weighted)
+
+
+def compare(direct: Streamed, converted: Streamed, margin: float, *, macs: int, analog: bool) -> dict[str, Any]:
+    """What both networks need for the accuracy that both have at the end, less a margin.
+
+    Args:
+      direct, converted: from `streaming.stream`, with `fan_outs`.
+      margin: a fraction of the samples.
+      macs: of the ReLU network.
+      analog: whether the input is no spikes: then its synapses multiply, at every step.
+
+    Returns:
+      For each network steps (the accuracy is not below the target from then on), spikes of hidden layers, synaptic
+      operations, and how many times its energy the ReLU network's is, by table of `analysis.TABLES`.
     """
     target = max(min(direct.accuracy[-1], converted.accuracy[-1]) - margin, 0.0)
-    found: dict[str, Any] = {"target": round(float(target), 6)}
+    found: dict[str, Any] = {"target": round(float(target), 6), "relu_macs": macs}
     for name, curve in {"direct": direct, "converted": converted}.items():
-        below = np.flatnonzero(curve.accuracy < target - 1e-9)
-        steps = int(below[-1]) + 2 if len(below) else 1
-        found[name] = {"steps": steps, "spikes": round(float(hidden_spikes(curve)[steps - 1]), 2)}
-    for what in ("steps", "spikes"):
+        steps = analysis.steps_needed(curve.accuracy, target - 1e-9) or len(curve.accuracy)
+        operations = {source: float(up_to[steps - 1]) for source, up_to in curve.operations.items()}
+        first = operations.get("input", 0.0) if analog else 0.0
+        found[name] = {
+            "steps": steps,
+            "spikes": round(float(hidden_spikes(curve)[steps - 1]), 2),
+            "operations": round(sum(operations.values()), 1),
+            "energy_ratio": {
+                table: round(macs * cost.mac / (first * cost.mac + (sum(operations.values()) - first) * cost.ac), 3)
+                for table, cost in analysis.TABLES.items()
+                if sum(operations.values()) > 0
+            },
+        }
+    for what in ("steps", "spikes", "operations"):
         found[f"{what}_ratio"] = round(found["converted"][what] / max(found["direct"][what], 1e-9), 3)
     return found
 
@@ -52,21 +86,23 @@ def table(summary: dict[str, Any]) -> str:
     }
     longest = max(len(summary[name]["accuracy_at_step"]) for name in runs)
     shown = [steps for steps in SHOWN if steps <= longest]
-    lines = [
-        ["network", *(f"t = {steps:,}" for steps in shown), "last", f"steps to {_percent(equal['target'])}", "spikes"],
-    ]
-    lines.append(["ReLU", *("" for _ in shown), _percent(summary["relu"]["accuracy"]), "", ""])
+    costs = list(analysis.TABLES)
+    head = [*("network", "T", "accuracy"), *(f"t = {steps:,}" for steps in shown)]
+    head += [f"steps to {_percent(equal['target'])}", "spikes", "operations", f"ReLU energy / its ({', '.join(costs)})"]
+    lines = [["ReLU", "1", _percent(summary["relu"]["accuracy"]), *[""] * len(shown)]]
+    lines[0] += ["", "", f"{equal['relu_macs']:,} MAC", "1"]
     for name, label in runs.items():
         curve, needed = summary[name]["accuracy_at_step"], equal[name]
         values = [_percent(curve[steps - 1]) if steps <= len(curve) else "" for steps in shown]
-        last = f"{_percent(curve[-1])} (T = {len(curve):,})"
-        lines.append([label, *values, last, f"{needed['steps']:,}", f"{needed['spikes']:,.0f}"])
-    rule = ["---"] * len(lines[0])
-    rows = "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
+        ratios = ", ".join(f"{needed['energy_ratio'].get(cost, float('nan')):.3g}" for cost in costs)
+        lines.append([label, f"{len(curve):,}", _percent(curve[-1]), *values, f"{needed['steps']:,}"])
+        lines[-1] += [f"{needed['spikes']:,.0f}", f"{needed['operations']:,.0f}", ratios]
+    rows = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
     return (
-        f"\n{rows}\n\nAccuracy of {summary['samples']} test images after t steps; steps, and spikes per inference of "
-        f"hidden layers, to equal accuracy. Converted over direct: {equal['steps_ratio']:g} times the steps, "
-        f"{equal['spikes_ratio']:g} times the spikes."
+        f"\n{rows}\n\nAccuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
+        f"synaptic operations and energy: per inference, to equal accuracy. Converted over direct: "
+        f"{equal['steps_ratio']:g} times the steps, {equal['spikes_ratio']:g} times the spikes, "
+        f"{equal['operations_ratio']:g} times the operations."
     )
 
 

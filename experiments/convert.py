@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import app, flags, logging
 from tqdm import tqdm
 
@@ -22,7 +23,7 @@ from experiments.config import Config, from_stored
 from experiments.encode import make_encode
 from experiments.results import scores
 from experiments.run import readable_errors
-from jaxsnn import models, training
+from jaxsnn import layers, models, training
 from jaxsnn.checks import check_percentile
 from jaxsnn.streaming import Streamed, stream
 from jaxsnn.training.state import EVALUATE
@@ -84,7 +85,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     relu = _trained(twin_program, own, Path(own.run_dir), options)
     trained = time.perf_counter()
 
-    net, apply = converted.make(
+    net, module = converted.make(
         config,
         own,
         data,
@@ -101,11 +102,16 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     scales = ", ".join(f"{name} {scale:.3g}" for name, scale in net.scales.items())
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
     test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
+    modules = {"direct": converted.network(config, data, layers.LIF(), config.pool), "converted": module}
+    connections = {name: models.connections(one) for name, one in modules.items()}
     runs = {
         "direct": (program.apply, direct.params, direct.constants, config.time_steps),
-        "converted": (apply, net.params, net.state, options.steps),
+        "converted": (models.functionalize(module)[0], net.params, net.state, options.steps),
     }
-    curves = {name: _run(name, *network, test, config, options) for name, network in runs.items()}
+    curves = {
+        name: _run(name, *one, test, config, options, comparison.fan_outs(connections[name]))
+        for name, one in runs.items()
+    }
     accuracy = float(twin_program.evaluate(relu, *test).accuracy[-1])
     summary = {
         **folder.environment(),
@@ -113,7 +119,13 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
         "samples": len(test.labels),
         "relu": {"accuracy": accuracy, "epochs": own.epochs},
         **{name: comparison.numbers(curve) for name, curve in curves.items()},
-        "equal_accuracy": comparison.compare(curves["direct"], curves["converted"], options.margin),
+        "equal_accuracy": comparison.compare(
+            curves["direct"],
+            curves["converted"],
+            options.margin,
+            macs=comparison.multiplications(connections["converted"]),
+            analog=config.encoding == "direct" or (config.encoding == "events" and config.event_values == "counts"),
+        ),
         "scales": net.scales,
         "seconds": {"twin": round(trained - began, 1), "rest": round(time.perf_counter() - trained, 1)},
     }
@@ -132,6 +144,7 @@ def _run(
     test: training.Data,
     config: Config,
     options: Options,
+    fan_outs: dict[str, np.ndarray],
 ) -> Streamed:
     with tqdm(total=steps * len(test.labels), desc=name, unit="step", disable=not options.progress or None) as bar:
         return stream(
@@ -144,6 +157,7 @@ def _run(
             steps=steps,
             chunk=models.default_chunk(steps),
             batch_size=options.batch,
+            fan_outs=fan_outs,
             progress=bar.update,
         )
 

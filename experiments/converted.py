@@ -21,6 +21,19 @@ BATCH = 100
 """Training images per batch where thresholds are measured."""
 
 
+def network(config: Config, data: Dataset, neuron: layers.Neuron, pool: str) -> models.Sequential:
+    """A network of a run's shape with other neurons and pools, untrained."""
+    return models.create(
+        config.model,
+        input_shape=data.train_images.shape[-3:],
+        num_classes=data.num_classes,
+        neuron=neuron,
+        pool=pool,  # type: ignore[arg-type]
+        width=config.width,
+        rngs=nnx.Rngs(0),
+    )
+
+
 def make(
     config: Config,
     own: Config,
@@ -34,7 +47,7 @@ def make(
     pool: str,
     samples: int,
     steps: int,
-) -> tuple[Converted, models.Apply]:
+) -> tuple[Converted, models.Sequential]:
     """Converts a ReLU network.
 
     Args:
@@ -50,37 +63,24 @@ def make(
       samples, steps: see `balance`.
 
     Returns:
-      The converted network, and its function.
+      The converted network, and a module of its architecture.
 
     Raises:
       ValueError: for what cannot be converted, by name.
     """
-
-    def create(neuron: layers.Neuron) -> tuple[models.Apply, Any, Any]:
-        return models.functionalize(
-            models.create(
-                own.model,
-                input_shape=data.train_images.shape[-3:],
-                num_classes=data.num_classes,
-                neuron=neuron,
-                pool=pool,  # type: ignore[arg-type]
-                width=own.width,
-                rngs=nnx.Rngs(0),
-            )
-        )
-
-    apply, _, state = create(layers.LIF(leak=1.0, reset=reset))  # type: ignore[arg-type]
+    module = network(config, data, layers.LIF(leak=1.0, reset=reset), pool)  # type: ignore[arg-type]
+    apply, _, state = models.functionalize(module)
     gain, key = config.gain if config.encoding == "poisson" else 1.0, jax.random.key(0)
     if balance == "sengupta":
         options: dict[str, Any] = {"key": key, "steps": steps, "gain": gain, "percentile": percentile}
-        return conversion.balance(apply, params, state, make_encode(config), images[:BATCH], **options), apply
-    relu, _, constants = create(layers.ReLU())
+        return conversion.balance(apply, params, state, make_encode(config), images[:BATCH], **options), module
+    relu, _, constants = models.functionalize(network(config, data, layers.ReLU(), pool))
     see, size = make_prepare(own, train=False), min(BATCH, samples, len(images))
     starts = range(0, min(samples, len(images)) - size + 1, size)
     found = conversion.largest_activations(
         relu, params, constants, (see(key, images[begin : begin + size]) for begin in starts), percentile=percentile
     )
-    return conversion.normalise(params, state, found, gain=gain), apply
+    return conversion.normalise(params, state, found, gain=gain), module
 
 
 def write(where: Path, net: Converted) -> Path:

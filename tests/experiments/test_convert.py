@@ -7,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from experiments import build, comparison, convert, converted, folder, run, twin
 from experiments.config import Config, from_stored
@@ -14,7 +15,7 @@ from experiments.convert import Options
 from jaxsnn import conversion, layers, losses, models, streaming, training
 from tests.experiments.test_run import small
 
-QUICK = {"width": 0.25, "rule": "arctan", "time_steps": 4, "epochs": 10, "lr": 0.003, "evaluate_every": 10}
+QUICK = {"width": 0.25, "rule": "arctan", "time_steps": 4, "epochs": 6, "lr": 0.004, "evaluate_every": 6}
 TWIN_EPOCHS = 30
 
 
@@ -47,12 +48,17 @@ def test_the_converted_network_answers_as_its_twin(where):
     assert curve[0] < curve[-1]
     assert len(found["direct"]["accuracy_at_step"]) == 4
     results = json.loads((where / "results.json").read_text())["runs"][0]
-    assert found["direct"]["accuracy"] == pytest.approx(results["selected_test_accuracy"], abs=0.06)  # other spikes
+    assert found["direct"]["accuracy"] == pytest.approx(results["selected_test_accuracy"], abs=0.2)  # other spikes
     spikes = found["converted"]["spikes_per_layer"]
     assert list(spikes) == ["input", "conv1", "conv2", "fc1"]
     assert found["converted"]["spikes_at_step"][-1] == pytest.approx(sum(spikes.values()) - spikes["input"], rel=1e-3)
     assert list(found["direct"]["spikes_per_layer"]) == ["input", "conv1", "pool1", "conv2", "pool2", "fc1"]
     assert found["versions"]["jax"] == jax.__version__
+    assert found["equal_accuracy"]["relu_macs"] == comparison.multiplications(
+        models.connections(
+            models.create("lenet", input_shape=(16, 16, 1), num_classes=10, width=0.25, rngs=nnx.Rngs(0))
+        )
+    )
     text = comparison.table(found)
     assert text.count("\n| ") == 5
     assert "| converted, diehl, 99.9 %, soft reset |" in text
@@ -80,15 +86,21 @@ def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
 
 def test_equal_accuracy():
     def curve(accuracy, spikes):
-        return streaming.Streamed(np.array(accuracy), {"input": np.ones(len(spikes)), "fc1": np.array(spikes)}, {})
+        spikes = np.array(spikes, float)
+        operations = {"input": 10 * np.arange(1.0, len(spikes) + 1), "fc1": 2 * spikes}
+        return streaming.Streamed(np.array(accuracy), {"input": np.ones(len(spikes)), "fc1": spikes}, operations)
 
-    direct, late = curve([0.5, 0.9, 0.9], [1.0, 2.0, 4.0]), curve([0.1, 0.9, 0.2, 0.85, 0.88, 0.9], range(10, 70, 10))
-    found = comparison.compare(direct, late, 0.05)
+    direct, late = curve([0.5, 0.9, 0.9], [1, 2, 4]), curve([0.1, 0.9, 0.2, 0.85, 0.88, 0.9], range(10, 70, 10))
+    found = comparison.compare(direct, late, 0.05, macs=1000, analog=False)
     assert found["target"] == 0.85
-    assert found["direct"] == {"steps": 2, "spikes": 2.0}
-    assert found["converted"] == {"steps": 4, "spikes": 40.0}  # not 2: it fell below again
-    assert (found["steps_ratio"], found["spikes_ratio"]) == (2.0, 20.0)
-    assert comparison.compare(curve([0.3], [0.0]), curve([0.3], [5.0]), 1.0)["target"] == 0.0
+    ratios = {"int32": round(3200 / 2.4, 3), "float32": round(4600 / (24 * 0.9), 3)}
+    assert found["direct"] == {"steps": 2, "spikes": 2.0, "operations": 24.0, "energy_ratio": ratios}
+    assert (found["converted"]["steps"], found["converted"]["spikes"]) == (4, 40.0)  # not 2: it fell below again
+    assert [found[f"{what}_ratio"] for what in ("steps", "spikes", "operations")] == [2.0, 20.0, 5.0]
+    analog = comparison.compare(direct, late, 0.05, macs=1000, analog=True)
+    assert analog["direct"]["energy_ratio"]["int32"] == round(3200 / (20 * 3.2 + 0.4), 3)
+    silent = comparison.compare(curve([0.3], [0]), curve([0.3], [5]), 1.0, macs=1000, analog=False)
+    assert silent["target"] == 0.0
 
 
 def test_a_run_starts_from_the_converted_network(where, tmp_path):
@@ -106,7 +118,7 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     ours = program.apply(state.params, state.constants, x)[0]
     neuron = layers.LIF(leak=1.0, reset="soft")
     sizes = {"input_shape": data.train_images.shape[-3:], "num_classes": 10, "width": config.width, "pool": "average"}
-    apply = models.functionalize(models.create("lenet", **sizes, neuron=neuron, rngs=build.nnx.Rngs(0)))[0]
+    apply = models.functionalize(models.create("lenet", **sizes, neuron=neuron, rngs=nnx.Rngs(0)))[0]
     theirs = apply(net.params, net.state, x)[0]
     loss, expected = (losses.squared_error(output.logits, sets.fitting.labels[:16]) for output in (ours, theirs))
     assert float(loss) == pytest.approx(float(expected), rel=1e-3)
@@ -133,7 +145,7 @@ def test_bad_folders(copy, tmp_path):
     )
     fails(ValueError, "latency input cannot be converted", encoding="latency")
     fails(ValueError, "is a cross-validation, whose test set is left alone", folds=2)
-    fails(ValueError, "validation=1437 images leave none of 1437", validation=1437)
+    fails(ValueError, "validation=1438 images leave none of 1438", validation=1438)
     shutil.rmtree(copy / "seed0" / "checkpoints")
     fails(training.CheckpointError, "no checkpoint")
     (copy / "seed0" / "metrics.jsonl").unlink()
