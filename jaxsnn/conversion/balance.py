@@ -55,6 +55,11 @@ def balance(
     rest = resting(apply, params, state, x)
     chain = Chain(params, state, 1 / gain)
     for number, name in enumerate(names):
+        if not hasattr(rest[name], "potential"):
+            raise ValueError(
+                f"cannot convert the layer {name}: its neurons have no membrane potential; build the network with "
+                "layers.LIF(leak=1.0, ...)"
+            )
         chain.enter(name)
         chain.set_threshold(name, NEVER)
         waiting = {other: carry for other, carry in rest.items() if other not in ("steps", *names[:number])}

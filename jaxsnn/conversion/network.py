@@ -31,6 +31,11 @@ def check(params: Tree, state: Tree, names: Sequence[str]) -> None:
       ValueError: naming the layer, if it has trained numbers beside its kernel (a bias, a normalisation, a learned leak
         or threshold), leaks, or is of a kind that is not known here.
     """
+    if unseen := [name for name, constants in state.items() if set(constants) == {"threshold"} and name not in names]:
+        raise ValueError(
+            f"cannot convert {', '.join(unseen)}: pools with neurons, of which nothing is known here; give the ReLU "
+            "network pools with neurons too, or this one pool='average'"
+        )
     for name in (*names, readout_name(params, names)):
         node, constants = _at(params, name), _at(state, name)
         if node is None:

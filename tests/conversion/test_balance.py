@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxsnn import conversion, encoding, synapses
+from jaxsnn.layers import ReLU
 from tests.conversion import networks
 
 STEPS = 12
@@ -55,5 +56,8 @@ def test_silence_is_refused_by_name():
     options = {"key": jax.random.key(0), "steps": 3}
     with pytest.raises(ValueError, match="cannot convert the layer conv1: its threshold would be 0"):
         conversion.balance(apply, params, state, direct, jnp.zeros((2, 6, 6, 2)), **options)
+    relu, _, constants = networks.plain(ReLU())
+    with pytest.raises(ValueError, match="cannot convert the layer conv1: its neurons have no membrane potential"):
+        conversion.balance(relu, params, constants, direct, networks.images(), **options)
     with pytest.raises(ValueError, match="number of time steps T must be an integer >= 1, got 0"):
         conversion.balance(apply, params, state, direct, networks.images(), key=jax.random.key(0), steps=0)

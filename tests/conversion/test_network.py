@@ -43,6 +43,9 @@ def test_leaks_and_strange_blocks_are_named():
     _, params, state = networks.plain(LIF(leak=0.9, learn=("leak",)), pool="spiking")
     with pytest.raises(ValueError, match="conv1: it has leak_logit. Its leak or threshold is learned: build"):
         conversion.check(params, state, NAMES)
+    _, params, state = networks.plain(networks.INTEGRATE_AND_FIRE, pool="spiking")
+    with pytest.raises(ValueError, match="cannot convert pool1: pools with neurons, of which nothing is known"):
+        conversion.check(params, state, ("conv1", "fc1"))
     _, params, state = networks.residual(networks.INTEGRATE_AND_FIRE)
     names = ("conv1", *(f"block{b}/conv{c}" for b in (1, 2) for c in (1, 2)))
     conversion.check(params, state, names)
