@@ -156,6 +156,8 @@ class Config:
                 f"leak_correction and leak_backward are variants of spikebp, got them with rule={self.rule}, which "
                 "differentiates the leak as it is"
             )
+        if self.init_from and self.multihost:
+            raise ValueError("init_from is for one process: start without multihost, then resume with it")
         if self.rule == "relu" and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
         if self.rule == "relu" and self.encoding != "events" and (self.time_steps, self.encoding) != (1, "direct"):

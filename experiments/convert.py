@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from experiments import comparison, converted, folder, twin
 from experiments.build import Program, build, load_data, restore, split
-from experiments.config import Config, from_stored
+from experiments.config import ONE_DEVICE, Config, from_stored
 from experiments.encode import make_encode
 from experiments.results import scores
 from experiments.run import readable_errors
@@ -173,7 +173,7 @@ def _open(where: Path, data_dir: str, cache_dir: str) -> Config:
     if config.folds > 1:
         raise ValueError(f"{where} is a cross-validation, whose test set is left alone: give a run with seeds")
     return dataclasses.replace(
-        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, devices=1
+        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
     )
 
 

@@ -182,6 +182,8 @@ def test_the_twins_configuration(tmp_path):
     assert from_stored(json.loads(json.dumps(dataclasses.asdict(events)))) == events
     with pytest.raises(ValueError, match="relu takes the analog image once"):
         Config(rule="relu")
+    with pytest.raises(ValueError, match="init_from is for one process"):
+        Config(init_from="runs/mnist", multihost=True)
     with pytest.raises(ValueError, match="relu has no leaks, thresholds or time"):
         Config(rule="relu", time_steps=1, encoding="direct", leaks=("conv1:0.9",))
     assert folder.runs(events)[0].name == "seed0"
