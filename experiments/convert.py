@@ -18,12 +18,12 @@ from absl import app, flags, logging
 from tqdm import tqdm
 
 from experiments import comparison, converted, folder, twin
-from experiments.build import Program, build, load_data, restore, split
+from experiments.build import Program, build, load_data, make_model, restore, split
 from experiments.config import ONE_DEVICE, Config, from_stored
 from experiments.encode import make_encode
 from experiments.results import scores
 from experiments.run import readable_errors
-from jaxsnn import layers, models, training
+from jaxsnn import models, training
 from jaxsnn.checks import check_percentile
 from jaxsnn.streaming import Streamed, stream
 from jaxsnn.training.state import EVALUATE
@@ -102,7 +102,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     scales = ", ".join(f"{name} {scale:.3g}" for name, scale in net.scales.items())
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
     test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
-    modules = {"direct": converted.network(config, data, layers.LIF(), config.pool), "converted": module}
+    modules = {"direct": make_model(config, data, config.seed), "converted": module}
     connections = {name: models.connections(one) for name, one in modules.items()}
     runs = {
         "direct": (program.apply, direct.params, direct.constants, config.time_steps),
