@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for where in ("*.md", "docs/**/*.md", "experiments/*.md", "benchmarks/*.md") for p in ROOT.glob(where))
 MODULES = [
     "surrogate",
+    "cells.conformance",
     "models.functional",
     "models.connections",
     "models.membranes",

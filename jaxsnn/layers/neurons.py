@@ -6,6 +6,7 @@ at all.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import jax
@@ -16,7 +17,7 @@ from jaxsnn import spikebp
 from jaxsnn.cells import integrate_and_fire, leaky_integrator, lif
 from jaxsnn.checks import check_leak, check_leak_backward, check_threshold
 from jaxsnn.surrogate import arctan
-from jaxsnn.typing import Array, DTypeLike, LeakBackward, Shape, SpikeFunction
+from jaxsnn.typing import Array, DTypeLike, LeakBackward, Shape, SpikeFunction, Step
 from jaxsnn.unroll import unroll
 
 
@@ -153,12 +154,19 @@ class LIF:
         return self._run(leaky_integrator, params, state, currents, leak_first=self.leak_first)
 
     def _run(self, cell, params, state, currents, **options):
-        def step(state: Any, current: Array) -> tuple[Any, Array]:
-            state, output = cell.step(params, state, current.astype(state.potential.dtype), **options)
-            return state, output.astype(current.dtype)
+        return run_cell(partial(cell.step, params, **options), state, currents, remat=self.remat)
 
-        run = unroll(step, state, currents, remat=self.remat)
-        return run.state, run.outputs
+
+def run_cell(step: Step, state: Any, currents: Array, *, remat: bool = False) -> tuple[Any, Array]:
+    """A cell over `currents` `[T, B, ...]`, in the dtype of its state, which may be wider."""
+    wide = jnp.result_type(*jax.tree.leaves(state))
+
+    def body(state: Any, current: Array) -> tuple[Any, Array]:
+        state, output = step(state, current.astype(wide))
+        return state, output.astype(current.dtype)
+
+    run = unroll(body, state, currents, remat=remat)
+    return run.state, run.outputs
 
 
 @dataclass(frozen=True)

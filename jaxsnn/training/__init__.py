@@ -3,7 +3,7 @@
 from jaxsnn.training.checkpoints import CheckpointError, Checkpoints
 from jaxsnn.training.dispatch import Costs, compile_steps
 from jaxsnn.training.loop import Data, Interrupted, NonFiniteLoss, fit
-from jaxsnn.training.metrics import MetricsFile
+from jaxsnn.training.metrics import Metrics, MetricsFile, MetricsList
 from jaxsnn.training.state import TrainState, create, no_totals, stream
 from jaxsnn.training.step import (
     Evaluation,
@@ -24,7 +24,9 @@ __all__ = [
     "Evaluation",
     "Gradients",
     "Interrupted",
+    "Metrics",
     "MetricsFile",
+    "MetricsList",
     "NonFiniteLoss",
     "Tally",
     "TrainState",

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from jaxsnn.training.checkpoints import Checkpoints
 from jaxsnn.training.dispatch import Dispatch, compile_steps
-from jaxsnn.training.metrics import START, MetricsFile
+from jaxsnn.training.metrics import START, Metrics, MetricsList
 from jaxsnn.training.state import TrainState, no_totals
 from jaxsnn.training.step import TrainStep, epoch_order
 from jaxsnn.typing import Array
@@ -42,9 +42,9 @@ def fit(
     *,
     batch_size: int,
     epochs: int,
-    evaluate: Callable[[TrainState], dict[str, float]],
-    metrics: MetricsFile,
-    checkpoints: Checkpoints,
+    evaluate: Callable[[TrainState], dict[str, float]] | None = None,
+    metrics: Metrics | None = None,
+    checkpoints: Checkpoints | None = None,
     evaluate_every: int = 1,
     log_every: int = 50,
     checkpoint_every: int | None = None,
@@ -66,9 +66,10 @@ def fit(
       data: training set on the device.
       batch_size: as given to `make_train_step`.
       epochs: total number, those of an earlier part of the run included.
-      evaluate: named accuracies of a state; `validation_accuracy` among them chooses the best checkpoint.
-      metrics: where rows go.
-      checkpoints: where states go.
+      evaluate: named accuracies of a state; `validation_accuracy` among them chooses the best checkpoint. None for no
+        evaluation.
+      metrics: where rows go: a `MetricsFile`, or a `MetricsList`, which keeps them in memory. None for nowhere.
+      checkpoints: where states go; None, as in a notebook, for nowhere: then Ctrl-C ends at once, and all is lost.
       evaluate_every: epochs between evaluations; the last epoch is always evaluated.
       log_every: steps between `train` rows.
       checkpoint_every: steps between checkpoints within an epoch; None for none.
@@ -83,7 +84,8 @@ def fit(
       The state after the last step.
 
     Raises:
-      ValueError: if there are fewer samples than one batch, or `steps_per_dispatch` is not at least 1.
+      ValueError: if there are fewer samples than one batch, `steps_per_dispatch` is not at least 1, or there is
+        `checkpoint_every` without `checkpoints`.
       NonFiniteLoss: if the loss or gradient is NaN or infinite; the last checkpoint from before stays the last.
       Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
@@ -94,6 +96,9 @@ def fit(
         )
     if steps_per_dispatch < 1:
         raise ValueError(f"steps_per_dispatch must be >= 1, got {steps_per_dispatch}")
+    if checkpoint_every and checkpoints is None:
+        raise ValueError(f"checkpoint_every={checkpoint_every} needs checkpoints=training.Checkpoints(folder)")
+    metrics = MetricsList() if metrics is None else metrics
     per_epoch = samples // batch_size
     dispatch: Dispatch | None = None
     bar = tqdm(total=per_epoch, disable=None if progress else True, unit="step", desc=description, leave=False)
@@ -120,7 +125,11 @@ def fit(
     def asked_to_stop(*, together: bool) -> bool:
         return stop.is_set() if agree is None else together and agree(stop.is_set())
 
-    with _stop_requests() as stop, bar:
+    def save(number: int, state: TrainState, scores: dict[str, float] | None = None) -> None:
+        if checkpoints is not None:
+            checkpoints.save(number, state, scores)
+
+    with _stop_requests() if checkpoints is not None else nullcontext(threading.Event()) as stop, bar:
         number = int(jax.device_get(state.step))
         while number < epochs * per_epoch:
             epoch = number // per_epoch
@@ -152,16 +161,16 @@ def fit(
                 stopping = asked_to_stop(together=done % log_every == 0)
                 if stopping or (checkpoint_every and number % checkpoint_every == 0):
                     report(state, "train", done, logged, number - last_logged)  # stops if the loss is not finite
-                    checkpoints.save(number, state)
+                    save(number, state)
                 if stopping:
                     raise _interrupted(number, checkpoints)
             row = report(state, "epoch", per_epoch, began, number - first)
             state = state._replace(totals=no_totals())
             evaluated = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
             if evaluated:
-                scores = evaluate(state)
+                scores = evaluate(state) if evaluate is not None else {}
                 metrics.write(row | scores)
-                checkpoints.save(number, state, scores)
+                save(number, state, scores)
                 if progress:
                     numbers = {"loss": row["loss"], "accuracy": row["accuracy"], **scores}
                     shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in numbers.items())
@@ -170,22 +179,26 @@ def fit(
                 metrics.write(row)
             if asked_to_stop(together=True):
                 if not evaluated:
-                    checkpoints.save(number, state)
+                    save(number, state)
                 raise _interrupted(number, checkpoints)
     return state
 
 
-def _not_finite(step: int, checkpoints: Checkpoints) -> NonFiniteLoss:
-    kept = checkpoints.steps()
-    way_out = f"the last good checkpoint is step {kept[-1]}" if kept else "no checkpoint had been written yet"
+def _not_finite(step: int, checkpoints: Checkpoints | None) -> NonFiniteLoss:
+    way_out = ""
+    if checkpoints is not None:
+        kept = checkpoints.steps()
+        way_out = f"; the last good checkpoint is step {kept[-1]}" if kept else "; no checkpoint had been written yet"
+        way_out = f"{way_out} in {checkpoints.folder}"
     return NonFiniteLoss(
-        f"loss or gradient became NaN or infinite at step {step}; {way_out} in {checkpoints.folder}. "
+        f"loss or gradient became NaN or infinite at step {step}{way_out}. "
         "Usual causes: too large a learning rate (--lr), or NaN in the input"
     )
 
 
-def _interrupted(step: int, checkpoints: Checkpoints) -> Interrupted:
-    return Interrupted(f"stopped at step {step}, state saved in {checkpoints.folder}; go on with --resume")
+def _interrupted(step: int, checkpoints: Checkpoints | None) -> Interrupted:
+    where = "" if checkpoints is None else f", state saved in {checkpoints.folder}; go on with --resume"
+    return Interrupted(f"stopped at step {step}{where}")
 
 
 @contextmanager

@@ -2,12 +2,29 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 TIMES = ("seconds", "images_per_second")
 """Keys that differ from run to run; all others are repeated exactly by the same command on the same machine."""
 START = "start"
 """Kind of the row that the beginning of a run and every resumption write; what it holds is not repeated either."""
+
+
+class Metrics(Protocol):
+    """Where rows go."""
+
+    def write(self, row: dict[str, Any]) -> None: ...
+
+
+class MetricsList:
+    """Keeps rows in memory: `rows`, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Keeps one row."""
+        self.rows.append(row)
 
 
 class MetricsFile:

@@ -1,6 +1,5 @@
 from functools import partial
 
-import chex
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import jax
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from jaxsnn import integrate_and_fire, leaky_integrator, lif, unroll
-from jaxsnn.cells import CELLS
+from jaxsnn.cells import CELLS, check_cell
 
 PARAMS = {
     "lif": lif.LIFParams(0.9, 0.8),
@@ -22,19 +21,7 @@ every = pytest.mark.parametrize("name", CELLS)
 
 @every
 def test_protocol(name):
-    """Carry first, a partial of `step` is a scan body, state keeps shape and dtype, jit equals eager."""
-    cell, params = CELLS[name], PARAMS[name]
-    state = cell.init(params, (3, 4))
-    currents = jax.random.normal(jax.random.key(0), (6, 3, 4))
-    after, out = cell.step(params, state, currents[0])
-    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
-    assert out.shape == (3, 4)
-    scanned = jax.lax.scan(partial(cell.step, params), state, currents)
-    stepped = []
-    for current in currents:
-        state, out = cell.step(params, state, current)
-        stepped.append(out)
-    chex.assert_trees_all_close(scanned, (state, jnp.stack(stepped)), rtol=1e-6)
+    check_cell(CELLS[name].init, CELLS[name].step, PARAMS[name], spiking=name != "leaky_integrator")
 
 
 @every

@@ -22,6 +22,26 @@ def test_learns_and_writes_rows(tmp_path):
     assert int(state.step) == 24
 
 
+def test_without_folder_and_evaluation(tmp_path):
+    """As in a notebook: the same numbers, and rows in memory."""
+    expected, rows = problem.fit(tmp_path, epochs=2, log_every=2)
+    metrics = training.MetricsList()
+    state, step = problem.start()
+    state = training.fit(
+        state, step, problem.data(), batch_size=16, epochs=2, metrics=metrics, log_every=2, progress=False
+    )
+    chex.assert_trees_all_equal(state.params, expected.params)
+    assert metrics.rows[0]["kind"] == training.metrics.START
+    assert [row["loss"] for row in metrics.rows[1:]] == [row["loss"] for row in rows]
+    training.fit(state, step, problem.data(), batch_size=16, epochs=3, progress=False)  # goes on; rows go nowhere
+    state, step = problem.start()
+    with pytest.raises(ValueError, match="checkpoint_every=3 needs checkpoints"):
+        training.fit(state, step, problem.data(), batch_size=16, epochs=1, checkpoint_every=3)
+    state, step = problem.start(lr=1e30)
+    with pytest.raises(training.NonFiniteLoss, match=r"infinite at step \d+\. Usual causes"):
+        training.fit(state, step, problem.data(), batch_size=16, epochs=2, progress=False)
+
+
 @pytest.mark.parametrize(
     ("options", "after"),
     [

@@ -1,0 +1,33 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxsnn import layers, lif, models
+
+
+def test_lif_as_a_cell_of_ones_own_is_lif():
+    """The same outputs and gradients, layers' own constants included; in bfloat16 the membranes stay float32."""
+    options = {"input_shape": (4, 4, 1), "num_classes": 3, "leaks": {"fc1": 0.7}, "width": 0.2, "init_gain": 3.0}
+    x = 3 * jax.random.uniform(jax.random.key(0), (4, 2, 4, 4, 1))
+    own = layers.Cell(lif.init, lif.step, lif.LIFParams, leak=0.9, threshold=0.8)
+
+    def run(neuron, **more):
+        model = models.create("lenet", neuron=neuron, rngs=nnx.Rngs(0), **options, **more)
+        apply, params, state = models.functionalize(model)
+        return jax.jit(jax.value_and_grad(lambda params: jnp.sum(apply(params, state, x)[0].potentials)))(params)
+
+    found, expected = run(own), run(layers.LIF(0.9, 0.8))
+    chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(found[1]))
+    assert np.isfinite(run(own, compute_dtype=jnp.bfloat16)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"leak": 0.0}, "leak must"), ({"threshold": -1.0}, "threshold must")]
+)
+def test_a_cell_checks_its_constants(options, message):
+    with pytest.raises(ValueError, match=message):
+        layers.Cell(lif.init, lif.step, lif.LIFParams, **options)
