@@ -46,12 +46,17 @@ def answers(potentials: np.ndarray, labels: np.ndarray) -> Answers:
     return Answers(potentials.argmax(-1) == labels, best - second)
 
 
-def steps_needed(accuracy: np.ndarray, target: float) -> int | None:
+def steps_needed(accuracy: Sequence[float] | np.ndarray, target: float) -> int | None:
     """After how many steps the accuracy is at `target` or above, and stays there until T; None if it never does.
 
     Args:
       accuracy: after each step, `[T]`.
       target: in the same unit, e.g. that of another network (iso-accuracy).
+
+    Example:
+      >>> from jaxsnn import analysis
+      >>> analysis.steps_needed([0.1, 0.9, 0.7, 0.8, 0.9], 0.8)
+      4
     """
     below = np.flatnonzero(np.asarray(accuracy) < target)
     needed = int(below[-1]) + 2 if below.size else 1

@@ -1,6 +1,5 @@
 """How one layer fires over a data set: what `make_observe` keeps of its spike trains."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,25 +35,32 @@ class Firing(NamedTuple):
     """Whether the train holds anything but -1, 0 and 1; then "spike" means "not zero"."""
 
     @classmethod
-    def of(cls, batches: Sequence[tuple[BatchCounts, np.ndarray]], steps: int) -> "Firing":
-        """From the counts of batches and which of their samples count, bool `[B]`."""
-
-        def added(name: str, dtype: type = np.int64) -> np.ndarray:
-            return np.sum([getattr(counts, name) for counts, _ in batches], 0, dtype=dtype)
-
-        def joined(name: str) -> np.ndarray:
-            return np.concatenate([getattr(counts, name)[inside] for counts, inside in batches])
-
+    def of(cls, batch: BatchCounts, inside: np.ndarray, steps: int) -> "Firing":
+        """From the counts of one batch, and which of its samples count, bool `[B]`."""
         return cls(
             steps,
-            added("counts"),
-            joined("spikes").astype(np.int64),
-            joined("silent"),
-            joined("synchrony"),
-            np.diff(added("intervals"), axis=0, prepend=0),
-            added("total"),
-            added("squares", np.float64),
-            any(bool(counts.analog) for counts, _ in batches),
+            counts=np.asarray(batch.counts, np.int64),
+            spikes=np.asarray(batch.spikes, np.int64)[inside],
+            silent_per_sample=np.asarray(batch.silent)[inside],
+            synchrony=np.asarray(batch.synchrony)[inside],
+            intervals=np.diff(np.asarray(batch.intervals, np.int64), axis=0, prepend=0),
+            interval_total=np.asarray(batch.total, np.int64),
+            interval_squares=np.asarray(batch.squares, np.float64),
+            analog=bool(batch.analog),
+        )
+
+    def joined(self, other: "Firing") -> "Firing":
+        """With further samples of the same layer."""
+        return Firing(
+            self.steps,
+            counts=self.counts + other.counts,
+            spikes=np.concatenate([self.spikes, other.spikes]),
+            silent_per_sample=np.concatenate([self.silent_per_sample, other.silent_per_sample]),
+            synchrony=np.concatenate([self.synchrony, other.synchrony]),
+            intervals=self.intervals + other.intervals,
+            interval_total=self.interval_total + other.interval_total,
+            interval_squares=self.interval_squares + other.interval_squares,
+            analog=self.analog or other.analog,
         )
 
     @property

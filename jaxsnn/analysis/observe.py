@@ -92,9 +92,9 @@ def make_observe(
             number, x = at
             return {k: statistics.update(v, x[k], number, inside, bins) for k, v in so_far.items()}, None
 
-        so_far, _ = jax.lax.scan(step, so_far, (start + jnp.arange(count), dict(output.trains)))
+        so_far, _ = jax.lax.scan(step, so_far, (start + jnp.arange(count, dtype=jnp.int32), dict(output.trains)))
         best, second = jnp.moveaxis(jax.lax.top_k(output.potentials, 2)[0], -1, 0)
-        correct = jnp.argmax(output.potentials, -1) == labels[None]
+        correct = jnp.argmax(output.potentials, -1).astype(labels.dtype) == labels[None]
         return output.carry, so_far, (correct, best - second)
 
     @jax.jit
@@ -111,7 +111,9 @@ def make_observe(
         names = layer_names(apply, params, state, first)
         fans = _fans(connections, params if effective else None)
         shapes = jax.eval_shape(lambda x: dict(apply(params, state, x, record=True)[0].trains), first)
-        batches, answers = [], []
+        layers: dict[str, Firing] = {}
+        operations: dict[str, list[np.ndarray]] = {name: [] for name in fans}
+        answers = []
         for begin in range(0, len(labels), size):
             index = begin + np.arange(size)
             inside, index = index < len(labels), np.minimum(index, len(labels) - 1)
@@ -123,16 +125,23 @@ def make_observe(
                 count = min(chunk, steps - start)
                 carry, so_far, found = piece(params, state, *batch, jnp.int32(start), carry, so_far, count=count)
                 over_time.append(jax.device_get(found))
-            batches.append(jax.device_get((*finish(so_far, fans), inside)))
+            counts, products = jax.device_get(finish(so_far, fans))
+            for name in names:
+                one = Firing.of(counts[name], inside, steps)
+                layers[name] = layers[name].joined(one) if name in layers else one
+            for name, parts in products.items():
+                operations[name].append(_joined(*parts)[inside])
             joined = (np.concatenate(part) for part in zip(*over_time, strict=True))
             answers.append(tuple(part[:, inside] for part in joined))
-        operations = {
-            name: np.concatenate([_joined(*found[name])[inside] for _, found, inside in batches]) for name in fans
-        }
-        layers = {name: Firing.of([(c[name], inside) for c, _, inside in batches], steps) for name in names}
         correct, margin = (np.concatenate(part, 1) for part in zip(*answers, strict=True))
         return Observation(
-            steps, np.asarray(labels), tuple(connections), layers, operations, Answers(correct, margin), effective
+            steps,
+            np.asarray(labels),
+            tuple(connections),
+            layers,
+            {name: np.concatenate(parts) for name, parts in operations.items()},
+            Answers(correct, margin),
+            effective,
         )
 
     return observe

@@ -33,6 +33,12 @@ def test_operations_alone(observed):
     assert json.loads(json.dumps(report.as_dict()))["synapses"]["ratio"] == pytest.approx(15 * 4.6 / (17 * 0.9))
 
 
+def test_the_same_in_float64(x64, observed):
+    again = hand.observe(SPIKES)
+    np.testing.assert_array_equal(again.operations["fc2"], observed.operations["fc2"])
+    np.testing.assert_array_equal(again.answers.correct, observed.answers.correct)
+
+
 def test_analog_input_multiplies():
     """Halves are no spikes: MACs in the first layer, at every step; the rate that breaks even is the second layer's."""
     report = analysis.energy(hand.observe([[0, 1, -0.5], [1, 0, 0]]))

@@ -119,7 +119,7 @@ def run_statistics(train):
 def firing(train):
     """Of one train `[T, B, neurons]`."""
     counts = jax.device_get(run_statistics(jnp.asarray(train, jnp.float32)))
-    return analysis.Firing.of([(counts, np.ones(train.shape[1], bool))], len(train))
+    return analysis.Firing.of(counts, np.ones(train.shape[1], bool), len(train))
 
 
 def test_synchrony_at_its_limits():

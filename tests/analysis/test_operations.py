@@ -97,6 +97,31 @@ def test_networks_spike_by_spike(name):
         }
 
 
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_random_networks_spike_by_spike(data):
+    """VGG and residual networks of random depth, widths, strides and odd sizes."""
+    size, width = st.integers(8, 13), st.integers(1, 4)
+    options = {
+        "input_shape": (data.draw(size), data.draw(size), data.draw(st.integers(1, 3))),
+        "num_classes": data.draw(st.integers(2, 4)),
+        "hidden": data.draw(st.lists(width, max_size=1)),
+    }
+    if data.draw(st.booleans()):
+        parts = data.draw(st.lists(st.lists(width, min_size=1, max_size=2), min_size=1, max_size=2))
+        make = models.vgg
+    else:
+        parts = data.draw(st.lists(st.tuples(width, st.integers(1, 3)), min_size=1, max_size=3))
+        options["stem"], make = data.draw(width), models.resnet
+    connections = models.connections(nnx.eval_shape(lambda: make(parts, rngs=nnx.Rngs(0), **options)))
+    generator = np.random.default_rng(data.draw(st.integers(0, 100)))
+    trains = {c.source: generator.choice([-1, 0, 1], (2, 2, *c.input_shape)) for c in connections}
+    found = analysis.synaptic_operations(trains, connections)
+    assert len(found) == len(connections)
+    for c in connections:
+        np.testing.assert_array_equal(found[c.name], spike_by_spike(trains[c.source], c), err_msg=str(c))
+
+
 def test_spikes_pass_a_pool_without_neurons():
     """Each spike counts what its pooled pixel reaches; rows that the pool drops reach nothing."""
     model = NETWORKS["vgg, odd size"](num_classes=4, pool="average", rngs=nnx.Rngs(0))
