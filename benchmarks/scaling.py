@@ -5,9 +5,9 @@
     python -m benchmarks.scaling --estimate                   # on paper, for accelerators
 
 Measures the train step of the digits preset (global batch constant) on fake devices, each setting in fresh processes.
-Fake devices share the cores of this machine, so a step cannot become faster: what is more than on one device is the
-overhead of dividing the work. Collectives are read from the compiled program. Appends to
-benchmarks/results/<device>/scaling.jsonl.
+Fake devices share the cores of this machine, so a step cannot become faster. What is measured is the CPU time of a step,
+of all processes together: what is more than on one device is the overhead of dividing the work. Collectives are read
+from the compiled program. Appends to benchmarks/results/<device>/scaling.jsonl.
 
 `--estimate` prints the table of docs/scaling.md: gradients summed by a ring, nothing overlapped, at speeds that are
 assumed (`--tflops`, `--gigabytes`, `--latency`).
@@ -20,6 +20,7 @@ import math
 import os
 import re
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -48,25 +49,23 @@ def traffic(text: str) -> dict[str, float]:
 
 
 def measure(devices: int, batch: int, repeats: int, *, multihost: bool) -> dict[str, Any]:
-    """Times the train step in this process, which has its share of the devices."""
+    """Takes train steps in this process, which has its share of the devices."""
     config = dataclasses.replace(digits.digits(), data_parallel=devices, multihost=multihost, batch_size=batch)
     data = load("digits")
     program, sets = build.build(config, data), build.split(config, data)
     state = program.start(0)
     order = training.epoch_order(state.seed, 0, len(sets.fitting.labels))
-    began = time.perf_counter()
     compiled = jax.jit(program.step, donate_argnums=0).lower(state, *sets.fitting, order).compile()
-    compile_s = time.perf_counter() - began
     times = []
     for number in range(repeats + 2):
-        began = time.perf_counter()
+        began = time.process_time()
         state = jax.block_until_ready(compiled(state, *sets.fitting, order))
         if number >= 2:
-            times.append(1e3 * (time.perf_counter() - began))
+            times.append(1e3 * (time.process_time() - began))
     moved = traffic(compiled.as_text() or "")
     return {
-        **common.summary(times),
-        "compile_s": round(compile_s, 2),
+        "cpu_ms": round(statistics.median(times), 1),
+        "steps_timed": repeats,
         **train_step.memory_mb(compiled),
         "all_reduce_mb": round(moved.pop("all-reduce", 0), 3),
         "other_collectives": ", ".join(f"{kind} {1e3 * size:.1f} kB" for kind, size in moved.items()) or "none",
@@ -74,7 +73,7 @@ def measure(devices: int, batch: int, repeats: int, *, multihost: bool) -> dict[
 
 
 def run(devices: int, processes: int, batch: int, repeats: int) -> dict[str, Any]:
-    """Measures one setting in fresh processes; returns what process 0 found."""
+    """Measures one setting in fresh processes; returns what process 0 found, and the CPU time of all."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{found.getsockname()[1]}"
@@ -93,7 +92,8 @@ def run(devices: int, processes: int, batch: int, repeats: int) -> dict[str, Any
     printed = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         raise RuntimeError("a process failed, see above")
-    return json.loads(printed[0].splitlines()[-1])
+    found = [json.loads(text.splitlines()[-1]) for text in printed]
+    return found[0] | {"cpu_ms": round(sum(each["cpu_ms"] for each in found), 1)}
 
 
 class Workload(NamedTuple):

@@ -28,6 +28,7 @@ def _ratios(name: str) -> Callable[[dict[str, Any]], str]:
 
 COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], str] | None]] = {
     "median_ms": ("time [ms]", _spread),
+    "cpu_ms": ("CPU time of a step [ms]", None),
     "p90_ms": ("90th percentile [ms]", None),
     "ratios": ("times ours", _ratios("ratios")),
     "trace_s": ("trace [s]", None),

@@ -16,3 +16,12 @@ def test_rows_survive_a_cut_last_line_and_rewind(tmp_path):
 
 def test_missing_file_is_empty(tmp_path):
     assert MetricsFile(tmp_path / "none.jsonl").read() == []
+
+
+def test_of_several_processes_one_writes(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    first, second = MetricsFile(path), MetricsFile(path, writes=False)
+    first.write({"kind": "train", "step": 1})
+    second.write({"kind": "train", "step": 1})
+    second.rewind(-1)
+    assert second.read() == first.read() == [{"kind": "train", "step": 1}]
