@@ -5,9 +5,9 @@
     python -m benchmarks.scaling --estimate                   # on paper, for accelerators
 
 Measures the train step of the digits preset (global batch constant) on fake devices, each setting in fresh processes.
-Fake devices share the cores of this machine, so a step cannot become faster. What is measured is the CPU time of a step,
-of all processes together: what is more than on one device is the overhead of dividing the work. Collectives are read
-from the compiled program. Appends to benchmarks/results/<device>/scaling.jsonl.
+Fake devices share the cores of this machine, so a step cannot become faster. Measured is the CPU time of a step, of all
+processes together: what is more than on one device is the overhead of dividing the work. Collectives are read from the
+compiled program. Appends to benchmarks/results/<device>/scaling.jsonl.
 
 `--estimate` prints the table of docs/scaling.md: gradients summed by a ring, nothing overlapped, at speeds that are
 assumed (`--tflops`, `--gigabytes`, `--latency`).
@@ -74,9 +74,9 @@ def measure(devices: int, batch: int, repeats: int, *, multihost: bool) -> dict[
 
 def run(devices: int, processes: int, batch: int, repeats: int) -> dict[str, Any]:
     """Measures one setting in fresh processes; returns what process 0 found, and the CPU time of all."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        coordinator = f"127.0.0.1:{found.getsockname()[1]}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices // processes}"
     command = [sys.executable, "-m", "benchmarks.scaling", f"--devices={devices}", f"--processes={processes}"]
     command += [f"--batch={batch}", f"--repeats={repeats}", f"--coordinator={coordinator}"]
