@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
 
-from experiments import digits, run
+from experiments import devices, digits, run
 from jaxsnn import parallel, training
 from jaxsnn.training.metrics import START, TIMES
 
@@ -255,21 +256,33 @@ def test_slurm_says_how_many_there_are():
     assert json.loads(done.stdout) == [1, 0, True, True, False]
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--multihost"], "error: --multihost found no TPU pod, Slurm or Open MPI that says how many processes there"),
-        (["--multihost", "--coordinator=127.0.0.1:99"], "error: --num_processes and --process_id missing: give"),
-        (["--process_id=1"], "error: --process_id only with --multihost: add it, or train in one process"),
-    ],
-)
-def test_bad_flags_leave_nothing_behind(tmp_path, flags, message):
-    command = [sys.executable, "-m", "experiments.digits", f"--run_dir={tmp_path / 'run'}", *flags]
+def test_where_no_cluster_is_found(tmp_path):
+    command = [sys.executable, "-m", "experiments.digits", f"--run_dir={tmp_path / 'run'}", "--multihost"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 1
-    assert message in done.stderr
+    assert "error: --multihost found no TPU pod, Slurm or Open MPI that says how many processes" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("multihost", "given", "message"),
+    [
+        (True, {"coordinator": "127.0.0.1:99"}, "--num_processes and --process_id missing: give"),
+        (False, {"process_id": 1}, "--process_id only with --multihost: add it, or train in one process"),
+    ],
+)
+def test_flags_that_do_not_go_together(monkeypatch, multihost, given, message):
+    names = ("coordinator", "num_processes", "process_id")
+    values = {name: SimpleNamespace(value=given.get(name)) for name in names}
+    monkeypatch.setattr(devices, "flags", SimpleNamespace(FLAGS=values))
+    with pytest.raises(ValueError, match=message):
+        devices.connect(multihost)
+
+
+def test_training_by_many_without_a_connection():
+    with pytest.raises(ValueError, match="not connected with others; call jaxsnn.parallel.start"):
+        devices.make_mesh(dataclasses.replace(digits.digits(), multihost=True))
 
 
 def test_alone_everything_is_agreed_upon():
