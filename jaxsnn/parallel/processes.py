@@ -10,7 +10,9 @@ people read. jax's runtime connects them, watches over them by heartbeats, and e
 """
 
 import os
+import socket
 import sys
+import time
 import zlib
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
@@ -66,19 +68,26 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
 
     Raises:
       ValueError: as `check_start`, or if nothing is given and no cluster is found.
-      ConnectionError: if the others cannot be reached within `START_SECONDS`.
+      ConnectionError: if process 0 cannot be reached within `START_SECONDS`, or cannot listen. If processes are missing
+        after that time, jax ends this one.
     """
     check_start(coordinator, num_processes, process_id)
+    bind = None
+    if coordinator is not None:
+        print(f"process {process_id} of {num_processes} waits for the others at {coordinator}", file=sys.stderr)
+        if process_id:
+            _reach(coordinator)
+        if coordinator.rpartition(":")[0] in LOOPBACK:
+            bind = coordinator  # jax listens on all interfaces if not told
     # jax would take SIGTERM for itself; our loop handles it, and Ctrl-C, and all processes agree on the step (`agree`)
     jax.config.update("jax_enable_preemption_service", False)
-    local = coordinator is not None and coordinator.rpartition(":")[0] in LOOPBACK
     try:
         jax.distributed.initialize(
             coordinator,
             num_processes,
             process_id,
             cluster_detection_method=None if coordinator is None else "deactivate",
-            coordinator_bind_address=coordinator if local else None,  # jax listens on all interfaces if not told
+            coordinator_bind_address=bind,
             initialization_timeout=START_SECONDS,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
@@ -89,9 +98,25 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
         ) from error
     except jax.errors.JaxRuntimeError as error:
         raise ConnectionError(
-            f"the processes did not find each other within {START_SECONDS} s ({_first_line(error)}): start all of them "
-            "with the same --coordinator and --num_processes, and see that process 0 can be reached at that address"
+            f"process 0 cannot listen at {coordinator} ({_first_line(error)}): choose a free port with --coordinator"
         ) from error
+
+
+def _reach(coordinator: str) -> None:
+    """Waits until process 0 listens: jax itself would end the process, without saying where it had looked."""
+    host, _, port = coordinator.rpartition(":")
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ConnectionError(
+                    f"process 0 was not found at {coordinator} within {START_SECONDS} s ({error}): start all processes "
+                    "with the same --coordinator, an address of process 0 that all of them can reach"
+                ) from error
+        time.sleep(0.2)
 
 
 def is_first() -> bool:

@@ -25,6 +25,7 @@ SMALL = {
     "epochs": 2,
     "time_steps": 4,
     "width": 0.25,
+    "init_gain": 3.0,  # or fc1 would be silent at so few steps
     "dropout": 0.25,
     "limit": 64,
     "limit_test": 20,
@@ -106,6 +107,7 @@ def test_two_processes_train_as_one(tmp_path):
     run_alone(alone)
     printed = train(tmp_path / "two", "--nofigures", "--noactivity")
     alike(rows(tmp_path / "one"), rows(tmp_path / "two"))
+    assert len({row["loss"] for row in rows(tmp_path / "two")}) == len(rows(tmp_path / "two"))  # they do learn
     assert "run folder" in printed[0]
     assert "run folder" not in printed[1]
     stored = json.loads((tmp_path / "two" / "results.json").read_text())
@@ -283,6 +285,13 @@ def test_flags_that_do_not_go_together(monkeypatch, multihost, given, message):
 def test_training_by_many_without_a_connection():
     with pytest.raises(ValueError, match="not connected with others; call jaxsnn.parallel.start"):
         devices.make_mesh(dataclasses.replace(digits.digits(), multihost=True))
+
+
+def test_process_0_is_not_there(monkeypatch):
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setattr(parallel.processes, "START_SECONDS", 0.5)
+    with pytest.raises(ConnectionError, match=f"process 0 was not found at {address} within 0.5 s .*refused"):
+        parallel.start(address, 2, 1)
 
 
 def test_alone_everything_is_agreed_upon():
