@@ -1,6 +1,7 @@
 # make demo   sets up .venv and trains a spiking LeNet on the embedded digits
 # make test   sets up .venv and runs all that CI runs: lint, types, tests
 # make slow   the tests that take minutes
+# make notebooks   executes the notebooks anew: notebooks/*.py to notebooks/*.ipynb, minutes
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ RUN = $(VENV)/bin/python -m
 # glibc only: large pages and no returning of memory between steps make a CPU train step 1.4 times as fast
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456
 
-.PHONY: demo test slow bench peers clean
+.PHONY: demo test slow bench notebooks peers clean
 
 demo: $(VENV)/.demo
 	$(RUN) experiments.digits
@@ -26,6 +27,10 @@ slow: $(VENV)/.test
 
 bench: $(VENV)/.demo
 	$(RUN) benchmarks.train_step
+
+notebooks: $(VENV)/.notebooks
+	$(RUN) jupytext --quiet --update --to ipynb notebooks/*.py
+	$(RUN) nbconvert --log-level=WARN --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 # the libraries that benchmarks.peers and benchmarks.neuron compare with, in an environment of their own
 peers: $(PEERS)/.installed

@@ -11,7 +11,11 @@ import pytest
 import jaxsnn
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(p for where in ("*.md", "docs/**/*.md", "experiments/*.md", "benchmarks/*.md") for p in ROOT.glob(where))
+PAGES = sorted(
+    p
+    for where in ("*.md", "docs/**/*.md", "experiments/*.md", "benchmarks/*.md", "notebooks/*.md")
+    for p in ROOT.glob(where)
+)
 MODULES = [
     "surrogate",
     "cells.conformance",
