@@ -237,4 +237,4 @@ def loss(params):
 
 
 gradients = jax.jit(jax.grad(loss))(params)
-{layer: float(jnp.abs(gradient["kernel"]).mean()) for layer, gradient in gradients.items()}
+{layer: f"{jnp.abs(gradient['kernel']).mean():.4f}" for layer, gradient in gradients.items()}

@@ -28,7 +28,7 @@ from flax import nnx
 from jaxsnn import analysis, encoding, layers, losses, models, training, viz
 from jaxsnn.data import load
 
-plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
+plt.rcParams.update({"figure.dpi": 72, "axes.spines.top": False, "axes.spines.right": False})
 
 # %% tags=["parameters"]
 steps = 16  # T, the number of time steps for which the network sees a digit
@@ -91,7 +91,8 @@ def loss(output, labels):
     return losses.squared_error(output.logits, labels)
 
 
-optimizer = optax.adam(1e-3)
+schedule = optax.cosine_decay_schedule(1e-3, epochs * len(train.labels) // 16)  # the learning rate falls to 0
+optimizer = optax.adam(schedule)
 step = training.make_train_step(apply, optimizer, loss, prepare, batch_size=16)
 evaluate = training.make_evaluate(apply, prepare, batch_size=120)
 
@@ -125,7 +126,7 @@ number = 3
 spikes_in = prepare(jax.random.key(1), test.images[number : number + 1])
 output, _ = apply(state.params, state.constants, spikes_in, record=True)
 viz.raster(
-    {name: np.asarray(train[:, 0]) for name, train in output.trains.items()},
+    {name: np.asarray(spikes[:, 0]) for name, spikes in output.trains.items()},
     np.asarray(output.potentials[:, 0]),
     image=digits.test_images[number],
     label=int(test.labels[number]),
@@ -161,8 +162,7 @@ viz.spikes_per_layer(
 )
 
 # %% [markdown]
-# Left, spikes that each layer sends for one digit; right, which part of its neurons fires in a time step. Most of the
-# time most neurons are silent.
+# Left, spikes that each layer sends for one digit; right, which part of its neurons fires in a time step.
 #
 # ### How soon does it know?
 #
@@ -176,8 +176,8 @@ within = analysis.steps_needed(observed.answers.accuracy, observed.answers.accur
 print(f"within one percent of the final accuracy after {within} of {steps} steps")
 
 # %% [markdown]
-# The first spikes need some steps to get through the layers; then the accuracy climbs steeply. Whoever is in a hurry
-# stops earlier, which no ordinary network offers.
+# After one step the network guesses, since hardly a spike has come through all layers. Then the accuracy climbs
+# steeply. Whoever is in a hurry stops early, which no ordinary network offers.
 #
 # ### What does it confuse?
 

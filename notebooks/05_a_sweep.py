@@ -133,12 +133,18 @@ viz.heat_map(
 )
 
 # %% [markdown]
-# Test accuracy of every pair of leak and threshold, the mean over the seeds: the darker the better. Is a difference
-# between two fields real, or is it chance? The seeds say so: the spread of the networks that differ in nothing else.
+# Test accuracy of every pair of leak and threshold, the mean over the seeds: the darker the better. Neurons that
+# forget quickly (top row) do worse. Is a difference between two fields real, or is it chance? The seeds say so: the
+# spread of the networks that differ in nothing else.
 
 # %%
 spread = (final.max(-1) - final.min(-1)).mean()
 print(f"networks that differ in their seed only lie {spread:.1f} percentage points apart on average")
+
+# %% [markdown]
+# So it is the leak that counts here; differences between neighbours in the lower rows are no larger than chance.
+#
+# How did they get there? The networks of the last row, over the epochs:
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 2.8), layout="constrained")
@@ -147,12 +153,12 @@ for number, threshold in enumerate(thresholds):
     curves = by_threshold[:, -1, number]  # [epochs, seeds], of the largest leak
     axes.plot(np.arange(1, epochs + 1), curves.mean(-1), "o-", ms=3, label=f"threshold {threshold}")
     axes.fill_between(np.arange(1, epochs + 1), curves.min(-1), curves.max(-1), alpha=0.2, lw=0)
-axes.set(xlabel="epoch", ylabel="test accuracy [%]", title=f"leak {leaks[-1]}")
+axes.set(xlabel="epoch", ylabel="test accuracy [%]", title=f"leak {leaks[-1]}", xticks=range(1, epochs + 1))
 axes.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Accuracy over the epochs for the networks of the last row; the bands reach from the worst seed to the best.
+# A line for each threshold is the mean over seeds, its band reaches from the worst seed to the best.
 #
 # ## Larger sweeps
 #

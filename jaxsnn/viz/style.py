@@ -57,14 +57,25 @@ Arguments = ParamSpec("Arguments")
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Makes a function that returns a figure draw it in the style of this module."""
+    """Makes a function that returns a figure draw it in the style of this module.
+
+    A notebook shows such a figure as the value of a cell, also where pyplot, which else tells it how, is not in use.
+    """
 
     @functools.wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
         with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+        figure._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]
+        return figure
 
     return drawn
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def colour(number: int) -> str:

@@ -156,3 +156,8 @@ def test_colours_can_be_read_on_white_and_on_black():
         for page in ("#ffffff", "#16181c"):
             low, high = sorted((luminance(colour), luminance(page)))
             assert (high + 0.05) / (low + 0.05) >= 3, (colour, page)
+
+
+def test_a_notebook_shows_figures_without_pyplot():
+    figure = viz.accuracy_over_time({"test": np.array([0.1, 0.9])})
+    assert figure._repr_png_().startswith(b"\x89PNG")
