@@ -14,8 +14,8 @@
 # # 4. A spiking LeNet, looked into
 #
 # A convolutional network of spiking neurons learns to read handwritten digits, with the rule of Lee et al. (2020), in
-# about a minute on a laptop. Then we open it: what fires where, how soon it knows the answer, which digits it
-# confuses, and how much energy spikes would save.
+# a minute or two on a CPU. Then we open it: what fires where, how soon it knows the answer, which digits it confuses,
+# and how much energy spikes would save.
 
 # %%
 import jax
