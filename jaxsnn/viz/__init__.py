@@ -5,6 +5,7 @@ from jaxsnn.viz.images import filters, input_against_image
 from jaxsnn.viz.membranes import membrane_traces
 from jaxsnn.viz.spikes import raster, spikes_per_layer
 from jaxsnn.viz.style import save, svg
+from jaxsnn.viz.sweeps import mean_and_spread
 from jaxsnn.viz.tables import energy_bars, heat_map
 from jaxsnn.viz.training import training_curve
 
@@ -15,6 +16,7 @@ __all__ = [
     "filters",
     "heat_map",
     "input_against_image",
+    "mean_and_spread",
     "membrane_traces",
     "raster",
     "save",

@@ -56,6 +56,7 @@ def heat_map(
     column_label: str,
     label: str,
     form: str = "{:.3g}",
+    spread: np.ndarray | None = None,
     width: float = 5.2,
 ) -> Figure:
     """A number for every pair of two settings, e.g. the accuracy of a sweep over leak and T.
@@ -66,6 +67,7 @@ def heat_map(
       row_label, column_label: the settings' names.
       label: what the numbers are.
       form: format of a number.
+      spread: of every number, e.g. over seeds, `[rows, columns]`, written below it; None for none.
       width: of the figure in inches.
 
     Raises:
@@ -81,7 +83,10 @@ def heat_map(
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
             shade = "white" if value - low > 0.5 * (high - low) else INK
-            axes.text(column, row, form.format(value), ha="center", va="center", fontsize=8, color=shade)
+            text = form.format(value)
+            if spread is not None:
+                text += f"\n± {form.format(spread[row, column])}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=shade)
     axes.set(xlabel=column_label, ylabel=row_label, xticks=range(len(columns)), yticks=range(len(rows)))
     axes.set(xticklabels=[str(c) for c in columns], yticklabels=[str(r) for r in rows])
     figure.colorbar(image, label=label)
