@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 import numpy as np
 
 from experiments.build import Numbers, make_neuron
-from experiments.config import Config
+from experiments.config import ONE_DEVICE, Config
 
 STATE = ("leak", "threshold", "pool_threshold", "init_gain", "dropout", "seed")
 """Fields that only the first state of a network holds (its weights and constants)."""
@@ -23,7 +23,8 @@ NOT_SWEPT = {
     "seed": "seeds are an axis of every sweep: give --seeds=5, and --seed for the first",
     "seeds": "seeds are an axis of every sweep: give --seeds=5",
     "folds": "a sweep compares on the validation and test set, over seeds",
-    "devices": "the members of a sweep are divided among --devices",
+    "data_parallel": "the networks of a sweep are divided among --data_parallel devices, each is trained on one",
+    "multihost": "several processes share a sweep by --worker",
     "steps_per_dispatch": "it changes how fast the steps are dispatched, not what is trained",
     **dict.fromkeys(("data_dir", "cache_dir", "run_dir", "compilation_cache"), _WHERE),
     **dict.fromkeys(("resume", "progress", "activity", "figures", "log_every", "checkpoint_every"), _SHOWN),
@@ -113,7 +114,11 @@ def members(config: Config, axes: Sequence[Axis]) -> list[Config]:
         raise ValueError(f"--sweep names {', '.join(sorted(twice))} more than once: join the values into one list")
     if config.folds > 1:
         raise ValueError(f"folds={config.folds}: a sweep compares over seeds; give --seeds instead")
-    base = dataclasses.replace(config, seeds=1, devices=1, run_dir="", resume=False)
+    if config.multihost:
+        raise ValueError(
+            "multihost is for one large network; several processes share a sweep by --worker=1/8, 2/8, ..."
+        )
+    base = dataclasses.replace(config, **ONE_DEVICE, seeds=1, run_dir="", resume=False)
     found = []
     for values in itertools.product(*(axis.values for axis in axes)):
         changes = dict(zip(names, values, strict=True))

@@ -47,7 +47,7 @@ def sweep(
         raise ValueError(f"--members must be >= 0 (0: as many as fit into memory), got {members}")
     axes = [plan.parse(text) for text in texts]
     networks = plan.members(config, axes)
-    mesh = parallel.population_mesh(config.devices)
+    mesh = parallel.population_mesh(config.data_parallel)
     where = _folder(config, name, worker)
     facts = {
         "preset": name,
