@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -12,6 +13,8 @@ from experiments.config import Config
 from experiments.folder import Run
 from experiments.results import scores
 from jaxsnn import parallel, training
+from jaxsnn.data import Dataset
+from jaxsnn.typing import DTypeLike
 
 
 def check(config: Config) -> None:
@@ -25,6 +28,41 @@ def check(config: Config) -> None:
     build(config, data)
     if samples < config.batch_size:
         raise ValueError(f"batch_size={config.batch_size} is more than the {samples} training samples")
+
+
+def functions(
+    first: Config,
+    data: Dataset,
+    mesh: Mesh | None = None,
+    *,
+    at_once: int | None = None,
+    param_dtype: DTypeLike = jnp.float32,
+) -> Any:
+    """Train step and evaluation of a population: `parallel.make_population_step`, `make_population_evaluate`.
+
+    Args:
+      first: any of its members.
+      data: their data set.
+      mesh: from `parallel.population_mesh`; None for one device.
+      at_once: as in `parallel.over_members`.
+      param_dtype: of weights, membranes and input.
+    """
+    options: dict[str, Any] = {"mesh": mesh, "at_once": at_once}
+
+    def make(numbers: Numbers) -> parallel.Member:
+        program = build(first, data, numbers=numbers, param_dtype=param_dtype)
+        return parallel.Member(program.step, program.tally)
+
+    step = parallel.make_population_step(make, **options)
+    return step, parallel.make_population_evaluate(make, first.evaluation_batch, **options)
+
+
+def create(
+    configs: Sequence[Config], data: Dataset, mesh: Mesh | None = None, *, param_dtype: DTypeLike = jnp.float32
+) -> parallel.Population:
+    """The members before their first step, each as `build` starts it alone."""
+    states = [build(one, data, param_dtype=param_dtype).start(one.seed) for one in configs]
+    return parallel.create_population([numbers_of(one) for one in configs], states, mesh)
 
 
 class Result(NamedTuple):
@@ -55,25 +93,16 @@ def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = Tr
     sets = parallel.replicate(mesh, split(first, data))
     compiled: list[training.Costs] = []
 
-    def make(numbers: Numbers) -> parallel.Member:
-        program = build(first, data, numbers=numbers)
-        return parallel.Member(program.step, program.tally)
-
-    step = parallel.make_population_step(make, mesh=mesh)
-    accuracy = parallel.make_population_evaluate(make, first.evaluation_batch, mesh=mesh)
+    step, accuracy = functions(first, data, mesh)
 
     def evaluate(population: parallel.Population) -> dict[str, np.ndarray]:
         parts = {"validation_accuracy": sets.validation, "test_accuracy": sets.test}
         return {name: accuracy(population, *part)[:, -1] for name, part in parts.items()}
 
-    def create(configs: list[Config]) -> parallel.Population:
-        states = [build(one, data).start(one.seed) for one in configs]
-        return parallel.create_population([numbers_of(one) for one in configs], states, mesh)
-
     def measure(count: int) -> training.Costs:
         like = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype, sharding=x.sharding),
-            create(group[:1] * devices),
+            create(group[:1] * devices, data, mesh),
         )
         orders: Any = jax.ShapeDtypeStruct(
             (count, len(sets.fitting.labels)), np.int32, sharding=like.states.seed.sharding
@@ -87,7 +116,7 @@ def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = Tr
         chunk = group[begin : begin + size]
         padded = chunk + chunk[-1:] * (size - len(chunk))  # the same program for the last ones
         trained = parallel.fit_population(
-            create(padded),
+            create(padded, data, mesh),
             step,
             sets.fitting,
             batch_size=first.batch_size,
@@ -114,7 +143,7 @@ def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
         score = scores(Run("", config.seed, None), evaluated, trained.seconds / len(chunk))
         bad = int(trained.diverged[number])
         if bad >= 0:
-            score |= dict.fromkeys(("test_accuracy", "validation_accuracy", "selected_test_accuracy"))
+            score |= {name: None for name in score if name.startswith(("test_", "validation_", "selected_"))}
         values = {name: getattr(config, name) for name in names}
         score = {name: value for name, value in score.items() if name != "run"}
         found.append({**values, **score, "diverged_step": None if bad < 0 else bad})

@@ -1,0 +1,129 @@
+"""From `--sweep` to networks, programs and shares."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments import digits, plan
+from experiments.config import Config
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("leak=0.9,0.99", (0.9, 0.99)),
+        ("lr=log:1e-3:1e-1:3", (0.001, 0.01, 0.1)),
+        ("lr=lin:0.1:0.3:3", (0.1, 0.2, 0.3)),
+        ("time_steps=lin:4:16:4", (4, 8, 12, 16)),
+        ("time_steps=log:4:32:4", (4, 8, 16, 32)),
+        ("slope=1,2.5", (1.0, 2.5)),
+        ("rule=spikebp,arctan", ("spikebp", "arctan")),
+        ("flip=true,False", (True, False)),
+    ],
+)
+def test_values(text, values):
+    axis = plan.parse(text)
+    assert axis == plan.Axis(text.split("=")[0], values)
+    assert [type(value) for value in axis.values] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr", "--sweep takes field=values.*got 'lr'"),
+        ("=1", "--sweep takes field=values"),
+        ("lr=", "--sweep takes field=values"),
+        ("rate=1", "there is no field 'rate'; known are"),
+        ("lr=log:1:2", "log takes first:last:number, e.g. log:0.001"),
+        ("lr=log:0:1:3", "log needs ends above 0; use lin:0:1:3"),
+        ("lr=lin:0:1:1", "number of values >= 2"),
+        ("lr=lin:0:inf:2", "two finite ends"),
+        ("rule=lin:0:1:3", "for a field that is a number"),
+        ("time_steps=lin:1:2:3", "the values would not all be whole: 1, 1.5, 2"),
+        ("time_steps=4.5", "'4.5' is not a value for this field, which takes whole numbers"),
+        ("lr=1,,2", "'' is not a value for this field, which takes finite numbers"),
+        ("lr=nan", "'nan' is not a value"),
+        ("flip=yes", "takes true or false"),
+        ("lr=0.1,0.10", "a value comes twice"),
+        ("seed=1,2", "seed cannot be swept: .*give --seeds=5, and --seed"),
+        ("data_dir=a,b", "data_dir cannot be swept: it says where files are"),
+        ("resume=true", "resume cannot be swept: it changes what is shown or kept"),
+        ("data_parallel=1,2", "are divided among --data_parallel devices"),
+        ("leaks=conv1:0.5", "leaks cannot be swept: its values are lists"),
+    ],
+)
+def test_bad_texts(text, message):
+    with pytest.raises(ValueError, match=message):
+        plan.parse(text)
+
+
+def grid(*texts, **changes):
+    return plan.members(dataclasses.replace(digits.digits(), **changes), [plan.parse(text) for text in texts])
+
+
+@pytest.mark.parametrize(
+    ("texts", "changes", "message"),
+    [
+        (["lr=0.1,0.2", "lr=0.3"], {}, "names lr more than once"),
+        (["leak=0.9,1.5"], {}, r"at leak=1.5: leak must lie in \(0, 1\]"),
+        (["threshold=1,0"], {}, "at threshold=0.0: threshold must be > 0"),
+        (["lr=0.1,-0.1"], {}, "at lr=-0.1: lr must be > 0"),
+        (["dropout=0.1,1"], {}, r"dropout must be in \[0, 1\), got 1.0"),
+        (["rule=arctan,magic"], {}, "rule must be one of spikebp"),
+        (["slope=1,2"], {}, "spikebp resets hard, leaks last, and has no slope"),
+        (["slope=1,2", "rule=arctan,spikebp"], {}, "at slope=1.0, rule=spikebp"),
+        (["lr=0.1"], {"folds": 3, "seeds": 1}, "folds=3: a sweep compares over seeds"),
+        (["lr=0.1"], {"multihost": True}, "processes share a sweep by --worker"),
+    ],
+)
+def test_bad_grids(texts, changes, message):
+    with pytest.raises(ValueError, match=message):
+        grid(*texts, **changes)
+
+
+def test_grid_and_programs():
+    networks = grid("leak=0.9,0.99", "time_steps=2,4", "dropout=0,0.1,0.2", seeds=2, seed=5)
+    assert len(networks) == len(set(networks)) == 24
+    assert [(n.leak, n.time_steps, n.dropout, n.seed) for n in networks[:3]] == [
+        (0.9, 2, 0.0, 5),
+        (0.9, 2, 0.0, 6),
+        (0.9, 2, 0.1, 5),
+    ]
+    groups = plan.programs(networks)
+    assert [len(group) for group in groups] == [4, 8, 4, 8]  # with and without dropout: two programs
+    assert all(len({(n.time_steps, bool(n.dropout)) for n in group}) == 1 for group in groups)
+
+
+@pytest.mark.parametrize("name", plan.TOGETHER)
+def test_what_is_said_to_share_a_program_does(name):
+    assert name in {f.name for f in dataclasses.fields(Config)}
+    base = dataclasses.replace(Config(rule="arctan", slope=2.0, dropout=0.1), seed=3)
+    other = dataclasses.replace(base, **{name: 4 if name == "seed" else 0.3})
+    assert plan.program(base) == plan.program(other)
+
+
+axes = st.lists(st.sampled_from(["lr", "leak", "time_steps", "rule", "dropout"]), unique=True, max_size=3)
+VALUES = {"lr": "0.1,0.2,0.3", "leak": "0.9,0.99", "time_steps": "2,3", "rule": "spikebp,arctan", "dropout": "0,0.1"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(axes, st.integers(1, 3), st.integers(1, 9))
+def test_workers_train_every_network_exactly_once(names, seeds, workers):
+    networks = grid(*(f"{name}={VALUES[name]}" for name in names), seeds=seeds)
+    shares = [plan.share(networks, plan.parse_worker(f"{i}/{workers}")) for i in range(1, workers + 1)]
+    trained = [one for share in shares for group in plan.programs(share) for one in group]
+    assert len(trained) == len(networks)
+    assert set(trained) == set(networks)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("text", ["3/2", "0/2", "1", "a/b", "1/0", "-1/2", "1/2/3"])
+def test_bad_workers(text):
+    with pytest.raises(ValueError, match=f"--worker takes i/n with i from 1 to n, e.g. --worker=3/8, got '{text}'"):
+        plan.parse_worker(text)
+
+
+def test_no_worker_is_all():
+    assert plan.share([1, 2], plan.parse_worker("")) == [1, 2]

@@ -1,0 +1,215 @@
+"""Populations: each member trains as it would alone, on one device and on eight, where nothing is exchanged."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxsnn import parallel, training
+from tests.training import problem
+
+BATCH, EPOCHS = 16, 2
+
+PROGRAM = """
+import dataclasses, json, re
+import jax
+import numpy as np
+from experiments import digits, populations
+from jaxsnn import parallel, training
+from jaxsnn.data import load
+
+changes = {"time_steps": 2, "limit": 32, "validation": 20, "limit_test": 20, "evaluation_batch": 20, "batch_size": 16}
+config = dataclasses.replace(digits.digits(), **changes, width=0.1, epochs=1)
+data, mesh = load("digits"), parallel.population_mesh()
+configs = [dataclasses.replace(config, seed=n, lr=0.001 * (n + 1), leak=0.9 + 0.01 * n) for n in range(8)]
+sets = parallel.replicate(mesh, populations.split(config, data))
+step, accuracy = populations.functions(config, data, mesh)
+population = populations.create(configs, data, mesh)
+orders = jax.device_put(np.tile(np.arange(32), (8, 1)), population.states.seed.sharding)
+compiled = jax.jit(step, donate_argnums=0).lower(population, *sets.fitting, orders).compile()
+text = compiled.as_text()
+trained = compiled(population, *sets.fitting, orders)
+kernel = trained.states.params["fc1"]["kernel"]
+step, _ = populations.functions(config, data)
+population = populations.create(configs[2:4], data)
+sets = populations.split(config, data)
+alone = jax.jit(step)(population, *sets.fitting, orders[2:4])
+print(json.dumps({
+    "collectives": re.findall(r" (all-[a-z-]+|collective-permute|reduce-scatter|partition-id)[^a-z ]*[(]", text),
+    "held": [len(shard.data) for shard in kernel.addressable_shards],
+    "difference": float(abs(kernel[2:4] - alone.states.params["fc1"]["kernel"]).max()),
+    "change": float(abs(kernel[2:4] - population.states.params["fc1"]["kernel"]).max()),
+    "accuracy": accuracy(trained, *parallel.replicate(mesh, sets.test)).shape,
+}))
+"""
+
+
+def start(member, dtype=jnp.float32):
+    return training.create({"w": jnp.zeros((3, 3), dtype)}, {}, optax.sgd(member["lr"], momentum=0.9), member["seed"])
+
+
+def make(numbers, dtype=jnp.float32):
+    def prepare(key, images):
+        return problem.prepare(key, images).astype(dtype)
+
+    def loss(output, labels):
+        return problem.loss(output, labels).astype(dtype)
+
+    optimizer = optax.sgd(numbers["lr"], momentum=0.9)
+    step = training.make_train_step(problem.apply, optimizer, loss, prepare, BATCH)
+    return parallel.Member(step, training.make_tally(problem.apply, prepare, 32))
+
+
+def alone(member, data, dtype=jnp.float32):
+    """One network, by the step itself."""
+    step, state = jax.jit(make(member, dtype).step), start(member, dtype)
+    for epoch in range(EPOCHS):
+        order = training.epoch_order(state.seed, epoch, len(data.labels))
+        for _ in range(len(data.labels) // BATCH):
+            state = step(state, *data, order)
+    return state
+
+
+def train(members, data, dtype=jnp.float32, **options):
+    return parallel.train_population(
+        members,
+        functools.partial(start, dtype=dtype),
+        functools.partial(make, dtype=dtype),
+        data,
+        {"test": data},
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        evaluation_batch=32,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("at_once", [0, 1, 2])
+def test_members_train_as_alone(x64, at_once):
+    """In float64: parameters to the last bits, accuracy exactly."""
+    members = parallel.grid(lr=[0.01, 0.03], seed=[3, 4])
+    data = problem.data()
+    trained = train(members, data, jnp.float64, at_once=at_once)
+    for number, member in enumerate(members):
+        state = alone(member, data, jnp.float64)
+        params = jax.tree.map(lambda x, n=number: x[n], trained.population.states.params)
+        np.testing.assert_allclose(params["w"], state.params["w"], rtol=1e-13, atol=1e-15)
+        evaluate = training.make_evaluate(problem.apply, lambda *a: problem.prepare(*a).astype(jnp.float64), 32)
+        assert trained.accuracy["test"][-1, number] == evaluate(state, *data).accuracy[-1]
+    assert trained.loss.shape == (EPOCHS, 4)
+    assert trained.evaluated.tolist() == [1, 2]
+    assert (trained.population.states.step == 8).all()
+    assert len({tuple(np.ravel(w)) for w in trained.population.states.params["w"]}) == 4
+
+
+def test_a_diverged_member_is_frozen_and_the_others_go_on():
+    data = problem.data()
+    members = [{"lr": lr, "seed": 1} for lr in (0.01, 1e30, 0.02)]
+    both, good = train(members, data), train(members[::2], data)
+    step = both.diverged[1]
+    assert both.diverged.tolist() == [-1, step, -1]
+    assert 0 < step < 4
+    np.testing.assert_array_equal(both.population.states.params["w"][::2], good.population.states.params["w"])
+    np.testing.assert_array_equal(both.accuracy["test"][:, ::2], good.accuracy["test"])
+    assert np.isnan(both.accuracy["test"][:, 1]).all()
+    assert np.isnan(both.loss[:, 1]).all()
+    states = both.population.states
+    assert states.step[1] == step  # in the state from before that step
+    assert states.step[0] == 8
+
+
+def test_evaluated_epochs():
+    trained = train([{"lr": 0.01, "seed": 0}], problem.data(), evaluate_every=3)
+    assert trained.evaluated.tolist() == [EPOCHS]
+    assert trained.costs.temporary_mb is not None
+
+
+@pytest.fixture(scope="module")
+def result():
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PROGRAM]
+    root = Path(__file__).parents[2]
+    out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=environment)
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def test_no_collective_at_all_on_eight_devices(result):
+    assert result["collectives"] == []
+    assert result["held"] == [1] * 8
+    assert result["accuracy"] == [8, 2]
+
+
+def test_eight_devices_train_as_one(result):
+    assert result["difference"] < 1e-3 * result["change"]
+
+
+def test_over_members_is_the_function_of_each():
+    members = {"a": jnp.arange(5.0), "b": jnp.ones((5, 2))}
+    whole = parallel.over_members(lambda m, x: m["a"] * x + m["b"].sum(), at_once=3)(members, jnp.float32(2))
+    np.testing.assert_array_equal(whole, 2 * np.arange(5) + 2)
+
+
+def test_default_at_once():
+    assert parallel.default_at_once("cpu") == 1
+    assert parallel.default_at_once("tpu") == parallel.default_at_once("gpu") == 0
+
+
+def test_bad_populations():
+    with pytest.raises(ValueError, match="at least one member, got none"):
+        parallel.create_population([], [])
+    small, large = start({"lr": 0.1, "seed": 0}), training.create({"w": jnp.zeros((4, 3))}, {}, optax.sgd(0.1), 0)
+    with pytest.raises(ValueError, match=r"member 1 \(8\) has another network than member 0 \(7\)"):
+        parallel.create_population([7, 8], [small, large])
+    with pytest.raises(ValueError, match="at_once must be a number of members, 0 for all, got -1"):
+        parallel.over_members(lambda m: m, at_once=-1)
+    evaluate = parallel.make_population_evaluate(make, 32)
+    population = parallel.create_population([{"lr": 0.1, "seed": 0}], [small])
+    data = problem.data()
+    with pytest.raises(ValueError, match="cannot evaluate on an empty set"):
+        evaluate(population, data.images[:0], data.labels[:0])
+    with pytest.raises(ValueError, match="10 training samples are fewer than one batch of 16"):
+        train([{"lr": 0.1, "seed": 0}], problem.data(10))
+    count = jax.device_count()
+    with pytest.raises(ValueError, match=f"{count + 1} devices were asked for, {count} are there"):
+        parallel.population_mesh(count + 1)
+
+
+def costs(megabytes):
+    return training.Costs(0.0, 0.0, megabytes, 0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 8), st.floats(0, 50), st.floats(0.1, 9), st.floats(60, 3000))
+def test_programs_fit_and_are_about_equal(most, devices, base, each, limit):
+    measured = []
+
+    def measure(count):
+        measured.append(count)
+        return costs(base + each * count / devices)
+
+    size = parallel.members_that_fit(measure, most, limit, devices=devices)
+    assert size % devices == 0
+    assert base + each * size / devices <= limit
+    programs = -(-most // size)
+    assert size * programs - most < devices * programs  # hardly any member is there to fill
+    if base + each * measured[0] / devices <= limit:
+        assert len(measured) == 1
+        assert programs == 1
+
+
+def test_one_member_too_large():
+    with pytest.raises(ValueError, match="one member needs 70 MB and there are 60 MB per device: use a smaller batch"):
+        parallel.members_that_fit(lambda count: costs(70.0 * count), 5, 60.0)
+    assert parallel.memory_limit(2) == pytest.approx(parallel.memory_limit() / 2)
