@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from experiments.build import Numbers, build, load_data, numbers_of, split
 from experiments.config import Config
+from experiments.converted import start_from
 from experiments.folder import Run
 from experiments.results import scores
 from jaxsnn import parallel, training
@@ -60,8 +61,8 @@ def functions(
 def create(
     configs: Sequence[Config], data: Dataset, mesh: Mesh | None = None, *, param_dtype: DTypeLike = jnp.float32
 ) -> parallel.Population:
-    """The members before their first step, each as `build` starts it alone."""
-    states = [build(one, data, param_dtype=param_dtype).start(one.seed) for one in configs]
+    """The members before their first step, each as it starts alone."""
+    states = [start_from(one, build(one, data, param_dtype=param_dtype).start(one.seed)) for one in configs]
     return parallel.create_population([numbers_of(one) for one in configs], states, mesh)
 
 
