@@ -3,8 +3,8 @@
     python -m benchmarks.sweep                      # 4 rates x 4 seeds of the digits network, float32
     JAX_ENABLE_X64=1 python -m benchmarks.sweep --float64 --width=0.2 --limit=320
 
-Both train by the step of `experiments.build` and are evaluated after every epoch on the test set. Compilation counts: runs
-of another rate compile again, seeds share a program. Appends to benchmarks/results/<device>/sweep.jsonl.
+Both train by the step of `experiments.build` and are evaluated after every epoch on the test set. Compilation counts:
+runs of another rate compile again, seeds share a program. Appends to benchmarks/results/<device>/sweep.jsonl.
 """
 
 import argparse
