@@ -105,7 +105,7 @@ def make_tally(apply: Apply, prepare: Prepare, batch_size: int, *, take: Take = 
     """
 
     def tally(state: TrainState, images: Array, labels: Array, start: Array) -> tuple[Array, Array]:
-        index = start + jnp.arange(batch_size)
+        index = start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = index < labels.shape[0]
         index = jnp.where(inside, index, 0)
         x = prepare(stream(state.seed, EVALUATE, start), take(images, index))
