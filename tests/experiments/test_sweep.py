@@ -141,7 +141,7 @@ def test_workers_and_merge(whole, tmp_path, capsys):
         ({}, AXES, {"members": -1}, "--members must be >= 0"),
         ({"data_parallel": 99}, AXES, {}, "99 devices were asked for"),
         ({"limit": 8}, AXES, {}, "batch_size=16 is more than the 8 training samples"),
-        ({}, ["model=lenet,vgg9", "width=0.05"], {}, "input_shape=.* is too small"),
+        ({}, ["validation=40,2000"], {}, "validation=2000 images leave none of 1438 to train on"),
         ({"resume": True}, AXES, {}, "nothing to resume"),
     ],
 )
