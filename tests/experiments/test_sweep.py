@@ -17,7 +17,7 @@ from jaxsnn.data import load
 from tests.experiments.test_run import SMALL
 
 ROOT = Path(__file__).parents[2]
-TINY = {**SMALL, "time_steps": 2, "width": 0.1, "limit": 48, "validation": 40, "evaluation_batch": 40, "seeds": 2}
+TINY = {**SMALL, "time_steps": 3, "width": 0.2, "init_gain": 2.0, "limit": 48, "evaluation_batch": 40, "seeds": 2}
 AXES = ["lr=0.001,0.02"]
 
 
@@ -42,6 +42,7 @@ def test_members_equal_single_runs(whole, tmp_path):
     """Through all of the code of a single run: the same accuracies, last and chosen on validation (float32)."""
     rows = table.read(whole[0])
     single = run.run(tiny(tmp_path / "run", lr=0.02), "digits")["runs"]
+    assert len(set(scores(rows).values())) > 1
     for one, row in zip(single, [row for row in rows if row["lr"] == 0.02], strict=True):
         same = set(one) - {"run", "seconds"}
         assert {name: row[name] for name in same} == {name: one[name] for name in same}
@@ -52,7 +53,7 @@ def test_members_equal_single_runs_in_float64(x64):
     """The whole step of the digits network with other numbers in every member: accuracy and confusion exactly."""
     config = tiny("", rule="arctan", slope=2.0, dropout=0.1, epochs=1)
     numbers = {"lr": 0.02, "leak": 0.8, "threshold": 0.7, "slope": 3.0, "dropout": 0.3, "weight_decay": 0.1}
-    more = {"pool_threshold": 0.6, "init_gain": 1.3, "gain": 0.7, "seed": 9}
+    more = {"pool_threshold": 0.6, "init_gain": 2.4, "gain": 0.7, "seed": 9}
     configs = [config, dataclasses.replace(config, **numbers, **more)]
     assert len(plan.programs(configs)) == 1
     data = load("digits")
@@ -89,45 +90,80 @@ def test_table_summary_and_figure(whole):
     assert stored["device"]
 
 
-def counted(monkeypatch):
-    """The seeds and rates that are trained from now on."""
-    trained, train = [], populations.train
+@pytest.fixture
+def trained(monkeypatch):
+    """Instead of training, invents accuracies; holds the rates and seeds that would have been trained from now on."""
+    found = []
 
-    def counting(group, *args, **options):
-        trained.extend((one.lr, one.seed) for one in group)
-        return train(group, *args, **options)
+    def train(group, mesh, *, most, progress):
+        found.extend((one.lr, one.seed) for one in group)
+        accuracy = np.array([[one.lr + 0.1 * one.seed] for one in group]).T
+        accuracies = {"validation_accuracy": accuracy, "test_accuracy": accuracy}
+        none = np.full(len(group), -1)
+        costs = training.Costs(0.0, 0.0, 0.0, 0.0)
+        result = parallel.Trained(None, accuracy, np.array([1]), accuracies, none, 1.0, costs)
+        yield populations.Result(group, result, 3, costs)
 
-    monkeypatch.setattr(populations, "train", counting)
-    return trained
+    monkeypatch.setattr(populations, "train", train)
+    monkeypatch.setattr(populations, "check", lambda config: None)
+    return found
 
 
-def test_resume_trains_what_is_missing_and_nothing_else(whole, tmp_path, monkeypatch):
+def test_resume_trains_what_is_missing_and_nothing_else(trained, tmp_path):
     """Killed while a row was being written."""
     where = tmp_path / "cut"
-    where.mkdir()
-    (where / "sweep.json").write_text((whole[0] / "sweep.json").read_text())
-    lines = (whole[0] / "results.jsonl").read_text().splitlines(keepends=True)
-    (where / "results.jsonl").write_text(lines[0] + lines[3] + lines[1][:30])
-    trained = counted(monkeypatch)
+    sweep.sweep(tiny(where), "digits", AXES)
+    rows, path = table.read(where), where / "results.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + lines[3] + lines[1][:30])
+    trained.clear()
     sweep.sweep(tiny(where, resume=True), "digits", AXES)
     assert trained == [(0.001, 1), (0.02, 0)]
-    assert scores(table.read(where)) == scores(table.read(whole[0]))
+    assert scores(table.read(where)) == scores(rows)
     trained.clear()
     sweep.sweep(tiny(where, resume=True), "digits", AXES)
     assert trained == []
 
 
-def test_workers_and_merge(whole, tmp_path, capsys):
+def test_killed_between_programs_loses_none_that_ended(trained, tmp_path, monkeypatch):
+    train = populations.train
+    calls = []
+
+    def killed(group, *args, **options):
+        calls.append(group)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(group, *args, **options)
+
+    monkeypatch.setattr(populations, "train", killed)
+    axes = [*AXES, "time_steps=2,3,4"]
+    with pytest.raises(KeyboardInterrupt):
+        sweep.sweep(tiny(tmp_path / "cut"), "digits", axes)
+    sweep.sweep(tiny(tmp_path / "cut", resume=True), "digits", axes)
+    assert len(trained) == len(table.read(tmp_path / "cut")) == 12
+    assert [group[0].time_steps for group in calls] == [2, 3, 3, 4]
+
+
+def test_workers_and_merge(trained, tmp_path, capsys):
     config = tiny(tmp_path / "shared")
     sweep.sweep(config, "digits", AXES, worker=(1, 2))
     sweep.merge(config)
     assert "2 networks have no row yet" in capsys.readouterr().err
     sweep.sweep(config, "digits", AXES, worker=(2, 2))
-    sweep.merge(config)
-    assert scores(table.read(tmp_path / "shared")) == scores(table.read(whole[0]))
-    plan_file = tmp_path / "shared" / "worker2of2" / "sweep.json"
-    other = json.loads(plan_file.read_text()) | {"preset": "mnist"}
-    plan_file.write_text(json.dumps(other))
+    summary = sweep.merge(config)
+    assert (
+        sorted(trained)
+        == sorted(scores(table.read(tmp_path / "shared")))
+        == [(0.001, 0), (0.001, 1), (0.02, 0), (0.02, 1)]
+    )
+    assert [row["seeds"] for row in summary] == [2, 2]
+    second = tmp_path / "shared" / "worker2of2"
+    twice = (second / "results.jsonl").read_text()
+    (second / "results.jsonl").write_text(twice + twice)
+    with pytest.raises(ValueError, match="two workers below .* have trained {'lr': 0.001, 'seed': 1}"):
+        sweep.merge(config)
+    other = json.loads((second / "sweep.json").read_text()) | {"preset": "mnist"}
+    (second / "sweep.json").write_text(json.dumps(other))
     with pytest.raises(ValueError, match="are of different sweeps: preset is mnist and digits"):
         sweep.merge(config)
 
@@ -151,8 +187,9 @@ def test_errors_come_before_anything_is_written(tmp_path, changes, texts, option
     assert not (tmp_path / "new").exists()
 
 
-def test_what_does_not_go_together(whole, tmp_path):
-    where = whole[0]
+def test_what_does_not_go_together(trained, tmp_path):
+    where = tmp_path / "whole"
+    sweep.sweep(tiny(where), "digits", AXES)
     with pytest.raises(ValueError, match="already holds a sweep: add --resume"):
         sweep.sweep(tiny(where), "digits", AXES)
     with pytest.raises(ValueError, match="cannot resume: axes of the sweep is"):
