@@ -1,7 +1,7 @@
 """Sixteen networks in one program, or one after another: the same accuracies, and how long it takes.
 
     python -m benchmarks.sweep                      # 4 rates x 4 seeds of the digits network, float32
-    JAX_ENABLE_X64=1 python -m benchmarks.sweep --float64 --width=0.2 --limit=320
+    JAX_ENABLE_X64=1 python -m benchmarks.sweep --float64
 
 Both train by the step of `experiments.build` and are evaluated after every epoch on the test set. Compilation counts:
 runs of another rate compile again, seeds share a program. Appends to benchmarks/results/<device>/sweep.jsonl.
@@ -75,7 +75,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--time_steps", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--init_gain", type=float, default=2.0, help="so that layers fire at so few steps")
     parser.add_argument("--limit", type=int, default=640, help="training images")
     parser.add_argument("--at_once", type=int, default=None, help="members computed together (0: all)")
     parser.add_argument("--float64", action="store_true", help="with JAX_ENABLE_X64=1")
@@ -83,7 +84,7 @@ def main() -> None:
     dtype = jnp.float64 if given["float64"] else jnp.float32
     if jnp.zeros((), dtype).dtype != dtype:
         parser.error("--float64 needs JAX_ENABLE_X64=1 in the environment")
-    changes = {name: given[name] for name in ("width", "time_steps", "epochs", "limit")}
+    changes = {name: given[name] for name in ("width", "time_steps", "epochs", "init_gain", "limit")}
     base, data = dataclasses.replace(digits.digits(), **changes, seeds=1), load("digits")
     configs = [dataclasses.replace(base, lr=lr, seed=seed) for lr in RATES for seed in range(given["seeds"])]
     began = time.perf_counter()

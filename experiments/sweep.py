@@ -136,17 +136,17 @@ def _finish(
 
 
 def _draw(where: Path, summary: list[table.Row], axes: Sequence[plan.Axis]) -> None:
-    """A heat map of two swept fields, a line of one; nothing for others, or while rows are missing."""
-    sizes = [len(axis.values) for axis in axes]
-    if len(axes) not in (1, 2) or len(summary) < np.prod(sizes):
+    """A heat map of two swept fields, a line of one; nothing for other numbers of fields."""
+    if len(axes) not in (1, 2) or not summary:
         return
     from jaxsnn import viz
 
-    label = f"test accuracy [%], last epoch, {summary[0]['seeds']} seeds"
-    mean, spread = (
-        np.array([np.nan if row[name] is None else 100 * row[name] for row in summary]).reshape(sizes)
-        for name in ("test_accuracy", "test_accuracy_std")
-    )
+    label = f"test accuracy [%], last epoch, {max(row['seeds'] for row in summary)} seeds"
+    mean, spread = np.full((2, *(len(axis.values) for axis in axes)), np.nan)
+    for row in summary:
+        place = tuple(axis.values.index(row[axis.name]) for axis in axes)
+        for array, name in ((mean, "test_accuracy"), (spread, "test_accuracy_std")):
+            array[place] = np.nan if row[name] is None else 100 * row[name]
     first = axes[0]
     if len(axes) == 1:
         spread = np.nan_to_num(spread)
