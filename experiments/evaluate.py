@@ -15,7 +15,7 @@ from absl import app, flags, logging
 
 from experiments import folder, observe
 from experiments.build import build, load_data, restore, split
-from experiments.config import ONE_DEVICE, Config, from_stored
+from experiments.config import ONE_DEVICE, Config
 from experiments.results import scores
 from experiments.run import readable_errors
 from jaxsnn import training
@@ -37,9 +37,7 @@ def evaluate(
       ValueError, OSError: if the folder holds no run, or a damaged one, or the data cannot be loaded.
       CheckpointError: if a checkpoint is missing or damaged.
     """
-    if not (where / "config.json").exists():
-        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
-    config = from_stored(folder.read_json(where / "config.json"))
+    config = folder.read_config(where)
     config = dataclasses.replace(
         config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
     )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from experiments.config import Config, check_resume
+from experiments.config import Config, check_resume, from_stored
 
 RUNS = Path("runs")
 
@@ -102,11 +102,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_text(path: Path, text: str) -> None:
     """Writes the file whole or not at all."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.write_text(text)
     temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes the file whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -116,6 +121,20 @@ def read_json(path: Path) -> dict[str, Any]:
       ValueError: if the file is damaged.
     """
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        value = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}): the run folder cannot be used") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is damaged (no JSON object): the run folder cannot be used")
+    return value
+
+
+def read_config(where: Path) -> Config:
+    """The configuration of the run in a folder.
+
+    Raises:
+      ValueError: if the folder holds no run, a damaged one, or one of another version.
+    """
+    if not (where / "config.json").exists():
+        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
+    return from_stored(read_json(where / "config.json"))

@@ -16,7 +16,7 @@ from absl import app, flags, logging
 
 from experiments import folder
 from experiments.build import load_data, split
-from experiments.config import Config, from_stored
+from experiments.config import Config
 from experiments.run import readable_errors
 from jaxsnn import training
 from jaxsnn.data.prepare import normalise
@@ -56,9 +56,7 @@ def main() -> None:
         logging.set_verbosity(logging.WARNING)
         where = Path(flags.FLAGS.run)
         with readable_errors():
-            if not (where / "config.json").exists():
-                raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
-            config = from_stored(folder.read_json(where / "config.json"))
+            config = folder.read_config(where)
             config = dataclasses.replace(config, data_dir=flags.FLAGS.data_dir or config.data_dir)
             result = baseline(config)
             print(

@@ -38,16 +38,25 @@ class Checkpoints:
 
     Orbax writes a checkpoint beside its final name and renames it when it is complete, so a run that is killed at any
     moment leaves the earlier ones whole. A checksum of all numbers is stored with them.
+
+    Args:
+      folder: made if need be.
+      reading: leaves the folder as it is, also what a run that goes on is just writing there.
+
+    Raises:
+      CheckpointError: when reading, if there is no folder.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, reading: bool = False):
         keep = orbax.training.preservation_policies
         best = keep.BestN(get_metric_fn=lambda metrics: metrics[SELECT], n=1, keep_checkpoints_without_metrics=False)
         self.folder = Path(folder).absolute()
+        if reading and not self.folder.is_dir():
+            raise CheckpointError(f"no checkpoint in {self.folder}: there is no such folder")
         self._manager = orbax.training.Checkpointer(
             self.folder,
             preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(1), best]),
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=not reading,
         )
 
     def close(self) -> None:

@@ -6,20 +6,27 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from jaxsnn.viz.style import INK, SHARE, colour, styled
+from jaxsnn.viz.style import INK, NARROW, SHARE, colour, styled
 
 LONG = 200
 """Curves of more steps than this are drawn over a logarithmic time axis."""
 READABLE = 20
-"""Matrices of more classes than this are drawn without their numbers."""
+"""Matrices of more classes than this are drawn with a colour bar instead of their numbers."""
 
 
 @styled
-def accuracy_over_time(curves: Mapping[str, np.ndarray], *, log: bool | None = None, width: float = 5.2) -> Figure:
+def accuracy_over_time(
+    curves: Mapping[str, np.ndarray],
+    *,
+    exits: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    log: bool | None = None,
+    width: float = 5.2,
+) -> Figure:
     """Accuracy if the readout is asked after 1, 2, ... T steps.
 
     Args:
       curves: label to accuracy `[T]`, in [0, 1]; every curve with its own T.
+      exits: label of a curve to mean steps and accuracy of early exit, one per margin; dots in the curve's colour.
       log: logarithmic time axis; None for one if a curve is long.
       width: of the figure in inches.
 
@@ -29,12 +36,15 @@ def accuracy_over_time(curves: Mapping[str, np.ndarray], *, log: bool | None = N
     if not curves or not all(len(curve) for curve in curves.values()):
         raise ValueError("accuracy_over_time needs at least one curve, and one accuracy in each")
     longest = max(map(len, curves.values()))
-    figure = Figure(figsize=(width, 0.65 * width), layout="constrained")
+    figure = Figure(figsize=(width, 0.5 * width if width > NARROW else 0.72 * width), layout="constrained")
     axes = figure.subplots()
     for number, (label, curve) in enumerate(curves.items()):
         steps = np.arange(1, len(curve) + 1)
         axes.plot(steps, 100 * np.asarray(curve), color=colour(number), label=label)
         axes.plot(steps[-1], 100 * curve[-1], "o", ms=4, color=colour(number))
+        if exits and label in exits:
+            stopped, reached = exits[label]
+            axes.plot(stopped, 100 * np.asarray(reached), "x", ms=4, color=colour(number), label=f"{label}, early exit")
     axes.set(xlabel="time steps", ylabel="accuracy [%]", ylim=(0, 101))
     if longest > LONG if log is None else log:
         axes.set_xscale("log")
@@ -55,15 +65,17 @@ def confusion(matrix: np.ndarray, *, width: float = 5.0) -> Figure:
       matrix: samples by true class (row) and answer (column), `[classes, classes]`.
       width: of the figure in inches.
     """
-    figure = Figure(figsize=(width, 0.88 * width), layout="constrained")
+    readable = len(matrix) <= READABLE
+    figure = Figure(figsize=(width, (0.94 if readable else 0.84) * width), layout="constrained")
     axes = figure.subplots()
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = axes.imshow(share, cmap=SHARE, vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(matrix):
-        if count and len(matrix) <= READABLE:
+        if count and readable:
             shade = "white" if share[row, column] > 0.5 else INK
             axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=shade)
-    ticks = range(0, len(matrix), 1 if len(matrix) <= READABLE else 10)
+    ticks = range(0, len(matrix), 1 if readable else 10)
     axes.set(xlabel="answer", ylabel="true class", xticks=ticks, yticks=ticks)
-    figure.colorbar(image, label="fraction of the true class")
+    if not readable:
+        figure.colorbar(image, label="fraction of the true class")
     return figure

@@ -94,5 +94,5 @@ def spikes_per_layer(
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     totals.set_title("spikes per sample")
-    rates.set_title("of the neurons fire in a step")
+    rates.set_title("share of the neurons that fire in a step")
     return figure

@@ -22,8 +22,10 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b57f00", "#6a5acd")
 """Okabe and Ito's colours for all kinds of colour vision, the bright ones darkened: readable on white and on black."""
 SHARE = LinearSegmentedColormap.from_list("share", ["#0072b200", "#0072b2"])
 """From 0, which is transparent, to 1."""
-SIGNED = LinearSegmentedColormap.from_list("signed", ["#0072b2", "#0072b200", "#d55e0000", "#d55e00"])
-"""Negative blue, positive orange, 0 transparent."""
+SIGNED = LinearSegmentedColormap.from_list(
+    "signed", [(0, "#0072b2"), (0.5, "#0072b200"), (0.5, "#d55e0000"), (1, "#d55e00")]
+).with_extremes(bad="#80889066")
+"""Negative blue, positive orange, 0 transparent; NaN is a grey line between."""
 
 WIDE = 8.4
 """Default width of a large figure in inches; below `NARROW` what stands side by side is put one below the other."""
@@ -96,7 +98,9 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG element to put into a page, whose text colour and typeface it takes.
+    """The figure as an SVG element to put into a page, whose text colour it takes.
+
+    Colours of curves are the page's `--c0` to `--c5`, if it defines them (brighter ones on black).
 
     Args:
       figure: from a function of this package.
@@ -116,4 +120,6 @@ def svg(figure: Figure, name: str) -> str:
     text = f"<svg {view[0] if view else ''}>{body}"
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(url\(|href=")#', rf"\1#{name}-", text)
+    for number, shade in enumerate(COLOURS):
+        text = text.replace(f": {shade}", f": var(--c{number}, {shade})")
     return text.replace(INK, "currentColor")

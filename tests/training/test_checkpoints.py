@@ -78,6 +78,22 @@ def test_nothing_there(checkpoints):
         checkpoints.load(state(), 9)
 
 
+def test_reading_leaves_the_folder_as_it_is(checkpoints, tmp_path):
+    """A run may be writing there: its checkpoint under way stays, and no folder is made where there is none."""
+    checkpoints.save(1, state(1.0))
+    under_way = checkpoints.folder / "2.orbax-checkpoint-tmp"
+    under_way.mkdir()
+    reading = Checkpoints(checkpoints.folder, reading=True)
+    chex.assert_trees_all_equal(reading.load(state()), state(1.0))
+    reading.close()
+    assert under_way.exists()
+    Checkpoints(checkpoints.folder).close()
+    assert not under_way.exists()
+    with pytest.raises(CheckpointError, match="no checkpoint in .*: there is no such folder"):
+        Checkpoints(tmp_path / "nowhere", reading=True)
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_half_written_checkpoint_is_not_one(checkpoints):
     """What a kill leaves behind while orbax writes: a folder under a temporary name."""
     checkpoints.save(1, state(1.0))
