@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.page import Drawing, Part, Section, paragraph, table
+from experiments.page import Drawing, Html, Part, Section, details, paragraph, table
 from experiments.sections import Material, percent
 from jaxsnn import viz
 
@@ -16,7 +16,7 @@ def activity(m: Material) -> Section:
     """How much every layer fires."""
     if not m.analyses:
         return Section("activity", "Activity", [paragraph(_not_observed(m), "note")])
-    found, one = m.analyses[0], m.evaluation["networks"][0]["run"] if m.evaluation else ""
+    found, one = m.analyses[0], _observed(m)
     layers = {name: layer for name, layer in found["activity"].items() if not layer["analog"]}
     spikes = {name: layer["spikes"] for name, layer in layers.items()}
     hidden = hidden_spikes(found)
@@ -57,7 +57,7 @@ def energy(m: Material) -> Section:
     """Operations and energy against the ReLU network of the same shape."""
     if not m.analyses:
         return Section("energy", "Energy", [paragraph(_not_observed(m), "note")])
-    ways = m.analyses[0]["energy"]
+    ways, one = m.analyses[0]["energy"], _observed(m)
     paper = ways[PAPER]
     total = paper["synapses"]
     drawing = Drawing(
@@ -86,7 +86,10 @@ def energy(m: Material) -> Section:
         "spikes per synapse, step",
     ]
     first = table(
-        head, [*rows, _layer("all synapses", total)], caption="Operations and energy per inference.", whole=True
+        head,
+        [*rows, _layer("all synapses", total)],
+        caption=f"Operations and energy per inference, of {one}.",
+        whole=True,
     )
     parts: list[Part] = [drawing, first]
     compared = []
@@ -103,7 +106,7 @@ def energy(m: Material) -> Section:
     )
     parts.append(table(head, compared, caption=caption))
     if assumed := next((way["assumptions"] for way in ways.values() if way["assumptions"]), None):
-        parts.append("With memory it is assumed: " + "; ".join(assumed) + ".")
+        parts.append(details("What is assumed with memory", Html("".join(map(paragraph, assumed)))))
     return Section("energy", "Energy", parts)
 
 
@@ -132,6 +135,11 @@ def _layer(name: str, layer: dict[str, Any]) -> list[str]:
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
+
+
+def _observed(m: Material) -> str:
+    """The first network that was observed."""
+    return next(one["run"] for one in m.evaluation["networks"] if "analysis" in one) if m.evaluation else ""
 
 
 def _not_observed(m: Material) -> str:

@@ -174,7 +174,7 @@ def header(m: Material) -> list[page.Html]:
         hidden = np.mean([costs.hidden_spikes(one) for one in found])
         numbers.append(("spikes per sample, hidden layers", f"{hidden:,.0f}"))
         if ratios := [ratio for one in found if (ratio := costs.energy_ratio(one)) is not None]:
-            numbers.append(("energy of the ReLU network, over its own", f"{np.mean(ratios):.1f} ×"))
+            numbers.append(("energy, ReLU network to this one, arithmetic alone", f"{np.mean(ratios):.1f} : 1"))
     if m.sample:
         numbers.append(("weights", f"{m.sample.weights:,}"))
     return [*parts, page.facts(numbers)] if numbers else parts

@@ -139,16 +139,13 @@ def accuracy(m: Material) -> Section:
 
 def _over_time(evaluation: dict[str, Any]) -> Drawing:
     curves = {one["run"]: np.array(one["accuracy_at_step"]) for one in evaluation["networks"]}
-    exits = {
-        one["run"]: (
-            np.array(one["analysis"]["early_exit"]["steps"]),
-            np.array(one["analysis"]["early_exit"]["accuracy"]),
-        )
-        for one in evaluation["networks"]
-        if "analysis" in one
-    }
+    exits = {}
+    for one in evaluation["networks"]:
+        if len(curves) == 1 and "analysis" in one:  # of several networks the crosses would hide each other
+            found = one["analysis"]["early_exit"]
+            exits[one["run"]] = (np.array(found["steps"]), np.array(found["accuracy"]))
     mean = np.mean(list(curves.values()), 0)
-    early = " Crosses: every sample stops once the margin of its answer is large enough; mean steps of many margins."
+    early = " Crosses: each sample stops once its answer leads by a margin; mean steps, for many margins."
     enough = int(np.argmax(mean >= mean[-1] - 0.01)) + 1
     return Drawing(
         "accuracy_over_time",

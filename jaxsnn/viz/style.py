@@ -24,7 +24,7 @@ SHARE = LinearSegmentedColormap.from_list("share", ["#0072b200", "#0072b2"])
 """From 0, which is transparent, to 1."""
 SIGNED = LinearSegmentedColormap.from_list(
     "signed", [(0, "#0072b2"), (0.5, "#0072b200"), (0.5, "#d55e0000"), (1, "#d55e00")]
-).with_extremes(bad="#80889066")
+).with_extremes(bad="#80889038")
 """Negative blue, positive orange, 0 transparent; NaN is a grey line between."""
 
 WIDE = 8.4

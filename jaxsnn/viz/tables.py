@@ -35,7 +35,7 @@ def energy_bars(energies: Mapping[str, Mapping[str, float]], *, unit: str = "nJ"
         values = np.array([one[layer] for layer in layers], float)
         shown = values > 0
         bars = axes.barh(y[shown], values[shown], height=0.74 / count, color=colour(number), label=label)
-        axes.bar_label(bars, [f"{value:,.3g}" for value in values[shown]], padding=3, fontsize=7.5)
+        axes.bar_label(bars, [_short(value) for value in values[shown]], padding=3, fontsize=7.5)
     axes.set(yticks=range(len(layers)), yticklabels=layers, xscale="log", xlabel=f"energy per inference [{unit}]")
     low, high = axes.get_xlim()
     axes.set_xlim(low / 2, high * 3)
@@ -44,6 +44,10 @@ def energy_bars(energies: Mapping[str, Mapping[str, float]], *, unit: str = "nJ"
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper left", ncols=count)
     return figure
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @styled
