@@ -1,3 +1,5 @@
+import shutil
+
 import chex
 import jax.numpy as jnp
 import pytest
@@ -81,14 +83,15 @@ def test_nothing_there(checkpoints):
 def test_reading_leaves_the_folder_as_it_is(checkpoints, tmp_path):
     """A run may be writing there: its checkpoint under way stays, and no folder is made where there is none."""
     checkpoints.save(1, state(1.0))
-    under_way = checkpoints.folder / "2.orbax-checkpoint-tmp"
-    under_way.mkdir()
+    under_way = shutil.copytree(checkpoints.folder / "1", checkpoints.folder / "2.orbax-checkpoint-tmp")
     reading = Checkpoints(checkpoints.folder, reading=True)
     chex.assert_trees_all_equal(reading.load(state()), state(1.0))
     reading.close()
     assert under_way.exists()
-    Checkpoints(checkpoints.folder).close()
-    assert not under_way.exists()
+    writing = Checkpoints(checkpoints.folder)
+    writing.save(3, state(3.0))
+    writing.close()
+    assert not under_way.exists()  # what the next run that writes there does
     with pytest.raises(CheckpointError, match="no checkpoint in .*: there is no such folder"):
         Checkpoints(tmp_path / "nowhere", reading=True)
     assert not (tmp_path / "nowhere").exists()
