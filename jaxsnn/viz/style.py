@@ -32,6 +32,7 @@ WIDE = 8.4
 NARROW = 6.0
 
 STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.grid": False,
