@@ -23,6 +23,9 @@ from experiments.sample import Sample, look
 from experiments.sections import Material, read
 from jaxsnn import training, viz
 
+NEEDED = {"run", "step", "accuracy_at_step", "confusion"}
+"""What the page needs of every network in `evaluation.json`."""
+
 
 def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int = 0) -> list[Path]:
     """Writes the page and its figures into the run folder; evaluates the networks if that was not done yet.
@@ -120,6 +123,8 @@ def _evaluation(
     chosen = {one["run"]: one["selected_step"] for one in found}
     nothing, keys = "Nothing to evaluate: no network has finished an evaluated epoch.", ("which", "part", "networks")
     stored = read(where, "evaluation", missing, otherwise=nothing, keys=keys)
+    if stored and not all(NEEDED <= one.keys() for one in stored["networks"]):  # by another version
+        stored = None
     if stored and (stored["which"] != "selected" or {one["run"]: one["step"] for one in stored["networks"]} == chosen):
         return stored
     if not found:
