@@ -123,7 +123,7 @@ def _evaluation(
     chosen = {one["run"]: one["selected_step"] for one in found}
     nothing, keys = "Nothing to evaluate: no network has finished an evaluated epoch.", ("which", "part", "networks")
     stored = read(where, "evaluation", missing, otherwise=nothing, keys=keys)
-    if stored and not all(NEEDED <= one.keys() for one in stored["networks"]):  # by another version
+    if stored and not all(one.keys() >= NEEDED for one in stored["networks"]):  # by another version
         stored = None
     if stored and (stored["which"] != "selected" or {one["run"]: one["step"] for one in stored["networks"]} == chosen):
         return stored
