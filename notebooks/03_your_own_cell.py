@@ -121,7 +121,7 @@ plt.show()
 
 # %% [markdown]
 # The plain neuron (grey) ticks like a clock. The adaptive one (blue) slows down: each of its spikes raises its
-# threshold, which takes many steps to come back. That is a memory of its own past, ten times longer than that of its
+# threshold, which takes many steps to come back. That is a memory of its own past, five times longer than that of its
 # membrane.
 #
 # ## A task that needs memory
