@@ -75,10 +75,12 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
     bind = None
     if coordinator is not None:
         print(f"process {process_id} of {num_processes} waits for the others at {coordinator}", file=sys.stderr)
-        if process_id:
-            _reach(coordinator)
         if coordinator.rpartition(":")[0] in LOOPBACK:
             bind = coordinator  # jax listens on all interfaces if not told
+        if process_id:
+            _reach(coordinator)
+        else:
+            _check_free(coordinator)
     # jax would take SIGTERM for itself; our loop handles it, and Ctrl-C, and all processes agree on the step (`agree`)
     jax.config.update("jax_enable_preemption_service", False)
     try:
@@ -96,10 +98,19 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
             "--multihost found no TPU pod, Slurm or Open MPI that says how many processes there are: start each "
             "process with --coordinator=host:port --num_processes=n --process_id=0 (1, 2, ...)"
         ) from error
-    except jax.errors.JaxRuntimeError as error:
-        raise ConnectionError(
-            f"process 0 cannot listen at {coordinator} ({_first_line(error)}): choose a free port with --coordinator"
-        ) from error
+
+
+def _check_free(coordinator: str) -> None:
+    """Checks that process 0 can listen: jax itself would crash."""
+    host, _, port = coordinator.rpartition(":")
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host if host in LOOPBACK else "", int(port)))
+        except OSError as error:
+            raise ConnectionError(
+                f"process 0 cannot listen at {coordinator} ({error}): choose a free port with --coordinator"
+            ) from error
 
 
 def _reach(coordinator: str) -> None:

@@ -294,6 +294,14 @@ def test_process_0_is_not_there(monkeypatch):
         parallel.start(address, 2, 1)
 
 
+def test_the_port_is_taken():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(ConnectionError, match="process 0 cannot listen at 127.0.0.1:.* choose a free port"):
+            parallel.start(f"127.0.0.1:{other.getsockname()[1]}", 2, 0)
+
+
 def test_alone_everything_is_agreed_upon():
     parallel.check_same({"lr": 0.1, "data": b"123"}, "configuration")
     assert parallel.is_first()
