@@ -1,5 +1,7 @@
 """Thresholds from currents, layer after layer."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +27,8 @@ def test_each_threshold_is_the_largest_current_of_its_layer():
     _, params, _, apply, state = networks.twin(networks.plain)
     x, key = networks.images(), jax.random.key(3)
     net = conversion.balance(apply, params, state, poisson, x, key=key, steps=STEPS)
-    trains = apply(net.params, net.state, poisson(key, x, 0, STEPS), record=True)[0].trains
+    run = jax.jit(partial(apply, record=True))
+    trains = run(net.params, net.state, poisson(key, x, 0, STEPS))[0].trains
     pooled = synapses.average_pool(trains["conv1"])
     currents = {
         "conv1": synapses.conv(trains["input"], params["conv1"]["kernel"], padding=1),
@@ -41,6 +44,7 @@ def test_each_threshold_is_the_largest_current_of_its_layer():
     assert lower.state["conv1"]["constants"]["threshold"] == pytest.approx(per_step.max(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_balanced_residual_network_answers_as_the_relu_network():
     relu, params, relu_state, apply, state = networks.twin(networks.residual, pool="spiking", blocks=((6, 2),))
     x = networks.images(6)

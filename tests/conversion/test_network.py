@@ -63,7 +63,7 @@ def test_a_direct_network_starts_as_the_converted_one():
     apply, start, constants = networks.residual(own, seed=5)
     start, constants = conversion.initialise(start, constants, net)
     train = encoding.direct(x, 25)
-    ours, theirs = (apply(*network, train)[0] for network in ((start, constants), (net.params, net.state)))
+    ours, theirs = (jax.jit(apply)(*network, train)[0] for network in ((start, constants), (net.params, net.state)))
     assert {name: int(count.sum()) for name, count in ours.spikes.items()} == {
         name: int(count.sum()) for name, count in theirs.spikes.items()
     }

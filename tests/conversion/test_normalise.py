@@ -13,15 +13,14 @@ from jaxsnn.layers import LIF
 from tests.conversion import networks
 
 
-@pytest.mark.parametrize("make", [networks.plain, networks.residual])
-@pytest.mark.parametrize("pool", ["average", "spiking"])
+@pytest.mark.parametrize(("make", "pool"), [(networks.plain, "average"), (networks.residual, "spiking")])
 def test_logits_and_rates_become_the_relu_networks(make, pool):
     """Constant input, soft reset: the error of every rate falls as 1/T, through shortcuts and pools too."""
     relu, params, relu_state, apply, state = networks.twin(make, pool=pool)
     x = networks.images()
     found = conversion.largest_activations(relu, params, relu_state, [x[None]])
     net = conversion.normalise(params, state, found)
-    analog = relu(params, relu_state, x[None], record=True)[0]
+    analog = jax.jit(partial(relu, record=True))(params, relu_state, x[None])[0]
     run = jax.jit(partial(models.in_chunks(apply, 50), record=True))
     spiking = run(net.params, net.state, encoding.direct(x, 1000))[0]
     readout, size = max(params), np.abs(analog.logits).max()

@@ -115,11 +115,11 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     factor = 0.5 / net.state["conv2"]["constants"]["threshold"]
     np.testing.assert_allclose(state.params["conv2"]["kernel"], net.params["conv2"]["kernel"] * factor, rtol=1e-6)
     x = build.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
-    ours = program.apply(state.params, state.constants, x)[0]
+    ours = jax.jit(program.apply)(state.params, state.constants, x)[0]
     neuron = layers.LIF(leak=1.0, reset="soft")
     sizes = {"input_shape": data.train_images.shape[-3:], "num_classes": 10, "width": config.width, "pool": "average"}
     apply = models.functionalize(models.create("lenet", **sizes, neuron=neuron, rngs=nnx.Rngs(0)))[0]
-    theirs = apply(net.params, net.state, x)[0]
+    theirs = jax.jit(apply)(net.params, net.state, x)[0]
     loss, expected = (losses.squared_error(output.logits, sets.fitting.labels[:16]) for output in (ours, theirs))
     assert float(loss) == pytest.approx(float(expected), rel=1e-3)
     other = dataclasses.replace(config, width=0.5)

@@ -29,7 +29,7 @@ def test_relu_network_is_the_ordinary_one(x64, pool):
         return jnp.sum(apply(params, state, x[None])[0].logits * weights)
 
     (value, gradients), (expected, g_expected) = (
-        jax.value_and_grad(f)(params) for f in (ours, lambda params: jnp.sum(plain_jax(params, x) * weights))
+        jax.jit(jax.value_and_grad(f))(params) for f in (ours, lambda params: jnp.sum(plain_jax(params, x) * weights))
     )
     np.testing.assert_allclose(value, expected, rtol=1e-10)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), gradients, g_expected)
