@@ -17,7 +17,16 @@ from jaxsnn.data import load
 from tests.experiments.test_run import SMALL
 
 ROOT = Path(__file__).parents[2]
-TINY = {**SMALL, "time_steps": 3, "width": 0.2, "init_gain": 2.0, "limit": 48, "evaluation_batch": 40, "seeds": 2}
+TINY = {
+    **SMALL,
+    "time_steps": 3,
+    "width": 0.2,
+    "init_gain": 2.0,
+    "gain": 0.8,
+    "limit": 48,
+    "evaluation_batch": 40,
+    "seeds": 2,
+}
 AXES = ["lr=0.001,0.02"]
 
 
@@ -50,7 +59,7 @@ def test_members_equal_single_runs(whole, tmp_path):
 
 
 def test_members_equal_single_runs_in_float64(x64):
-    """The whole step of the digits network with other numbers in every member: accuracy and confusion exactly."""
+    """The whole step of the digits network, every number that is an axis another one: parameters to the last bits."""
     config = tiny("", rule="arctan", slope=2.0, dropout=0.1, epochs=1)
     numbers = {"lr": 0.02, "leak": 0.8, "threshold": 0.7, "slope": 3.0, "dropout": 0.3, "weight_decay": 0.1}
     more = {"pool_threshold": 0.6, "init_gain": 2.4, "gain": 0.7, "seed": 9}
@@ -59,21 +68,19 @@ def test_members_equal_single_runs_in_float64(x64):
     data = load("digits")
     sets = build.split(config, data)
     orders = np.stack([training.epoch_order(c.seed, 0, 48) for c in configs])
-    step, accuracy = populations.functions(config, data, param_dtype=np.float64)
+    step, _ = populations.functions(config, data, param_dtype=np.float64)
     population = populations.create(configs, data, param_dtype=np.float64)
     step = jax.jit(step)
     for _ in range(3):
         population = step(population, *sets.fitting, orders)
-    found = accuracy(population, *sets.test)
-    for number, one in enumerate(configs[1:], 1):
-        program = build.build(one, data, param_dtype=np.float64)
-        state, single = program.start(one.seed), jax.jit(program.step)
-        for _ in range(3):
-            state = single(state, *sets.fitting, orders[number])
-        np.testing.assert_array_equal(found[number], program.evaluate(state, *sets.test).accuracy)
-        for a, b in zip(jax.tree.leaves(population.states.params), jax.tree.leaves(state.params), strict=True):
-            assert b.dtype == np.float64
-            np.testing.assert_allclose(a[number], b, rtol=1e-10, atol=1e-12)
+    one = configs[1]
+    program = build.build(one, data, param_dtype=np.float64)
+    state, single = program.start(one.seed), jax.jit(program.step)
+    for _ in range(3):
+        state = single(state, *sets.fitting, orders[1])
+    for a, b in zip(jax.tree.leaves(population.states.params), jax.tree.leaves(state.params), strict=True):
+        assert b.dtype == np.float64
+        np.testing.assert_allclose(a[1], b, rtol=1e-10, atol=1e-12)
 
 
 def test_table_summary_and_figure(whole):
