@@ -48,6 +48,10 @@ COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], str] | None]] = {
     "memory_ms": ("bytes at least [ms]", None),
     "measured_ms": ("measured [ms]", None),
     "times_floor": ("times the floor", None),
+    "population_s": ("in one program [s]", None),
+    "runs_s": ("one by one [s]", None),
+    "equal": ("networks of equal accuracy", None),
+    "largest_difference": ("largest difference of accuracy", None),
     "failed": ("failed", None),
 }
 """Result fields in the order of their columns: the header, and how to write it if not as it is."""
