@@ -1,11 +1,12 @@
 import dataclasses
 import json
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pytest
 
-from experiments import ablate, build
+from experiments import ablate
 from jaxsnn import training
 
 TINY = ablate.Ablation(
@@ -57,24 +58,26 @@ def same_leaves(a, b):
     return [(path, np.array_equal(x, y)) for (path, x), (_, y) in zip(leaves(a), leaves(b), strict=True)]
 
 
-def test_stopped_resumed_and_no_program_made_twice(tmp_path, monkeypatch, capsys):
-    """Without a leak the correction is ln(1) = 0, so the two variants must be the same network."""
+class Fake(NamedTuple):
+    """A program that nothing calls."""
+
+    start: Any = None
+
+
+def test_stopped_and_resumed(tmp_path, monkeypatch, capsys):
+    """Finished networks are not trained again, and every variant is one program for all leaks and seeds."""
     monkeypatch.setitem(ablate.ABLATIONS, "tiny", TINY)
-    built, trained = [], []
-    train = ablate.train
+    built, trained, most = [], [], 3
 
-    def count(config, *rest):
-        built.append(config)
-        return build.build(config, *rest)
-
-    def stop_after_three(config, program, sets, one, where):
-        if len(trained) == 3:
+    def train(config, program, sets, one, where):
+        if len(trained) == most:
             raise training.Interrupted("stopped")
+        where.mkdir()
         trained.append((config.leak, config.leak_correction, one.seed))
-        return train(config, program, sets, one, where)
+        return {"test_accuracy": config.leak + one.seed / 10 + (0.01 if config.leak_correction else 0), "seconds": 1.0}
 
-    monkeypatch.setattr(ablate, "build", count)
-    monkeypatch.setattr(ablate, "train", stop_after_three)
+    monkeypatch.setattr(ablate, "build", lambda config, data: built.append(config) or Fake())
+    monkeypatch.setattr(ablate, "train", train)
     config, where = tiny(tmp_path / "run", time_steps=3), tmp_path / "run"
     with pytest.raises(training.Interrupted):
         ablate.ablate(config, "tiny", ["time_steps"])
@@ -83,21 +86,30 @@ def test_stopped_resumed_and_no_program_made_twice(tmp_path, monkeypatch, capsys
     with pytest.raises(ValueError, match="already holds a run: add --resume"):
         ablate.ablate(config, "tiny", ["time_steps"])
     trained.clear()
-    monkeypatch.setattr(ablate, "train", lambda config, *rest: trained.append(config.leak) or train(config, *rest))
+    most = 9
     summary = ablate.ablate(dataclasses.replace(config, resume=True), "tiny", ["time_steps"])
-    assert trained == [0.5, 1.0, 1.0, 1.0, 1.0]
-    assert len(built) == 2  # one program per variant, for both leaks and both seeds
+    wanted = [(leak, correction, seed) for leak in (0.5, 1.0) for correction in (True, False) for seed in (0, 1)]
+    assert trained == wanted[3:]
+    assert len(built) <= 2 + 2  # two of the stopped run
     assert json.loads((where / "ablate.json").read_text())["rows"] == summary["rows"]
-    assert [row["row"] for row in summary["rows"]] == [{"time_steps": 3, "leak": leak} for leak in (0.5, 1.0)]
-    assert all(len(v) == 2 for row in summary["rows"] for v in row["accuracy"].values())
-    assert summary["rows"][1]["difference"] == {"without": [0.0, 0.0]}
+    for row, leak in zip(summary["rows"], (0.5, 1.0), strict=True):
+        assert row["row"] == {"time_steps": 3, "leak": leak}
+        assert row["accuracy"] == {"with": [leak + 0.01, leak + 0.11], "without": [leak, leak + 0.1]}
+        np.testing.assert_allclose(row["difference"]["without"], [-0.01, -0.01])
     rows = training.MetricsFile(where / "ablate.jsonl").read()
-    assert [(row["leak"], row["variant"], row["seed"]) for row in rows[:3]] == [
-        *((0.5, "with", seed) for seed in (0, 1)),
-        (0.5, "without", 0),
-    ]
+    assert [(row["leak"], row["variant"] == "with", row["seed"]) for row in rows] == wanted
     assert "| T | leak | with | without | without - with |" in capsys.readouterr().out
     assert not any((where / "unfinished").iterdir())
+
+
+@pytest.mark.slow
+def test_without_a_leak_the_correction_is_nothing(tmp_path, monkeypatch):
+    """ln(1) = 0: trained for real, the two variants are the same network; with a leak they are not."""
+    monkeypatch.setitem(ablate.ABLATIONS, "tiny", TINY)
+    config = tiny(tmp_path / "run", time_steps=4, epochs=2, seeds=1, limit=400, limit_test=0)
+    leaky, whole = ablate.ablate(config, "tiny", ["time_steps"])["rows"]
+    assert whole["difference"]["without"] == [0.0]
+    assert leaky["difference"]["without"] != [0.0]
 
 
 def test_table():
