@@ -56,7 +56,7 @@ def test_soft_reset_and_leak_first():
 
 def test_neurons_without_a_membrane():
     class NoNeuron:
-        pack_spikes, learn, leak, threshold, pool_threshold = False, (), 0.9, 1.0, 0.75
+        analog, pack_spikes, learn, leak, threshold, pool_threshold = False, False, (), 0.9, 1.0, 0.75
 
     model = models.create("lenet", input_shape=(8, 8, 1), num_classes=3, width=0.1, rngs=nnx.Rngs(0), neuron=NoNeuron())
     _, params, state = models.functionalize(model)
