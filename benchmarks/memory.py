@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks import common, train_step
 from experiments import build, cifar10
+from experiments.sets import split
 from jaxsnn import training
 from jaxsnn.data import Dataset
 
@@ -46,7 +47,7 @@ def of_preset(name: str, steps: int, batch: int, chunk: int) -> dict[str, float]
     )
     images, labels = np.zeros((2 * batch, 32, 32, 3), np.uint8), np.zeros(2 * batch, np.int32)
     data = Dataset("made up", images, labels, images, labels, 10)
-    program, sets = build.build(config, data), build.split(config, data)
+    program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, batch)
     step = jax.jit(program.step, donate_argnums=0)
     return train_step.memory_mb(step.lower(program.start(0), *sets.fitting, order).compile())

@@ -31,6 +31,7 @@ from flax import nnx
 
 from benchmarks import common, train_step
 from experiments import build, digits
+from experiments.sets import split
 from jaxsnn import analysis, models, parallel, training
 from jaxsnn.data import load
 
@@ -52,7 +53,7 @@ def measure(devices: int, batch: int, repeats: int, *, multihost: bool) -> dict[
     """Takes train steps in this process, which has its share of the devices."""
     config = dataclasses.replace(digits.digits(), data_parallel=devices, multihost=multihost, batch_size=batch)
     data = load("digits")
-    program, sets = build.build(config, data), build.split(config, data)
+    program, sets = build.build(config, data), split(config, data)
     state = program.start(0)
     order = training.epoch_order(state.seed, 0, len(sets.fitting.labels))
     compiled = jax.jit(program.step, donate_argnums=0).lower(state, *sets.fitting, order).compile()

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import common
 from experiments import build, digits, populations
 from experiments.config import Config
+from experiments.sets import split
 from jaxsnn import parallel, training
 from jaxsnn.data import Dataset, load
 
@@ -27,7 +28,7 @@ RATES = (0.0005, 0.001, 0.002, 0.004)
 
 def together(configs: Sequence[Config], data: Dataset, at_once: int | None, dtype: Any) -> parallel.Trained:
     """All of them as one population."""
-    first, sets = configs[0], build.split(configs[0], data)
+    first, sets = configs[0], split(configs[0], data)
     step, accuracy = populations.functions(first, data, at_once=at_once, param_dtype=dtype)
     return parallel.fit_population(
         populations.create(configs, data, param_dtype=dtype),
@@ -51,7 +52,7 @@ def one_by_one(configs: Sequence[Config], data: Dataset, dtype: Any) -> np.ndarr
 
 
 def _alone(config: Config, data: Dataset, program: build.Program) -> float:
-    sets, accuracies = build.split(config, data), []
+    sets, accuracies = split(config, data), []
 
     def evaluate(state: training.TrainState) -> dict[str, float]:
         accuracies.append(float(program.evaluate(state, *sets.test).accuracy[-1]))

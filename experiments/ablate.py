@@ -19,12 +19,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
 from experiments import folder
-from experiments.build import Program, Sets, build, load_data, split
-from experiments.config import Config, Presets, define_flags, from_flags
-from experiments.run import keep_compiled, readable_errors, train
+from experiments.build import Program, build
+from experiments.command import Presets, command, define_flags, from_flags
+from experiments.config import Config
+from experiments.run import keep_compiled, train
+from experiments.sets import Sets, load_data, split
 from jaxsnn import training
 
 
@@ -227,17 +229,13 @@ def main() -> None:
     flags.DEFINE_enum("which", None, list(ABLATIONS), "The ablation.", required=True)
     define_flags(PRESETS)
 
-    def run(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
-        logging.set_verbosity(logging.WARNING)
-        with readable_errors():
-            config, which = from_flags(PRESETS), flags.FLAGS.which
-            if config.compilation_cache:
-                keep_compiled(Path(config.compilation_cache))
-            ablate(config, which, [name for name in ABLATIONS[which].rows if flags.FLAGS[name].value is not None])
+    def run() -> None:
+        config, which = from_flags(PRESETS), flags.FLAGS.which
+        if config.compilation_cache:
+            keep_compiled(Path(config.compilation_cache))
+        ablate(config, which, [name for name in ABLATIONS[which].rows if flags.FLAGS[name].value is not None])
 
-    app.run(run)
+    command(run)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,8 @@
 
 import dataclasses
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin
-
-from absl import flags
 
 from jaxsnn import SURROGATES
 from jaxsnn.data import DATASETS, EVENT_DATASETS
@@ -27,7 +23,8 @@ DTYPES = ("float32", "bfloat16")
 SCHEDULES = ("constant", "steps", "cosine")
 
 
-def _field(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+def option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field of a configuration that is a flag too, with its help text and the values that it may have."""
     return field(default=default, metadata={"help": text, "choices": choices})
 
 
@@ -35,90 +32,90 @@ def _field(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
 class Config:
     """What one run is; presets are functions that return one."""
 
-    dataset: str = _field("mnist", "Data set.", tuple(DATASETS))
-    model: str = _field("lenet", "Network.", tuple(MODELS))
-    width: float = _field(1.0, "Multiplies the features of every hidden layer.")
-    rule: str = _field(
+    dataset: str = option("mnist", "Data set.", tuple(DATASETS))
+    model: str = option("lenet", "Network.", tuple(MODELS))
+    width: float = option(1.0, "Multiplies the features of every hidden layer.")
+    rule: str = option(
         "spikebp",
         "Gradient: the paper's rule (spikebp), or BPTT with the surrogate of this name. relu: an analog network.",
         RULES,
     )
-    slope: float | None = _field(None, "Steepness of the surrogate; none for its own default. Not used by spikebp.")
-    leak: float = _field(0.99, "Membrane decay per time step, in (0, 1].")
-    leak_correction: bool = _field(True, "The leak-correction term in the derivative of spikebp (E8), or (E12).")
-    leak_backward: str = _field(
+    slope: float | None = option(None, "Steepness of the surrogate; none for its own default. Not used by spikebp.")
+    leak: float = option(0.99, "Membrane decay per time step, in (0, 1].")
+    leak_correction: bool = option(True, "The leak-correction term in the derivative of spikebp (E8), or (E12).")
+    leak_backward: str = option(
         "straight_through", "The leak in the backward pass of spikebp: straight_through (E9) or true (E12).", LEAKS
     )
-    threshold: float = _field(1.0, "Firing threshold of convolutional and dense layers.")
-    pool_threshold: float = _field(0.75, "Firing threshold of pooling layers.")
-    pool: str = _field("spiking", "Average pools with neurons (spiking) or without (average).", POOLS)
-    leaks: tuple[str, ...] = _field((), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.")
-    thresholds: tuple[str, ...] = _field((), "Other thresholds for single layers, e.g. pool1:0.6,fc1:0.5.")
-    reset: str = _field("hard", "Reset to zero (hard) or by subtraction (soft). spikebp is hard.", ("hard", "soft"))
-    leak_first: bool = _field(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
-    learn: tuple[str, ...] = _field((), "Neuron constants to train, one per layer: leak, threshold. Not with spikebp.")
-    time_steps: int = _field(100, "Number of time steps T.")
-    time_chunk: int = _field(
+    threshold: float = option(1.0, "Firing threshold of convolutional and dense layers.")
+    pool_threshold: float = option(0.75, "Firing threshold of pooling layers.")
+    pool: str = option("spiking", "Average pools with neurons (spiking) or without (average).", POOLS)
+    leaks: tuple[str, ...] = option((), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.")
+    thresholds: tuple[str, ...] = option((), "Other thresholds for single layers, e.g. pool1:0.6,fc1:0.5.")
+    reset: str = option("hard", "Reset to zero (hard) or by subtraction (soft). spikebp is hard.", ("hard", "soft"))
+    leak_first: bool = option(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
+    learn: tuple[str, ...] = option((), "Neuron constants to train, one per layer: leak, threshold. Not with spikebp.")
+    time_steps: int = option(100, "Number of time steps T.")
+    time_chunk: int = option(
         0, "Run the steps in pieces of this many, in less memory; 0 chooses by backend, T or more runs all at once."
     )
-    remat: bool = _field(False, "Store only the neurons' states between pieces, and run each piece again backward.")
-    pack_spikes: bool = _field(False, "Keep spikes for the backward pass in one bit each, not one byte.")
-    compute_dtype: str = _field(
+    remat: bool = option(False, "Store only the neurons' states between pieces, and run each piece again backward.")
+    pack_spikes: bool = option(False, "Keep spikes for the backward pass in one bit each, not one byte.")
+    compute_dtype: str = option(
         "float32", "Of spikes and currents between layers; membranes, weights and sums stay float32.", DTYPES
     )
-    encoding: str = _field("poisson", "Images to spikes; events for event data, fed as it is.", ENCODINGS)
-    gain: float = _field(1.0, "Scales the firing rate of the Poisson input.")
-    event_bins: str = _field("time", "Event data: steps of equal time, or of equal event count.", BINS)
-    event_values: str = _field("binary", "Event data: 1 where there was an event (binary), or how many.", VALUES)
-    mean: tuple[float, ...] = _field((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
-    std: tuple[float, ...] = _field((), "Divides the pixels after that.")
-    shift: int = _field(0, "Augmentation: shift training samples by up to this many pixels.")
-    flip: bool = _field(False, "Augmentation: flip half of the training images horizontally.")
-    loss: str = _field("squared_error", "Loss; squared_error is a sum over the batch, the others are means.", LOSSES)
-    optimizer: str = _field("sgd", "Optimiser.", OPTIMIZERS)
-    momentum: float = _field(0.0, "Momentum of sgd.")
-    lr: float = _field(0.0085, "Learning rate.")
-    schedule: str = _field(
+    encoding: str = option("poisson", "Images to spikes; events for event data, fed as it is.", ENCODINGS)
+    gain: float = option(1.0, "Scales the firing rate of the Poisson input.")
+    event_bins: str = option("time", "Event data: steps of equal time, or of equal event count.", BINS)
+    event_values: str = option("binary", "Event data: 1 where there was an event (binary), or how many.", VALUES)
+    mean: tuple[float, ...] = option((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
+    std: tuple[float, ...] = option((), "Divides the pixels after that.")
+    shift: int = option(0, "Augmentation: shift training samples by up to this many pixels.")
+    flip: bool = option(False, "Augmentation: flip half of the training images horizontally.")
+    loss: str = option("squared_error", "Loss; squared_error is a sum over the batch, the others are means.", LOSSES)
+    optimizer: str = option("sgd", "Optimiser.", OPTIMIZERS)
+    momentum: float = option(0.0, "Momentum of sgd.")
+    lr: float = option(0.0085, "Learning rate.")
+    schedule: str = option(
         "steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", SCHEDULES
     )
-    lr_decay: float = _field(0.2, "Factor on the learning rate at each of lr_decay_epochs.")
-    lr_decay_epochs: tuple[int, ...] = _field((), "Epochs after which the learning rate is multiplied by lr_decay.")
-    weight_decay: float = _field(5e-4, "Added to the gradient, times the weight; of adamw, to its update.")
-    batch_size: int = _field(64, "Training samples per step.")
-    epochs: int = _field(125, "Passes over the training set.")
-    dropout: float = _field(0.0, "Dropout rate after hidden layers (not pools).")
-    dropout_mask: str = _field("fixed", "One mask of dropout for all time steps (fixed), or one per step.", MASKS)
-    init_from: str = _field("", "Run folder whose converted network the weights start from (experiments.convert).")
-    init_gain: float = _field(1.0, "Factor on the initial weights; above 1 where layers would be silent.")
-    validation: int = _field(5000, "Training images held out to choose the best epoch.")
-    limit: int = _field(0, "Use only this many training images (after holding out); 0 for all.")
-    limit_test: int = _field(0, "Use only this many test images; 0 for all.")
-    seed: int = _field(0, "Seed of the first run.")
-    seeds: int = _field(1, "Number of runs, with consecutive seeds; mean and spread are reported.")
-    folds: int = _field(
+    lr_decay: float = option(0.2, "Factor on the learning rate at each of lr_decay_epochs.")
+    lr_decay_epochs: tuple[int, ...] = option((), "Epochs after which the learning rate is multiplied by lr_decay.")
+    weight_decay: float = option(5e-4, "Added to the gradient, times the weight; of adamw, to its update.")
+    batch_size: int = option(64, "Training samples per step.")
+    epochs: int = option(125, "Passes over the training set.")
+    dropout: float = option(0.0, "Dropout rate after hidden layers (not pools).")
+    dropout_mask: str = option("fixed", "One mask of dropout for all time steps (fixed), or one per step.", MASKS)
+    init_from: str = option("", "Run folder whose converted network the weights start from (experiments.convert).")
+    init_gain: float = option(1.0, "Factor on the initial weights; above 1 where layers would be silent.")
+    validation: int = option(5000, "Training images held out to choose the best epoch.")
+    limit: int = option(0, "Use only this many training images (after holding out); 0 for all.")
+    limit_test: int = option(0, "Use only this many test images; 0 for all.")
+    seed: int = option(0, "Seed of the first run.")
+    seeds: int = option(1, "Number of runs, with consecutive seeds; mean and spread are reported.")
+    folds: int = option(
         1, "Cross-validation: this many runs, each tested on its own part of the training set; 1 for none."
     )
-    evaluate_every: int = _field(1, "Epochs between evaluations on validation and test set.")
-    evaluation_batch: int = _field(250, "Samples per evaluation batch.")
-    log_every: int = _field(50, "Steps between rows of training metrics.")
-    checkpoint_every: int = _field(
+    evaluate_every: int = option(1, "Epochs between evaluations on validation and test set.")
+    evaluation_batch: int = option(250, "Samples per evaluation batch.")
+    log_every: int = option(50, "Steps between rows of training metrics.")
+    checkpoint_every: int = option(
         0, "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one."
     )
-    steps_per_dispatch: int = _field(1, "Train steps that the device takes on its own; the same up to rounding.")
-    data_parallel: int = _field(1, "Devices that share every batch; 0 for all. The same numbers up to rounding.")
-    multihost: bool = _field(
+    steps_per_dispatch: int = option(1, "Train steps that the device takes on its own; the same up to rounding.")
+    data_parallel: int = option(1, "Devices that share every batch; 0 for all. The same numbers up to rounding.")
+    multihost: bool = option(
         False, "Train by several processes, started alike on every machine; all their devices share every batch."
     )
-    compilation_cache: str = _field("", "Folder that keeps compiled programs for later runs; empty for none.")
-    data_dir: str = _field("", "Folder of prepared TFDS data sets; empty for TFDS's own.")
-    cache_dir: str = _field("", "Folder for decoded data sets; empty for the user's cache folder.")
-    run_dir: str = _field("", "Folder of this run; empty for a new one below runs/.")
-    resume: bool = _field(
+    compilation_cache: str = option("", "Folder that keeps compiled programs for later runs; empty for none.")
+    data_dir: str = option("", "Folder of prepared TFDS data sets; empty for TFDS's own.")
+    cache_dir: str = option("", "Folder for decoded data sets; empty for the user's cache folder.")
+    run_dir: str = option("", "Folder of this run; empty for a new one below runs/.")
+    resume: bool = option(
         False, "Go on with the run in run_dir (or the newest of this preset) from its last checkpoint."
     )
-    progress: bool = _field(True, "Show a progress bar.")
-    activity: bool = _field(True, "Before training, warn of layers that are silent or saturated.")
-    figures: bool = _field(True, "Draw figures at the end (needs the extra 'viz').")
+    progress: bool = option(True, "Show a progress bar.")
+    activity: bool = option(True, "Before training, warn of layers that are silent or saturated.")
+    figures: bool = option(True, "Draw figures at the end (needs the extra 'viz').")
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -246,64 +243,3 @@ def check_resume(stored: dict[str, Any], config: Config) -> None:
             + "\nResume with the flags of the first run, "
             "or start a new one without --resume"
         )
-
-
-Presets = dict[str, Callable[[], Config]]
-
-
-def define_flags(presets: Presets) -> None:
-    """Defines `--preset` (the first is the default) and one flag per field of `Config`, listed by `--help`."""
-    names, module = list(presets), sys.argv[0]  # absl lists the flags of this "module" under --help
-    default = presets[names[0]]()
-    what = "; ".join(f"{name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in presets.items())
-    flags.DEFINE_enum(
-        "preset",
-        names[0],
-        names,
-        f"Where all other values come from; those of {names[0]} are shown in brackets. {what}",
-        module_name=module,
-    )
-    for f in dataclasses.fields(Config):
-        value = getattr(default, f.name)
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        text = f"{f.metadata['help']} [{'none' if shown in ('', None) else shown}]"
-        kind = f.type
-        options: dict[str, Any] = {"module_name": module}
-        if f.metadata["choices"]:
-            flags.DEFINE_enum(f.name, None, list(f.metadata["choices"]), text, **options)
-        elif get_origin(kind) is tuple:
-            flags.DEFINE_list(f.name, None, text + " Comma-separated.", **options)
-        elif kind is bool:
-            flags.DEFINE_boolean(f.name, None, text, **options)
-        elif kind is int:
-            flags.DEFINE_integer(f.name, None, text, **options)
-        elif kind is float or float in get_args(kind):
-            flags.DEFINE_float(f.name, None, text, **options)
-        else:
-            flags.DEFINE_string(f.name, None, text, **options)
-    for earlier, name in RENAMED.items():
-        flags.DEFINE_alias(earlier, name, module_name=module)
-
-
-def from_flags(presets: Presets) -> Config:
-    """The preset's configuration with every field that was given on the command line.
-
-    Raises:
-      ValueError: if a value is out of range, or a list has an element of the wrong type.
-    """
-    values = flags.FLAGS.flag_values_dict()
-    given: dict[str, Any] = {}
-    for f in dataclasses.fields(Config):
-        value = values[f.name]
-        if value is None:
-            continue
-        if get_origin(f.type) is tuple:
-            element = get_args(f.type)[0]
-            try:
-                value = tuple(element(v) for v in value if v != "")
-            except ValueError as error:
-                raise ValueError(
-                    f"--{f.name} takes a comma-separated list of {element.__name__}, got {value}"
-                ) from error
-        given[f.name] = value
-    return dataclasses.replace(presets[values["preset"]](), **given)

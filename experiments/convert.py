@@ -14,42 +14,39 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 from tqdm import tqdm
 
 from experiments import comparison, converted, folder, twin
-from experiments.build import Program, build, load_data, make_model, restore, split
-from experiments.config import ONE_DEVICE, Config, from_stored
+from experiments.build import Program, build, make_model, restore
+from experiments.command import command, define_run_flags
+from experiments.config import ONE_DEVICE, Config, from_stored, option
 from experiments.encode import make_encode
 from experiments.results import scores
-from experiments.run import readable_errors
+from experiments.sets import load_data, split
 from jaxsnn import models, training
 from jaxsnn.checks import check_percentile
 from jaxsnn.streaming import Streamed, stream
 from jaxsnn.training.state import EVALUATE
 
 
-def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
-
-
 @dataclass(frozen=True)
 class Options:
     """How to convert, and how to compare; every field is a flag."""
 
-    balance: str = _option("diehl", "Thresholds from activations (diehl) or spiking input.", ("diehl", "sengupta"))
-    percentile: float = _option(99.9, "Of the activations, or the currents, that set a threshold; 100: the largest.")
-    reset: str = _option("soft", "Of the converted neurons, by subtraction (soft) or to zero.", ("soft", "hard"))
-    pool: str = _option("average", "Pools of the converted network, without neurons or with.", ("average", "spiking"))
-    steps: int = _option(2500, "T of the converted network.")
-    samples: int = _option(500, "Test images, the first ones.")
-    balance_samples: int = _option(500, "Training images for diehl; sengupta takes one batch of 100.")
-    balance_steps: int = _option(100, "Time steps per layer for sengupta.")
-    batch: int = _option(100, "Test images per batch.")
-    margin: float = _option(0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.")
-    epochs: int = _option(0, "Of the ReLU network's training; 0 for as many as the run.")
-    which: str = _option("selected", "Epoch with the best validation accuracy, or the last.", ("selected", "last"))
-    progress: bool = _option(True, "Show progress.")
+    balance: str = option("diehl", "Thresholds from activations (diehl) or spiking input.", ("diehl", "sengupta"))
+    percentile: float = option(99.9, "Of the activations, or the currents, that set a threshold; 100: the largest.")
+    reset: str = option("soft", "Of the converted neurons, by subtraction (soft) or to zero.", ("soft", "hard"))
+    pool: str = option("average", "Pools of the converted network, without neurons or with.", ("average", "spiking"))
+    steps: int = option(2500, "T of the converted network.")
+    samples: int = option(500, "Test images, the first ones.")
+    balance_samples: int = option(500, "Training images for diehl; sengupta takes one batch of 100.")
+    balance_steps: int = option(100, "Time steps per layer for sengupta.")
+    batch: int = option(100, "Test images per batch.")
+    margin: float = option(0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.")
+    epochs: int = option(0, "Of the ReLU network's training; 0 for as many as the run.")
+    which: str = option("selected", "Epoch with the best validation accuracy, or the last.", ("selected", "last"))
+    progress: bool = option(True, "Show progress.")
 
     def __post_init__(self) -> None:
         for name in ("steps", "samples", "balance_samples", "balance_steps", "batch"):
@@ -189,9 +186,7 @@ def _trained(program: Program, config: Config, where: Path, options: Options) ->
 
 def main() -> None:
     """Parses flags, converts, compares, draws."""
-    flags.DEFINE_string("run", None, "Folder of the run.", required=True)
-    flags.DEFINE_string("data_dir", "", "Folder of the data; empty for the one that the run used.")
-    flags.DEFINE_string("cache_dir", "", "Folder for decoded data sets; empty for the one that the run used.")
+    define_run_flags()
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
     define: dict[type, Any] = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
     for name, f in Options.__dataclass_fields__.items():
@@ -200,20 +195,16 @@ def main() -> None:
         else:
             define[type(f.default)](name, f.default, f.metadata["help"])
 
-    def run(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
-        logging.set_verbosity(logging.WARNING)
+    def run() -> None:
         given, where = flags.FLAGS, Path(flags.FLAGS.run)
-        with readable_errors():
-            values: dict[str, Any] = {name: given[name].value for name in Options.__dataclass_fields__}
-            options = Options(**values)
-            summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
-            if given.figures:
-                for figure in comparison.draw(where, summary):
-                    print(f"wrote {figure}")
+        values: dict[str, Any] = {name: given[name].value for name in Options.__dataclass_fields__}
+        options = Options(**values)
+        summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
+        if given.figures:
+            for figure in comparison.draw(where, summary):
+                print(f"wrote {figure}")
 
-    app.run(run)
+    command(run)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
 from experiments import folder, observe
-from experiments.build import build, load_data, restore, split
+from experiments.build import build, restore
+from experiments.command import command, define_run_flags
 from experiments.config import ONE_DEVICE, Config
 from experiments.results import scores
-from experiments.run import readable_errors
+from experiments.sets import load_data, split
 from jaxsnn import training
 
 
@@ -106,35 +107,29 @@ def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
 
 def main() -> None:
     """Parses flags, evaluates, draws."""
-    flags.DEFINE_string("run", None, "Folder of the run.", required=True)
+    define_run_flags()
     flags.DEFINE_enum(
         "which", "selected", ["selected", "last"], "Epoch with the best validation accuracy, or the last."
     )
     flags.DEFINE_enum("part", "test", ["test", "validation"], "Which samples.")
-    flags.DEFINE_string("data_dir", "", "Folder of the data; empty for the one that the run used.")
-    flags.DEFINE_string("cache_dir", "", "Folder for decoded data sets; empty for the one that the run used.")
     flags.DEFINE_boolean("analyse", True, "Activity, operations, energy and early exit, in a second pass.")
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
 
-    def run(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
-        logging.set_verbosity(logging.WARNING)
+    def run() -> None:
         given, where = flags.FLAGS, Path(flags.FLAGS.run)
-        with readable_errors():
-            summary = evaluate(
-                where,
-                which=given.which,
-                part=given.part,
-                data_dir=given.data_dir,
-                cache_dir=given.cache_dir,
-                analyse=given.analyse,
-            )
-            if given.figures:
-                for figure in draw(where, summary):
-                    print(f"wrote {figure}")
+        summary = evaluate(
+            where,
+            which=given.which,
+            part=given.part,
+            data_dir=given.data_dir,
+            cache_dir=given.cache_dir,
+            analyse=given.analyse,
+        )
+        if given.figures:
+            for figure in draw(where, summary):
+                print(f"wrote {figure}")
 
-    app.run(run)
+    command(run)
 
 
 if __name__ == "__main__":

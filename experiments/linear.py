@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
 from experiments import folder
-from experiments.build import load_data, split
+from experiments.command import command, define_run_flags
 from experiments.config import Config
-from experiments.run import readable_errors
+from experiments.sets import load_data, split
 from jaxsnn import training
 from jaxsnn.data.prepare import normalise
 
@@ -49,23 +49,23 @@ def baseline(config: Config) -> dict[str, Any]:
 
 def main() -> None:
     """Parses flags, fits, prints, writes."""
-    flags.DEFINE_string("run", None, "Folder of the run.", required=True)
-    flags.DEFINE_string("data_dir", "", "Folder of the data; empty for the one that the run used.")
+    define_run_flags()
 
-    def run(argv: list[str]) -> None:
-        logging.set_verbosity(logging.WARNING)
+    def run() -> None:
         where = Path(flags.FLAGS.run)
-        with readable_errors():
-            config = folder.read_config(where)
-            config = dataclasses.replace(config, data_dir=flags.FLAGS.data_dir or config.data_dir)
-            result = baseline(config)
-            print(
-                f"linear classifier on {result['samples']} training samples: test accuracy "
-                f"{100 * result['test_accuracy']:.2f} % (C = {result['C']:g}, chosen on validation)"
-            )
-            folder.write_json(where / "linear.json", result | folder.environment())
+        config = folder.read_config(where)
+        given = flags.FLAGS
+        config = dataclasses.replace(
+            config, data_dir=given.data_dir or config.data_dir, cache_dir=given.cache_dir or config.cache_dir
+        )
+        result = baseline(config)
+        print(
+            f"linear classifier on {result['samples']} training samples: test accuracy "
+            f"{100 * result['test_accuracy']:.2f} % (C = {result['C']:g}, chosen on validation)"
+        )
+        folder.write_json(where / "linear.json", result | folder.environment())
 
-    app.run(run)
+    command(run)
 
 
 if __name__ == "__main__":

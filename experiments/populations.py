@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.build import Numbers, build, load_data, numbers_of, split
+from experiments.build import Numbers, build, numbers_of
 from experiments.config import Config
 from experiments.converted import start_from
 from experiments.folder import Run
 from experiments.results import scores
+from experiments.sets import load_data, split
 from jaxsnn import parallel, training
 from jaxsnn.data import Dataset
 from jaxsnn.typing import DTypeLike

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
 from experiments import costs, folder, inside, page, sections
+from experiments.command import command, define_run_flags
 from experiments.config import ONE_DEVICE, Config
 from experiments.evaluate import evaluate
 from experiments.results import scores
-from experiments.run import readable_errors
 from experiments.sample import Sample, look
 from experiments.sections import Material, read
 from jaxsnn import training, viz
@@ -194,23 +194,15 @@ def footer(m: Material) -> str:
 
 def main() -> None:
     """Parses flags, writes the page."""
-    flags.DEFINE_string("run", None, "Folder of the run.", required=True)
-    flags.DEFINE_string("data_dir", "", "Folder of the data; empty for the one that the run used.")
-    flags.DEFINE_string("cache_dir", "", "Folder for decoded data sets; empty for the one that the run used.")
+    define_run_flags()
     flags.DEFINE_integer("sample", 0, "Number of the test sample to look at.")
 
-    def run(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
-        logging.set_verbosity(logging.WARNING)
+    def run() -> None:
         given = flags.FLAGS
-        with readable_errors():
-            for path in report(
-                Path(given.run), data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample
-            ):
-                print(f"wrote {path}")
+        for path in report(Path(given.run), data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
+            print(f"wrote {path}")
 
-    app.run(run)
+    command(run)
 
 
 if __name__ == "__main__":

@@ -4,72 +4,34 @@ import dataclasses
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import converted, folder, results
-from experiments.build import Program, Sets, build, load_data, make_prepare, split
-from experiments.config import Config, Presets, define_flags, from_flags
+from experiments.build import Program, build, make_prepare
+from experiments.command import Presets, command, define_flags, from_flags
+from experiments.config import Config
 from experiments.devices import connect, define_process_flags
+from experiments.sets import Sets, load_data, split
 from jaxsnn import analysis, parallel, training
 
 
 def main(presets: Presets) -> None:
     """Parses flags, runs the experiment, prints its table; errors of use end with a message, not a traceback."""
 
-    def run_from_flags(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
-        logging.set_verbosity(logging.WARNING)  # orbax tells every step of a checkpoint
-        with readable_errors():
-            config = from_flags(presets)
-            connect(config.multihost)
-            run(config, flags.FLAGS.preset)
+    def run_from_flags() -> None:
+        config = from_flags(presets)
+        connect(config.multihost)
+        run(config, flags.FLAGS.preset)
 
     define_flags(presets)
     define_process_flags()
-    app.run(run_from_flags)
-
-
-EXPECTED = (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss)
-
-
-@contextmanager
-def readable_errors() -> Iterator[None]:
-    """Ends the program with a message, and no traceback, for errors of use; at once if it is one of many processes."""
-    try:
-        yield
-    except training.Interrupted as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        several = jax.distributed.is_initialized()
-        if isinstance(error, EXPECTED) and (isinstance(error, OSError | ImportError) or _ours(error)):
-            print(f"error: {error}", file=sys.stderr)
-        elif several and parallel.is_loss(error):
-            print(f"error: {parallel.describe_loss(error)}", file=sys.stderr)
-        elif several:
-            traceback.print_exc()
-        else:
-            raise
-        if several:
-            parallel.leave(1)
-        sys.exit(1)
-
-
-def _ours(error: BaseException) -> bool:
-    """Whether an error was raised by this project's own checks: those are meant to be read without a traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").split(".")[0] in ("jaxsnn", "experiments")
+    command(run_from_flags)
 
 
 def run(config: Config, name: str) -> dict[str, Any]:

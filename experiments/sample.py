@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.build import build, load_data, make_model, make_prepare, restore, split
+from experiments.build import build, make_model, make_prepare, restore
 from experiments.config import Config
 from experiments.folder import Run
+from experiments.sets import load_data, split
 from jaxsnn import models
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
 from experiments import cifar10, digits, mnist, nmnist, plan, populations, svhn, table
-from experiments.config import Config, Presets, check_resume, define_flags, from_flags
+from experiments.command import Presets, command, define_flags, from_flags
+from experiments.config import Config, check_resume
 from experiments.folder import RUNS, environment, read_json, write_json
-from experiments.run import keep_compiled, readable_errors
+from experiments.run import keep_compiled
 from jaxsnn import parallel, training
 
 PRESETS: Presets = {
@@ -193,23 +194,18 @@ def main() -> None:
     flags.DEFINE_integer("members", 0, "Most networks of one program; 0 for as many as fit into memory.", **options)
     define_flags(PRESETS)
 
-    def run(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
-        logging.set_verbosity(logging.WARNING)
-        given = flags.FLAGS
-        with readable_errors():
-            config = from_flags(PRESETS)
-            try:
-                if given.merge:
-                    merge(config)
-                else:
-                    worker = plan.parse_worker(given.worker)
-                    sweep(config, given.preset, given.sweep, worker=worker, members=given.members)
-            except KeyboardInterrupt as stop:
-                raise training.Interrupted("stopped; what ended has its rows: go on with --resume") from stop
+    def run() -> None:
+        given, config = flags.FLAGS, from_flags(PRESETS)
+        try:
+            if given.merge:
+                merge(config)
+            else:
+                worker = plan.parse_worker(given.worker)
+                sweep(config, given.preset, given.sweep, worker=worker, members=given.members)
+        except KeyboardInterrupt as stop:
+            raise training.Interrupted("stopped; what ended has its rows: go on with --resume") from stop
 
-    app.run(run)
+    command(run)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from flax import nnx
 from experiments import build, comparison, convert, converted, folder, run, twin
 from experiments.config import Config, from_stored
 from experiments.convert import Options
+from experiments.sets import load_data, split
 from jaxsnn import conversion, layers, losses, models, streaming, training
 from tests.experiments.test_run import small
 
@@ -108,8 +109,8 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     config = small(
         tmp_path / "hybrid", **QUICK, leak=1.0, reset="soft", pool="average", threshold=0.5, init_from=str(where)
     )
-    data = build.load_data(config)
-    program, sets = build.build(config, data), build.split(config, data)
+    data = load_data(config)
+    program, sets = build.build(config, data), split(config, data)
     state = converted.start_from(config, program.start(0))
     net = converted.read(where)
     factor = 0.5 / net.state["conv2"]["constants"]["threshold"]

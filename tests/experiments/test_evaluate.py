@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from experiments import digits, evaluate, linear, run
-from experiments.build import split
 from experiments.config import from_stored
+from experiments.sets import split
 from jaxsnn.data import load
 from tests.experiments.test_run import small
 

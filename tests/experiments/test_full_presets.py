@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import build, cifar10
+from experiments.sets import split
 from tests.experiments.test_recipes import made_up
 
 pytestmark = pytest.mark.slow
@@ -17,7 +18,7 @@ def start(config, samples):
     data = made_up(config, samples + config.validation)
     blocks = np.random.default_rng(1).integers(0, 256, (len(data.train_images), 4, 4, 3)).astype(np.uint8)
     data = data._replace(train_images=blocks.repeat(8, 1).repeat(8, 2))  # coloured patches: white noise all looks alike
-    program, sets = build.build(config, data), build.split(config, data)
+    program, sets = build.build(config, data), split(config, data)
     return jax.jit(program.step, donate_argnums=0), program.start(0), sets.fitting
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from experiments import build, cifar10, mnist, nmnist, svhn
 from experiments.config import Config
+from experiments.sets import split
 from jaxsnn import training
 from jaxsnn.data import Dataset
 
@@ -86,7 +87,7 @@ def shrunk(config, **changes):
 def test_presets_build_and_trace(name):
     config = shrunk(PRESETS[name]())
     data = made_up(config)
-    program, sets = build.build(config, data), build.split(config, data)
+    program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, len(sets.fitting.labels))
     state = jax.eval_shape(program.step, program.start(0), *sets.fitting, order)
     assert state.step.shape == ()
@@ -97,7 +98,7 @@ def test_presets_take_steps(name):
     """Narrow, but otherwise as published: dropout, augmentation or events, packed spikes; the weights move."""
     config = shrunk(PRESETS[name](), init_gain=4.0)
     data = made_up(config)
-    program, sets = build.build(config, data), build.split(config, data)
+    program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, len(sets.fitting.labels))
     state, step = program.start(0), jax.jit(program.step)
     for _ in range(2):
@@ -116,7 +117,7 @@ def test_folds_part_the_training_set():
     )
     tested = []
     for fold in range(3):
-        sets = build.split(config, data, fold)
+        sets = split(config, data, fold)
         ids = [set(np.asarray(part.images)[:, 0, 0, 0].tolist()) for part in sets]
         assert [len(part) for part in ids] == [18, 4, 10]
         assert len(ids[0] | ids[1] | ids[2]) == 32

@@ -16,6 +16,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import build, digits, folder, run
 from experiments.config import LOSSES, Config
+from experiments.sets import split
 from jaxsnn import models, training
 from jaxsnn.data import load
 from jaxsnn.training.metrics import START, TIMES
@@ -236,7 +237,7 @@ def test_train_step_lowers_for_other_platforms(platform, rule, time_chunk):
     """The whole step (augmentation, encoding, network, update) lowers for accelerators on a machine that has none."""
     config = small("", run_dir="", rule=rule, shift=1, flip=True, time_chunk=time_chunk)
     data = load("digits")
-    program, sets = build.build(config, data), build.split(config, data)
+    program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, len(sets.fitting.labels))
     traced = jax.jit(program.step, donate_argnums=0).trace(program.start(0), *sets.fitting, order)
     text = traced.lower(lowering_platforms=(platform,)).as_text()
@@ -248,7 +249,7 @@ def test_train_step_lowers_for_other_platforms(platform, rule, time_chunk):
 def test_evaluation_lowers_for_other_platforms(platform):
     config = small("", run_dir="")
     data = load("digits")
-    program, sets = build.build(config, data), build.split(config, data)
+    program, sets = build.build(config, data), split(config, data)
     traced = jax.jit(program.tally).trace(program.start(0), *sets.test, jnp.int32(0))
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert (text.count("stablehlo.convolution") >= 2) == (platform != "cpu")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from experiments import build, digits, plan, populations, run, sweep, table
+from experiments.sets import split
 from jaxsnn import parallel, training
 from jaxsnn.data import load
 from tests.experiments.test_run import SMALL
@@ -66,7 +67,7 @@ def test_members_equal_single_runs_in_float64(x64):
     configs = [config, dataclasses.replace(config, **numbers, **more)]
     assert len(plan.programs(configs)) == 1
     data = load("digits")
-    sets = build.split(config, data)
+    sets = split(config, data)
     orders = np.stack([training.epoch_order(c.seed, 0, 48) for c in configs])
     step, _ = populations.functions(config, data, param_dtype=np.float64)
     population = populations.create(configs, data, param_dtype=np.float64)
@@ -227,7 +228,7 @@ def test_diverged_networks_are_counted_and_left_out():
 def test_sweep_step_and_evaluation_lower_for_other_platforms(platform):
     config = tiny("", shift=1)
     data = load("digits")
-    sets = build.split(config, data)
+    sets = split(config, data)
     configs = [dataclasses.replace(config, seed=n) for n in range(2)]
     population = populations.create(configs, data)
     orders = np.zeros((2, 48), np.int32)

@@ -1,16 +1,11 @@
 """Data-parallel training on eight fake devices: the numbers of one, and no collective but the sum of the gradients."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import pytest
 
 from jaxsnn import parallel
+from tests.parallel import eight_devices
 
 PROGRAM = """
 import dataclasses, functools, json, re, sys
@@ -19,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from experiments import build, digits, run
+from experiments.sets import split
 from experiments.folder import Run
 from jaxsnn import encoding, parallel, training
 from jaxsnn.data import load
@@ -91,7 +87,7 @@ scans = load("digits")
 
 
 def assembled(config):
-    program, sets = build.build(config, scans), build.split(config, scans)
+    program, sets = build.build(config, scans), split(config, scans)
     state = program.start(0)
     initial, order = jax.device_get(state.params), training.epoch_order(state.seed, 0, 48)
     compiled = jax.jit(program.step, donate_argnums=0).lower(state, *sets.fitting, order).compile()
@@ -103,7 +99,7 @@ state = program.start(0)
 for _ in range(3):
     state = step(state)
 one = jax.device_get(state.params)
-alone = program.evaluate(state, *build.split(config, scans).test)
+alone = program.evaluate(state, *split(config, scans).test)
 config = dataclasses.replace(config, data_parallel=8)
 program, sets, _, _, compiled = assembled(config)
 run.train(config, program, sets, Run("seed0", 0, None), folder / "seed0")
@@ -133,21 +129,10 @@ print(json.dumps(result))
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
-    environment = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     folder = tmp_path_factory.mktemp("parallel")
     for name in ("whole", "cut"):
         (folder / name).mkdir()
-    out = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | environment,
-    )
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout.splitlines()[-1])
+    return eight_devices.run(PROGRAM, str(folder))
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "potential_cross_entropy"])

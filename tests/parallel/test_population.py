@@ -1,11 +1,6 @@
 """Populations: each member trains as it would alone, on one device and on eight, where nothing is exchanged."""
 
 import functools
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxsnn import parallel, training
+from tests.parallel import eight_devices
 from tests.training import problem
 
 BATCH, EPOCHS = 16, 2
@@ -152,13 +148,7 @@ def test_evaluated_epochs():
 
 @pytest.fixture(scope="module")
 def result():
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", PROGRAM]
-    root = Path(__file__).parents[2]
-    out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=environment)
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout.splitlines()[-1])
+    return eight_devices.run(PROGRAM)
 
 
 def test_no_collective_at_all_on_eight_devices(result):

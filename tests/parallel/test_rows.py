@@ -1,16 +1,11 @@
 """A data set divided among eight fake devices: every batch is what the whole set would have given."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 
 from jaxsnn import parallel
+from tests.parallel import eight_devices
 
 PROGRAM = """
 import functools, json, re
@@ -68,13 +63,7 @@ print(json.dumps(result))
 
 @pytest.fixture(scope="module")
 def result():
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", PROGRAM]
-    root = Path(__file__).parents[2]
-    out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=environment)
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout.splitlines()[-1])
+    return eight_devices.run(PROGRAM)
 
 
 @pytest.mark.parametrize("images", ["uint8", "frames"])
