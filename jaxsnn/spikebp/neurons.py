@@ -130,13 +130,22 @@ def _walk_back(
         g_out, fired = xs
         g_out = g_out.astype(g_next.dtype)
         if scale is not None:
-            g_out = g_out * scale
+            g_out = g_out * scale.reshape(g_out.shape)
         if leak is not None:
             g_next = g_next * leak
         g = jnp.where(fired != 0, g_out, g_next)
         return g, g.astype(g_spikes.dtype)
 
-    return jax.lax.scan(body, g_potential, (g_spikes, spikes), reverse=True)
+    return _flat_scan(body, g_potential, (g_spikes, spikes), reverse=True)
+
+
+def _flat_scan(body, carry, xs, reverse=False):
+    shape = jax.tree.leaves(carry)[0].shape
+    flat = (shape[0], -1)
+    carry = jax.tree.map(lambda a: a.reshape(flat), carry)
+    xs = jax.tree.map(lambda a: a.reshape(len(a), *flat), xs)
+    carry, ys = jax.lax.scan(body, carry, xs, reverse=reverse)
+    return jax.tree.map(lambda a: a.reshape(shape), carry), jax.tree.map(lambda a: a.reshape(len(a), *shape), ys)
 
 
 def _store(kept: Keep, spikes: Array) -> Array:
@@ -162,7 +171,7 @@ def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple
         state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
         return state, fired.astype(jnp.int8)
 
-    return jax.lax.scan(body, state, currents)
+    return _flat_scan(body, state, currents)
 
 
 def _lif_forward(rule, params, state, currents):
@@ -196,7 +205,7 @@ def _pool_bytes(params: IFParams, state: IFState, currents: Array) -> tuple[IFSt
         potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
         return IFState(potential), fired.astype(jnp.int8)
 
-    return jax.lax.scan(body, state, currents)
+    return _flat_scan(body, state, currents)
 
 
 def _pool_forward(kept, params, state, currents):

@@ -124,7 +124,9 @@ def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
 
 
 def _product_gradients(stride: int, pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-    window = kernel.shape[:2]
+    window, errors = kernel.shape[:2], g.astype(kernel.dtype)
+    if _winograd(stride, kernel.shape):
+        return winograd.gradients(pads, x, kernel, errors)
     # input: the cotangent, spread over the stride, convolved with the kernel turned round
     grid = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:3], pads, window, strict=True)]
     spread = [(0, n - (stride * (m - 1) + 1), stride - 1) for n, m in zip(grid, g.shape[1:3], strict=True)]
@@ -132,7 +134,4 @@ def _product_gradients(stride: int, pads: Pads, x: Array, kernel: Array, g: Arra
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     spread_g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
     g_x = _product_conv(1, back, spread_g, turned)  # type: ignore[arg-type]
-    errors = g.astype(kernel.dtype)
-    if _winograd(stride, kernel.shape):
-        return g_x, winograd.kernel_gradient(pads, x, errors, kernel.shape)
     return g_x, im2col.kernel_gradient(stride, pads, x, errors, kernel.shape)

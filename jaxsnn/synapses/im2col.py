@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
-from jaxsnn.synapses.pieces import map_pieces, samples_per_piece, sum_pieces
+from jaxsnn.synapses.pieces import fold_pieces, map_pieces, samples_per_piece
 from jaxsnn.typing import Array, Shape
 
 PIECE_BYTES = 2**22
@@ -29,13 +29,13 @@ def kernel_gradient(stride: int, pads: Pads, x: Array, g: Array, shape: Shape) -
     """Gradient of a kernel of this shape, from its input `[N, H, W, C]` and the cotangent `[N, H', W', out]`."""
     window, (channels, features) = shape[:2], shape[2:]
 
-    def piece(x: Array, g: Array) -> Array:
+    def piece(x: Array, g: Array) -> tuple[Array, None]:
         x, g = x.astype(g.dtype), g.reshape(-1, features)
         if channels == 1:  # the window as the slow axis: contiguous copies, twice as fast
-            return (_windows(x, window, stride, pads, axis=0).reshape(-1, len(g)) @ g).T
-        return g.T @ _windows(x, window, stride, pads).reshape(len(g), -1)
+            return (_windows(x, window, stride, pads, axis=0).reshape(-1, len(g)) @ g).T, None
+        return g.T @ _windows(x, window, stride, pads).reshape(len(g), -1), None
 
-    total = sum_pieces(piece, _piece(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
+    total, _ = fold_pieces(piece, _piece(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
     return total.T.reshape(shape)
 
 

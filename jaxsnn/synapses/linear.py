@@ -56,7 +56,26 @@ def average_pool(x: Array, window: int = 2) -> Array:
         raise ValueError(f"average pool of {window}x{window} needs H and W of {window} at least, got {height}x{width}")
     height, width = height - height % window, width - width % window
     x = x[..., :height, :width, :]
-    return x.reshape(*lead, height // window, window, width // window, window, channels).mean((-4, -2))
+    return _pool(window, x)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _pool(window: int, x: Array) -> Array:
+    return sum(x[..., i::window, j::window, :] for i in range(window) for j in range(window)) / window**2
+
+
+def _pool_forward(window, x):
+    return _pool(window, x), None
+
+
+def _pool_backward(window, _, g):
+    *lead, height, width, channels = g.shape
+    spread = jnp.broadcast_to((g / window**2)[..., :, None, :, None, :], (*lead, height, window, width, window, channels))
+    return (spread.reshape(*lead, height * window, width * window, channels),)
+
+
+_pool.defvjp(_pool_forward, _pool_backward)
+
 
 
 def subsample(x: Array, mask: Array | None = None, *, stride: int) -> Array:

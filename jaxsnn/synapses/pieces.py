@@ -1,6 +1,7 @@
 """Work on the samples of `[N, ...]` in pieces that stay in the cache of a CPU."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,14 +29,23 @@ def map_pieces(function: Callable[[Array], Array], n: int, x: Array) -> Array:
     return jnp.concatenate([y, function(rest)]) if len(rest) else y
 
 
-def sum_pieces(function: Callable[[Array, Array], Array], n: int, x: Array, g: Array) -> Array:
-    """The sum of `function(x piece, g piece)` over pieces of `n` samples."""
+def fold_pieces(function: Callable[[Array, Array], tuple[Array, Any]], n: int, x: Array, g: Array) -> tuple[Array, Any]:
+    """`function(x piece, g piece)` returns what is summed over pieces of `n` samples, and what is joined (or None)."""
     if n == len(x):
         return function(x, g)
     (xs, x_rest), (gs, g_rest) = _split(n, x), _split(n, g)
-    zero = jax.eval_shape(function, xs[0], gs[0])
-    total, _ = lax.scan(lambda total, xg: (total + function(*xg), None), jnp.zeros(zero.shape, zero.dtype), (xs, gs))
-    return total + function(x_rest, g_rest) if len(x_rest) else total
+    zero = jax.eval_shape(function, xs[0], gs[0])[0]
+
+    def body(total: Array, xg: tuple[Array, Array]) -> tuple[Array, Any]:
+        summed, joined = function(*xg)
+        return total + summed, joined
+
+    total, joined = lax.scan(body, jnp.zeros(zero.shape, zero.dtype), (xs, gs))
+    joined = jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), joined)
+    if len(x_rest):
+        summed, rest = function(x_rest, g_rest)
+        total, joined = total + summed, jax.tree.map(lambda *parts: jnp.concatenate(parts), joined, rest)
+    return total, joined
 
 
 def _split(n: int, x: Array) -> tuple[Array, Array]:
