@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxsnn import spikebp
 from jaxsnn.models.functional import Apply
 from jaxsnn.models.sequential import Output
 from jaxsnn.typing import Array
@@ -68,6 +69,7 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
         if carry is None:
             resting = jax.eval_shape(lambda x: piece(None, x)[0], x[:1])
             carry = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), resting)
+        carry = spikebp.unfinished(carry)
         whole = len(x) - len(x) % chunk
         ran = unroll(piece, carry, x[:whole].reshape(-1, chunk, *x.shape[1:]), remat=remat)
         output, carry = _join(ran.outputs), ran.state
@@ -80,6 +82,7 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
                 {},
                 jax.tree.map(lambda a, b: jnp.concatenate([a, b]), output.trains, rest.trains),
             )
+        output, carry = spikebp.finish(output, carry)
         ordered = {name: output.spikes[name] for name in names[1:]}
         trains = {name: output.trains[name] for name in names} if output.trains else None
         return output._replace(carry=carry, spikes=ordered, trains=trains), state

@@ -14,13 +14,14 @@ neuron has one derivative `d` for its whole spike train, computed from its own s
 error walks back through time gated by the spikes, not by the leak (E9).
 
 A train may come in pieces (chunks of time, down to single steps) with the state handed on: gradients are the same. `d`
-is known after the last piece only, so it travels back to the earlier ones in the cotangent of `filtered`, and the
-cotangent of `spike_count` says whether it came. Those two are therefore for reading (analysis), not for a loss.
+is known after the last piece only, so what it is made of travels back to the earlier ones, in the cotangents of
+`filtered` and `spike_count`. Those two are therefore for reading (analysis), not for a loss. Whoever runs all pieces
+saves memory by `unfinished` before the first and `finish` after the last.
 
 Variants that the paper leaves open are arguments (E12): no leak correction, and the true leak in the backward pass.
 """
 
-from jaxsnn.spikebp.neurons import FIRED, SpikeBPState, derivative, init, lif, pool
+from jaxsnn.spikebp.neurons import FIRED, SpikeBPState, derivative, finish, init, lif, pool, unfinished
 from jaxsnn.spikebp.readouts import readout
 
-__all__ = ["FIRED", "SpikeBPState", "derivative", "init", "lif", "pool", "readout"]
+__all__ = ["FIRED", "SpikeBPState", "derivative", "finish", "init", "lif", "pool", "readout", "unfinished"]

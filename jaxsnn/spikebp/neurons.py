@@ -1,7 +1,7 @@
 """The LIF and pool neurons of the rule (see `jaxsnn.spikebp`)."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,10 @@ class SpikeBPState(NamedTuple):
     """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see `jaxsnn.spikebp`."""
     spike_count: Array
     """Number of output spikes so far, gamma in (E8). Not differentiable."""
+
+
+class UnfinishedState(SpikeBPState):
+    """That of a train whose pieces keep nothing but their spikes for the backward pass: see `unfinished`."""
 
 
 def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> SpikeBPState:
@@ -52,12 +56,78 @@ def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool 
     return (fired + jnp.log(leak) * filtered / jnp.maximum(spike_count, 1)) / params.threshold
 
 
+def unfinished(states: Any) -> Any:
+    """States of neurons, in any pytree, for a train in pieces that `finish` will end.
+
+    Else every piece keeps its last state for the backward pass, lest it was the last piece: 8 bytes per neuron, where
+    spikes take one byte per neuron and step, or an eighth.
+    """
+    return _renamed(UnfinishedState, states)
+
+
+def finish(output: Any, states: Any) -> tuple[Any, Any]:
+    """Ends a train that began with `unfinished`; returns both arguments as they are, the states as `SpikeBPState`.
+
+    Backward, it sends the last state to the pieces, which compute their derivative from it (E8); without it their
+    derivative is zero. So whatever of their outputs a loss uses must go through here.
+
+    Args:
+      output: what the pieces returned, any pytree.
+      states: after the last piece.
+    """
+    if not any(isinstance(state, UnfinishedState) for state in jax.tree.leaves(states, is_leaf=_is_state)):
+        return output, states
+    return _finish(output, _renamed(SpikeBPState, states))
+
+
+def _is_state(node: Any) -> bool:
+    return isinstance(node, SpikeBPState)
+
+
+def _renamed(kind: type[SpikeBPState], states: Any) -> Any:
+    return jax.tree.map(lambda node: kind(*node) if _is_state(node) else node, states, is_leaf=_is_state)
+
+
+@jax.custom_vjp
+def _finish(output: Any, states: Any) -> tuple[Any, Any]:
+    return output, states
+
+
+def _finish_forward(output, states):
+    return (output, states), states
+
+
+def _finish_backward(states, cotangents):
+    g_output, g_states = cotangents
+
+    def back(own: Any, g: Any) -> Any:
+        return _last(g, own) if _is_state(own) else g
+
+    return g_output, jax.tree.map(back, states, g_states, is_leaf=_is_state)
+
+
+_finish.defvjp(_finish_forward, _finish_backward)
+
+
+def _last(sent: SpikeBPState, own: SpikeBPState) -> SpikeBPState:
+    """`sent` with the state after the whole train: what a later piece sent, else this piece's own.
+
+    A later piece that counted no spike sends zeros, but then its own are zeros too.
+    """
+    later = sent.spike_count > 0
+    return sent._replace(
+        filtered=jnp.where(later, sent.filtered, own.filtered),
+        spike_count=jnp.where(later, sent.spike_count, own.spike_count),
+    )
+
+
 class _Rule(NamedTuple):
     """What is fixed when the program is traced."""
 
     kept: Keep
     leak_correction: bool
     true_leak: bool
+    finished_later: bool
 
 
 def lif(
@@ -82,7 +152,7 @@ def lif(
 
     Returns:
       The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
-      Stored for the backward pass: the spikes and `d`.
+      Stored for the backward pass: the spikes and, unless the state is `unfinished`, what `d` comes from (E8).
 
     Raises:
       ValueError: if T is 0, the state does not fit one step of `currents` in shape and dtype, or `leak_backward` is
@@ -93,8 +163,9 @@ def lif(
     check_leak_backward(leak_backward)
     check_train(state.potential, currents)
     leak, threshold = (jnp.asarray(p, state.potential.dtype) for p in params)
-    rule = _Rule(_kept(pack_spikes), leak_correction, leak_backward == "true")
-    return _lif(rule, LIFParams(leak, threshold), state, currents)
+    rule = _Rule(_kept(pack_spikes), leak_correction, leak_backward == "true", isinstance(state, UnfinishedState))
+    last, spikes = _lif(rule, LIFParams(leak, threshold), SpikeBPState(*state), currents)
+    return type(state)(*last), spikes
 
 
 def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool = False) -> tuple[IFState, Array]:
@@ -130,22 +201,13 @@ def _walk_back(
         g_out, fired = xs
         g_out = g_out.astype(g_next.dtype)
         if scale is not None:
-            g_out = g_out * scale.reshape(g_out.shape)
+            g_out = g_out * scale
         if leak is not None:
             g_next = g_next * leak
         g = jnp.where(fired != 0, g_out, g_next)
         return g, g.astype(g_spikes.dtype)
 
-    return _flat_scan(body, g_potential, (g_spikes, spikes), reverse=True)
-
-
-def _flat_scan(body, carry, xs, reverse=False):
-    shape = jax.tree.leaves(carry)[0].shape
-    flat = (shape[0], -1)
-    carry = jax.tree.map(lambda a: a.reshape(flat), carry)
-    xs = jax.tree.map(lambda a: a.reshape(len(a), *flat), xs)
-    carry, ys = jax.lax.scan(body, carry, xs, reverse=reverse)
-    return jax.tree.map(lambda a: a.reshape(shape), carry), jax.tree.map(lambda a: a.reshape(len(a), *shape), ys)
+    return jax.lax.scan(body, g_potential, (g_spikes, spikes), reverse=True)
 
 
 def _store(kept: Keep, spikes: Array) -> Array:
@@ -164,31 +226,46 @@ def _lif(rule: _Rule, params: LIFParams, state: SpikeBPState, currents: Array) -
 
 
 def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
-    def body(state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
-        potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
-        spikes = fired.astype(potential.dtype)
-        filtered = state.filtered * params.leak + spikes
-        state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
-        return state, fired.astype(jnp.int8)
+    def run(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+        def body(state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
+            potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
+            spikes = fired.astype(potential.dtype)
+            filtered = state.filtered * params.leak + spikes
+            state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
+            return state, fired.astype(jnp.int8)
 
-    return _flat_scan(body, state, currents)
+        return jax.lax.scan(body, state, currents)
+
+    shape = state.potential.shape
+
+    def merged(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+        """XLA's loops for CPUs are as long as the last axis: with channels alone, half as fast."""
+        if jnp.ndim(params.leak) or jnp.ndim(params.threshold):
+            params = jax.tree.map(lambda p: jnp.broadcast_to(p, shape).reshape(shape[0], -1), params)
+        state = jax.tree.map(lambda a: a.reshape(shape[0], -1), state)
+        state, spikes = run(params, state, currents.reshape(len(currents), shape[0], -1))
+        return jax.tree.map(lambda a: a.reshape(shape), state), spikes.reshape(currents.shape)
+
+    if len(shape) < 3:
+        return run(params, state, currents)
+    return jax.lax.platform_dependent(params, state, currents, cpu=merged, default=run)
 
 
 def _lif_forward(rule, params, state, currents):
     state, spikes = _lif_bytes(params, state, currents)
-    d = derivative(params, state, leak_correction=rule.leak_correction)
-    return (state, spikes.astype(currents.dtype)), (params, _store(rule.kept, spikes), d)
+    own = None if rule.finished_later else state._replace(potential=None)
+    return (state, spikes.astype(currents.dtype)), (params, _store(rule.kept, spikes), own)
 
 
 def _lif_backward(rule, residuals, cotangents):
     params, stored, own = residuals
     g_state, g_spikes = cotangents
-    # spike_count's cotangent is 1 if a later piece of the train has sent the derivative of the whole, else 0
-    d = jnp.where(g_state.spike_count > 0, g_state.filtered, own)
-    g_potential, g_currents = _walk_back(
-        g_state.potential, g_spikes, rule.kept, stored, d, params.leak if rule.true_leak else None
-    )
-    return _zeros(params), SpikeBPState(g_potential, d, jnp.ones_like(d)), g_currents
+    # in the slots of what has no gradient, a later piece of the train has sent its last state
+    g_state = g_state if own is None else _last(g_state, own)
+    d = derivative(params, g_state, leak_correction=rule.leak_correction)
+    leak = params.leak if rule.true_leak else None
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.kept, stored, d, leak)
+    return _zeros(params), g_state._replace(potential=g_potential), g_currents
 
 
 _lif.defvjp(_lif_forward, _lif_backward)
@@ -205,7 +282,7 @@ def _pool_bytes(params: IFParams, state: IFState, currents: Array) -> tuple[IFSt
         potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
         return IFState(potential), fired.astype(jnp.int8)
 
-    return _flat_scan(body, state, currents)
+    return jax.lax.scan(body, state, currents)
 
 
 def _pool_forward(kept, params, state, currents):
