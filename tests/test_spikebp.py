@@ -186,13 +186,52 @@ def test_readout_with_the_true_leak_in_pieces(x64):
         np.testing.assert_allclose(g_x, [0.9 ** (6 - t) * g for t in range(6)], rtol=1e-12)
 
 
-def test_residuals_are_one_byte_per_spike_and_one_number_per_neuron():
+@pytest.mark.parametrize(("begin", "per_neuron"), [(lambda state: state, 8), (spikebp.unfinished, 0)])
+def test_residuals_are_one_byte_per_spike_and_what_the_derivative_is_made_of(begin, per_neuron):
     x, params = currents(64, dtype=jnp.float32), lif.LIFParams(0.99, jnp.float32(1))
-    state = spikebp.init(params, x.shape[1:])
+    state = begin(spikebp.init(params, x.shape[1:]))
     _, pull = jax.vjp(lambda x: spikebp.lif(params, state, x)[1], x)
     stored = sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes"))
     neurons = x[0].size
-    assert stored <= x.size + 4 * neurons + 64, stored
+    assert stored <= x.size + per_neuron * neurons + 64, stored
+
+
+@settings(deadline=None, max_examples=6)
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(0, 99), st.sampled_from(VARIANTS))
+def test_an_unfinished_train_that_is_finished_is_the_whole(length, chunk, seed, variant):
+    """Also where it goes on after `finish`, and the loss uses the potential."""
+    with jax.enable_x64(True):
+        x, params = currents(length + 3, seed), lif.LIFParams(0.8, 0.6)
+        weights = jax.random.normal(jax.random.key(9), x.shape, jnp.float64)
+
+        def loss(x, begin=lambda state: state, finish=lambda spikes, state: (spikes, state)):
+            state, trains = spikebp.init(params, x.shape[1:], x.dtype), []
+            for part in (x[:length], x[length:]):
+                state, spikes = begin(state), []
+                for piece in pieces(len(part), chunk):
+                    state, out = spikebp.lif(params, state, part[piece], **variant)
+                    spikes.append(out)
+                train, state = finish(jnp.concatenate(spikes), state)
+                assert type(state) is spikebp.SpikeBPState
+                trains.append(train)
+            return jnp.sum(weights * jnp.concatenate(trains)) + jnp.sum(jnp.square(state.potential))
+
+        actual = jax.value_and_grad(loss)(x, spikebp.unfinished, spikebp.finish)
+        chex.assert_trees_all_close(actual, jax.value_and_grad(loss)(x), rtol=1e-12, atol=1e-14)
+
+
+def test_leak_and_threshold_of_every_channel(x64):
+    x, leak, threshold = (
+        currents(9, shape=(2, 4, 4, 3)),
+        jnp.asarray([[[[1.0, 0.9, 0.5]]]]),
+        jnp.asarray([[[[0.3, 1.0, 0.6]]]]),
+    )
+    together = jax.value_and_grad(lambda x: (x * run(lif.LIFParams(leak, threshold), x)[0]).sum())(x)
+    for i in range(3):
+        one = x[..., i : i + 1]
+        loss = lambda x, i=i: (x * run(lif.LIFParams(leak[0, 0, 0, i], threshold[0, 0, 0, i]), x)[0]).sum()  # noqa: E731
+        np.testing.assert_allclose(together[1][..., i : i + 1], jax.grad(loss)(one), rtol=1e-12)
+    assert together[0] != 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import time
+from functools import partial
 
 import hypothesis.strategies as st
 import jax
@@ -83,16 +84,25 @@ def test_two_columns_at_once_for_few_features(size, pairs):
         same_as_xlas((2, 2, *size, 3), (5, 5, 3, 4), 1, "SAME", 10_000, patch)
 
 
-@pytest.mark.parametrize(("window", "fewer"), [(3, 1 / 2), (5, 6 / 10)])
-def test_winograd_is_used_and_rounds_little(window, fewer):
-    """On CPU: half the products for 3x3, 6 instead of 10 for 5x5."""
-    x = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 2, 8, 8, 64)).astype(jnp.float32)
+@pytest.mark.parametrize(("window", "height", "fewer"), [(3, 8, 6 / 12), (5, 6, 6 / 10), (5, 8, 8 / 20)])
+def test_winograd_is_used_and_rounds_little(window, height, fewer):
+    """On CPU: half the products for 3x3; for 5x5 6 instead of 10, or 8 instead of 20 where such tiles fit."""
+    x = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 2, height, 8, 64)).astype(jnp.float32)
     kernel = jax.random.normal(jax.random.key(1), (window, window, 64, 64)) * 0.05
     operations = jax.jit(synapses.conv).lower(x, kernel).compile().cost_analysis()["flops"]
-    assert operations < 2 * 4 * 8 * 8 * 64 * 64 * window**2 * (fewer + 0.15)
-    pads = convolution.resolve_padding((8, 8), (window, window), 1, "SAME")
-    exact = convolution._lax_conv(1, pads, x.reshape(4, 8, 8, 64), kernel)
-    np.testing.assert_allclose(synapses.conv(x, kernel).reshape(exact.shape), exact, atol=2e-5 * jnp.max(exact))
+    assert operations < 2 * 4 * height * 8 * 64 * 64 * window**2 * (fewer + 0.15)
+    pads = convolution.resolve_padding((height, 8), (window, window), 1, "SAME")
+
+    def exact(x, kernel):
+        return synapses.over_time(lambda x: convolution._lax_conv(1, pads, x, kernel), x)
+
+    g = jax.random.normal(jax.random.key(2), x.shape)
+    results = []
+    for conv in (synapses.conv, exact):
+        y, pull = jax.vjp(conv, x, kernel)
+        results.append((y, *pull(g)))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * jnp.max(jnp.abs(theirs)))
 
 
 @settings(deadline=None, max_examples=8)
@@ -176,6 +186,19 @@ def test_average_pool_by_hand():
     np.testing.assert_array_equal(synapses.average_pool(x)[0, 0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
     odd = jnp.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=99)
     np.testing.assert_array_equal(synapses.average_pool(odd), synapses.average_pool(x))
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_average_pool_and_its_gradient_are_the_mean(x64, window):
+    def mean(x):
+        return x.reshape(2, 3, 6 // window, window, 6 // window, window, 5).mean((3, 5))
+
+    x = jax.random.normal(jax.random.key(0), (2, 3, 6, 6, 5))
+    y, pull = jax.vjp(partial(synapses.average_pool, window=window), x)
+    expected, pull_expected = jax.vjp(mean, x)
+    g = jax.random.normal(jax.random.key(1), y.shape)
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    np.testing.assert_allclose(pull(g)[0], pull_expected(g)[0], rtol=1e-12)
 
 
 def test_time_and_batch_do_not_mix():

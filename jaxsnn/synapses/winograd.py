@@ -25,6 +25,7 @@ from jaxsnn.typing import Array, Shape
 PIECE_BYTES = 2**23
 """Size of the transformed inputs or outputs of one piece, whichever is larger."""
 
+
 class _Tiling(NamedTuple):
     """Tiles of as many input rows as there are points: where polynomials are evaluated, infinity being the last."""
 
@@ -165,7 +166,7 @@ def _inputs(tiling: _Tiling, x: Array, columns: int, pads: Pads, width: int) -> 
 def _inputs_back(tiling: _Tiling, g: Array, size: Shape, pads: Pads) -> Array:
     """The transpose of `_inputs`: `[points, N, tiles, W', kw, C]` to `[N, H, W, C]`, overlapping windows added."""
     columns = sum(_shifted(g[..., j, :], 3, j - pads[1][0], size[1]) for j in range(g.shape[-2]))
-    g_rows = _combine(tiling.inputs.T, list(columns))
+    g_rows = _combine(tiling.inputs.T, list(columns))  # type: ignore[arg-type]
     tiles = tiling.tiles + (tiling.points - 1) // tiling.rows
     places = [
         sum(_shifted(g_rows[i], 1, i // tiling.rows, tiles) for i in range(place, tiling.points, tiling.rows))
