@@ -15,7 +15,7 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
         {"jax", "flax"},
         {"layers", "cells", "spikebp", "synapses", "residuals", "surrogate", "unroll", "checks", "typing"},
     ),
-    "models": ({"jax", "flax"}, {"models", "layers", "cells", "synapses", "unroll", "checks", "typing"}),
+    "models": ({"jax", "flax"}, {"models", "layers", "cells", "spikebp", "synapses", "unroll", "checks", "typing"}),
     "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "typing"}),
     "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"training", "typing"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"parallel", "training", "typing"}),
