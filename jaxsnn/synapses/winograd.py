@@ -1,9 +1,9 @@
 """Convolution of stride 1 by minimal filtering (Winograd, Toom-Cook) over rows: for CPUs.
 
 n rows of inputs give `n + 1 - kh` rows of outputs by n products where the definition has `(n + 1 - kh) kh`: with six
-rows half as many for a 3x3 kernel, 0.6 times as many for 5x5; with eight, 0.4 times for 5x5. Along the width the windows
-are laid out, so the products are long enough for few channels; for few features, one product makes two neighbouring
-columns. Rounding errors in float32 stay near 1e-5 of the largest result.
+rows half as many for a 3x3 kernel, 0.6 times as many for 5x5; with eight, 0.4 times for 5x5. Along the width the
+windows are laid out, so the products are long enough for few channels; for few features, one product makes two
+neighbouring columns. Rounding errors in float32 stay near 1e-5 of the largest result.
 
 Source: S. Winograd, *Arithmetic Complexity of Computations*, SIAM 1980; A. Lavin, S. Gray, *Fast Algorithms for
 Convolutional Neural Networks*, CVPR 2016, section 4: `y = A^T [(G k) * (B^T d)]`, `*` elementwise, summed over the
