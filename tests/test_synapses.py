@@ -199,6 +199,10 @@ def test_average_pool_and_its_gradient_are_the_mean(x64, window):
     g = jax.random.normal(jax.random.key(1), y.shape)
     np.testing.assert_allclose(y, expected, rtol=1e-12)
     np.testing.assert_allclose(pull(g)[0], pull_expected(g)[0], rtol=1e-12)
+    counts = jnp.arange(2 * 3 * 36 * 5).reshape(2, 3, 6, 6, 5) % 7
+    np.testing.assert_allclose(synapses.average_pool(counts, window), mean(counts), rtol=1e-6)
+    x = x.astype(jnp.bfloat16)
+    np.testing.assert_array_equal(synapses.average_pool(x, window), mean(x))  # rounded once, not at every sum
 
 
 def test_time_and_batch_do_not_mix():

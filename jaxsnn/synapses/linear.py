@@ -56,14 +56,15 @@ def average_pool(x: Array, window: int = 2) -> Array:
         raise ValueError(f"average pool of {window}x{window} needs H and W of {window} at least, got {height}x{width}")
     height, width = height - height % window, width - width % window
     x = x[..., :height, :width, :]
-    return _average(window, x)
+    return _average(window, x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _average(window: int, x: Array) -> Array:
     """Sums of slices, which XLA fuses with what made `x`: a reduction over two axes it does not on a CPU."""
-    rows = reduce(jnp.add, [x[..., i::window, :, :] for i in range(window)])
-    return reduce(jnp.add, [rows[..., i::window, :] for i in range(window)]) / window**2
+    wide = x.astype(accumulator(x.dtype))
+    rows = reduce(jnp.add, [wide[..., i::window, :, :] for i in range(window)])
+    return (reduce(jnp.add, [rows[..., i::window, :] for i in range(window)]) / window**2).astype(x.dtype)
 
 
 def _average_forward(window, x):
