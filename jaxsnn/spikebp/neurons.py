@@ -1,45 +1,20 @@
 """The LIF and pool neurons of the rule (see `jaxsnn.spikebp`)."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.lif import LIFParams
-from jaxsnn.checks import check_leak, check_leak_backward, check_threshold, check_train
+from jaxsnn.checks import check_leak_backward, check_train
 from jaxsnn.residuals import Keep, keep, restore
-from jaxsnn.typing import Array, ArrayLike, DTypeLike, LeakBackward, Shape
+from jaxsnn.spikebp.states import SpikeBPState, UnfinishedState, last
+from jaxsnn.typing import Array, ArrayLike, LeakBackward
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
-
-
-class SpikeBPState(NamedTuple):
-    """What the next piece of the train needs; each `[B, ...]`."""
-
-    potential: Array
-    """Membrane potential v."""
-    filtered: Array
-    """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see `jaxsnn.spikebp`."""
-    spike_count: Array
-    """Number of output spikes so far, gamma in (E8). Not differentiable."""
-
-
-class UnfinishedState(SpikeBPState):
-    """That of a train whose pieces keep nothing but their spikes for the backward pass: see `unfinished`."""
-
-
-def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> SpikeBPState:
-    """The resting state of neurons of `shape` (`[B, ...]`).
-
-    Raises:
-      ValueError: if a leak known now is outside (0, 1] or a threshold known now is not positive.
-    """
-    check_leak(params.leak)
-    check_threshold(params.threshold)
-    return SpikeBPState(*(jnp.zeros(shape, dtype) for _ in SpikeBPState._fields))
 
 
 def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool = True) -> Array:
@@ -54,71 +29,6 @@ def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool 
         return fired / params.threshold
     leak = jnp.asarray(params.leak, filtered.dtype)
     return (fired + jnp.log(leak) * filtered / jnp.maximum(spike_count, 1)) / params.threshold
-
-
-def unfinished(states: Any) -> Any:
-    """States of neurons, in any pytree, for a train in pieces that `finish` will end.
-
-    Else every piece keeps its last state for the backward pass, lest it was the last piece: 8 bytes per neuron, where
-    spikes take one byte per neuron and step, or an eighth.
-    """
-    return _renamed(UnfinishedState, states)
-
-
-def finish(output: Any, states: Any) -> tuple[Any, Any]:
-    """Ends a train that began with `unfinished`; returns both arguments as they are, the states as `SpikeBPState`.
-
-    Backward, it sends the last state to the pieces, which compute their derivative from it (E8); without it their
-    derivative is zero. So whatever of their outputs a loss uses must go through here.
-
-    Args:
-      output: what the pieces returned, any pytree.
-      states: after the last piece.
-    """
-    if not any(isinstance(state, UnfinishedState) for state in jax.tree.leaves(states, is_leaf=_is_state)):
-        return output, states
-    return _finish(output, _renamed(SpikeBPState, states))
-
-
-def _is_state(node: Any) -> bool:
-    return isinstance(node, SpikeBPState)
-
-
-def _renamed(kind: type[SpikeBPState], states: Any) -> Any:
-    return jax.tree.map(lambda node: kind(*node) if _is_state(node) else node, states, is_leaf=_is_state)
-
-
-@jax.custom_vjp
-def _finish(output: Any, states: Any) -> tuple[Any, Any]:
-    return output, states
-
-
-def _finish_forward(output, states):
-    return (output, states), states
-
-
-def _finish_backward(states, cotangents):
-    g_output, g_states = cotangents
-
-    def back(own: Any, g: Any) -> Any:
-        return _last(g, own) if _is_state(own) else g
-
-    return g_output, jax.tree.map(back, states, g_states, is_leaf=_is_state)
-
-
-_finish.defvjp(_finish_forward, _finish_backward)
-
-
-def _last(sent: SpikeBPState, own: SpikeBPState) -> SpikeBPState:
-    """`sent` with the state after the whole train: what a later piece sent, else this piece's own.
-
-    A later piece that counted no spike sends zeros, but then its own are zeros too.
-    """
-    later = sent.spike_count > 0
-    return sent._replace(
-        filtered=jnp.where(later, sent.filtered, own.filtered),
-        spike_count=jnp.where(later, sent.spike_count, own.spike_count),
-    )
 
 
 class _Rule(NamedTuple):
@@ -261,7 +171,7 @@ def _lif_backward(rule, residuals, cotangents):
     params, stored, own = residuals
     g_state, g_spikes = cotangents
     # in the slots of what has no gradient, a later piece of the train has sent its last state
-    g_state = g_state if own is None else _last(g_state, own)
+    g_state = g_state if own is None else last(g_state, own)
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
     g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.kept, stored, d, leak)

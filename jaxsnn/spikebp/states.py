@@ -1,0 +1,101 @@
+"""What the neurons of the rule hand on from one piece of a train to the next, and back (see `jaxsnn.spikebp`)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxsnn.cells.lif import LIFParams
+from jaxsnn.checks import check_leak, check_threshold
+from jaxsnn.typing import Array, DTypeLike, Shape
+
+
+class SpikeBPState(NamedTuple):
+    """What the next piece of the train needs; each `[B, ...]`."""
+
+    potential: Array
+    """Membrane potential v."""
+    filtered: Array
+    """Low-pass filtered output LF, decaying by the leak per step (E8). Not differentiable: see `jaxsnn.spikebp`."""
+    spike_count: Array
+    """Number of output spikes so far, gamma in (E8). Not differentiable."""
+
+
+class UnfinishedState(SpikeBPState):
+    """That of a train whose pieces keep nothing but their spikes for the backward pass: see `unfinished`."""
+
+
+def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> SpikeBPState:
+    """The resting state of neurons of `shape` (`[B, ...]`).
+
+    Raises:
+      ValueError: if a leak known now is outside (0, 1] or a threshold known now is not positive.
+    """
+    check_leak(params.leak)
+    check_threshold(params.threshold)
+    return SpikeBPState(*(jnp.zeros(shape, dtype) for _ in SpikeBPState._fields))
+
+
+def unfinished(states: Any) -> Any:
+    """States of neurons, in any pytree, for a train in pieces that `finish` will end.
+
+    Else every piece keeps its last state for the backward pass, lest it was the last piece: 8 bytes per neuron, where
+    spikes take one byte per neuron and step, or an eighth.
+    """
+    return _renamed(UnfinishedState, states)
+
+
+def finish(output: Any, states: Any) -> tuple[Any, Any]:
+    """Ends a train that began with `unfinished`; returns both arguments as they are, the states as `SpikeBPState`.
+
+    Backward, it sends the last state to the pieces, which compute their derivative from it (E8); without it their
+    derivative is zero. So whatever of their outputs a loss uses must go through here.
+
+    Args:
+      output: what the pieces returned, any pytree.
+      states: after the last piece.
+    """
+    if not any(isinstance(state, UnfinishedState) for state in jax.tree.leaves(states, is_leaf=_is_state)):
+        return output, states
+    return _finish(output, _renamed(SpikeBPState, states))
+
+
+def _is_state(node: Any) -> bool:
+    return isinstance(node, SpikeBPState)
+
+
+def _renamed(kind: type[SpikeBPState], states: Any) -> Any:
+    return jax.tree.map(lambda node: kind(*node) if _is_state(node) else node, states, is_leaf=_is_state)
+
+
+@jax.custom_vjp
+def _finish(output: Any, states: Any) -> tuple[Any, Any]:
+    return output, states
+
+
+def _finish_forward(output, states):
+    return (output, states), states
+
+
+def _finish_backward(states, cotangents):
+    g_output, g_states = cotangents
+
+    def back(own: Any, g: Any) -> Any:
+        return last(g, own) if _is_state(own) else g
+
+    return g_output, jax.tree.map(back, states, g_states, is_leaf=_is_state)
+
+
+_finish.defvjp(_finish_forward, _finish_backward)
+
+
+def last(sent: SpikeBPState, own: SpikeBPState) -> SpikeBPState:
+    """`sent` with the state after the whole train: what a later piece sent, else this piece's own.
+
+    A later piece that counted no spike sends zeros, but then its own are zeros too.
+    """
+    later = sent.spike_count > 0
+    return sent._replace(
+        filtered=jnp.where(later, sent.filtered, own.filtered),
+        spike_count=jnp.where(later, sent.spike_count, own.spike_count),
+    )
