@@ -37,10 +37,13 @@ def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> Spi
 
 
 def unfinished(states: Any) -> Any:
-    """States of neurons, in any pytree, for a train in pieces that `finish` will end.
+    """Marks states for a train in pieces that `finish` will end: gradients are the same, in less memory.
 
     Else every piece keeps its last state for the backward pass, lest it was the last piece: 8 bytes per neuron, where
-    spikes take one byte per neuron and step, or an eighth.
+    spikes take one byte per neuron and step, or an eighth. What is no state of this rule stays as it is.
+
+    Args:
+      states: `SpikeBPState` of `[B, ...]`, or any pytree of such, before the first piece.
     """
     return _renamed(UnfinishedState, states)
 
@@ -52,8 +55,8 @@ def finish(output: Any, states: Any) -> tuple[Any, Any]:
     derivative is zero. So whatever of their outputs a loss uses must go through here.
 
     Args:
-      output: what the pieces returned, any pytree.
-      states: after the last piece.
+      output: what the pieces returned, e.g. spikes `[T, B, ...]`; any pytree.
+      states: after the last piece, in the pytree that `unfinished` returned.
     """
     if not any(isinstance(state, UnfinishedState) for state in jax.tree.leaves(states, is_leaf=_is_state)):
         return output, states

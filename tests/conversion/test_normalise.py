@@ -69,9 +69,8 @@ def test_percentiles_over_all_batches(percentile):
     for name, value in found.items():
         every = np.concatenate([np.ravel(relu(params, state, x, record=True)[0].trains[name]) for x in batches])
         expected = np.percentile(every, percentile, method="inverted_cdf")
-        assert value == pytest.approx(expected, abs=1e-5 * float(every.max())), (
-            name
-        )  # as exact as a float32 convolution
+        exactness = 1e-5 * float(every.max())  # of a convolution in float32
+        assert value == pytest.approx(expected, abs=exactness), name
 
 
 def test_gain_of_the_input_and_what_cannot_be():
