@@ -20,10 +20,11 @@ import jax
 import numpy as np
 
 from benchmarks import common, train_step
-from experiments import build, cifar10
-from experiments.sets import split
+from experiments import cifar10
 from jaxsnn import training
 from jaxsnn.data import Dataset
+from jaxsnn.lab import build
+from jaxsnn.lab.splits import split
 
 PEAK = """
 import jax

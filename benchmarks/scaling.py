@@ -30,10 +30,11 @@ import jax
 from flax import nnx
 
 from benchmarks import common, train_step
-from experiments import build, digits
-from experiments.sets import split
+from experiments import digits
 from jaxsnn import analysis, models, parallel, training
 from jaxsnn.data import load
+from jaxsnn.lab import build
+from jaxsnn.lab.splits import split
 
 BYTES = {"f32": 4, "s32": 4, "u32": 4, "u8": 1, "pred": 1}
 COLLECTIVES = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all", "collective-permute")

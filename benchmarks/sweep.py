@@ -17,19 +17,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from experiments import build, digits, populations
-from experiments.config import Config
-from experiments.sets import split
+from experiments import digits
 from jaxsnn import parallel, training
 from jaxsnn.data import Dataset, load
+from jaxsnn.lab import build
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.splits import split
+from jaxsnn.lab.sweep import populations
 
 RATES = (0.0005, 0.001, 0.002, 0.004)
 
 
-def together(configs: Sequence[Config], data: Dataset, at_once: int | None, dtype: Any) -> parallel.Trained:
+def together(configs: Sequence[Config], data: Dataset, vmap_size: int | None, dtype: Any) -> parallel.Trained:
     """All of them as one population."""
     first, sets = configs[0], split(configs[0], data)
-    step, accuracy = populations.functions(first, data, at_once=at_once, param_dtype=dtype)
+    step, accuracy = populations.functions(first, data, vmap_size=vmap_size, param_dtype=dtype)
     return parallel.fit_population(
         populations.create(configs, data, param_dtype=dtype),
         step,
@@ -79,7 +81,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--init_gain", type=float, default=2.0, help="so that layers fire at so few steps")
     parser.add_argument("--limit", type=int, default=640, help="training images")
-    parser.add_argument("--at_once", type=int, default=None, help="members computed together (0: all)")
+    parser.add_argument("--vmap_size", type=int, default=None, help="members computed together (0: all)")
     parser.add_argument("--float64", action="store_true", help="with JAX_ENABLE_X64=1")
     given = vars(parser.parse_args())
     dtype = jnp.float64 if given["float64"] else jnp.float32
@@ -89,7 +91,7 @@ def main() -> None:
     base, data = dataclasses.replace(digits.digits(), **changes, seeds=1), load("digits")
     configs = [dataclasses.replace(base, lr=lr, seed=seed) for lr in RATES for seed in range(given["seeds"])]
     began = time.perf_counter()
-    trained = together(configs, data, given["at_once"], dtype)
+    trained = together(configs, data, given["vmap_size"], dtype)
     population_s = time.perf_counter() - began
     began = time.perf_counter()
     alone = one_by_one(configs, data, dtype)

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from experiments.config import Config
-from experiments.run import main
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.run import main
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.557, 0.549, 0.5534)  # Lee et al. (2020), as released: pixels in about [-1, 1]
 

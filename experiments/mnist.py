@@ -1,7 +1,7 @@
 """Spiking LeNet on MNIST with the rule of Lee et al. (2020), or any surrogate."""
 
-from experiments.config import Config
-from experiments.run import main
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.run import main
 
 
 def mnist_lenet() -> Config:

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from experiments.config import Config
-from experiments.run import main
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.run import main
 
 
 def nmnist_lenet() -> Config:

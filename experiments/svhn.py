@@ -3,8 +3,8 @@
 import dataclasses
 
 from experiments.cifar10 import cifar10_resnet11, cifar10_vgg9, cifar10_vgg9_small
-from experiments.config import Config
-from experiments.run import main
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.run import main
 
 MEAN = STD = (0.5,)  # pixels in [-1, 1]; the authors' SVHN code was not released
 

@@ -209,9 +209,9 @@ labels = jnp.array([0, 1, 2, 3])
 
 
 @partial(jax.jit, static_argnums=0)
-def differentiate(apply, params, constants):
+def differentiate(apply, params, model_state):
     def loss(params):
-        output, _ = apply(params, constants, spikes_in)
+        output, _ = apply(params, model_state, spikes_in)
         return losses.squared_error(output.logits, labels)
 
     return jax.value_and_grad(loss)(params)

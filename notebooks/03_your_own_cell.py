@@ -219,11 +219,11 @@ plt.show()
 # %%
 neuron = layers.Cell(init, step, Params, leak=0.95, threshold=0.8)
 model = models.create("lenet", input_shape=(side, side, 1), num_classes=10, neuron=neuron, rngs=nnx.Rngs(0))
-apply, params, constants = models.functionalize(model)
+apply, params, model_state = models.functionalize(model)
 
 images = jax.random.uniform(jax.random.key(0), (2, side, side, 1))
 spikes_in = encoding.poisson(jax.random.key(1), images, steps=20)
-output, _ = apply(params, constants, spikes_in)
+output, _ = apply(params, model_state, spikes_in)
 {layer: float(spikes.mean()) for layer, spikes in output.spikes.items()}
 
 # %% [markdown]
@@ -233,7 +233,7 @@ output, _ = apply(params, constants, spikes_in)
 
 # %%
 def loss(params):
-    return losses.squared_error(apply(params, constants, spikes_in)[0].logits, jnp.array([3, 7]))
+    return losses.squared_error(apply(params, model_state, spikes_in)[0].logits, jnp.array([3, 7]))
 
 
 gradients = jax.jit(jax.grad(loss))(params)

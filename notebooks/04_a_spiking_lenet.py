@@ -60,7 +60,7 @@ plt.show()
 #
 # Two convolutions, each followed by a spiking average pool, a dense layer, and a readout: one membrane for every
 # class that adds up and never fires. The class with the highest potential is the answer. `functionalize` turns the
-# network into a pure function and two dictionaries: the weights, which training changes, and the constants (leaks,
+# network into a pure function and two dictionaries: the weights, which training changes, and the model_state (leaks,
 # thresholds).
 
 # %%
@@ -72,7 +72,7 @@ model = models.create(
     width=width,
     rngs=nnx.Rngs(0),
 )
-apply, params, constants = models.functionalize(model)
+apply, params, model_state = models.functionalize(model)
 {name: layer["kernel"].shape for name, layer in params.items()}
 
 # %% [markdown]
@@ -99,7 +99,7 @@ evaluate = training.make_evaluate(apply, prepare, batch_size=120)
 # %%
 rows = training.MetricsList()
 state = training.fit(
-    training.create(params, constants, optimizer, seed=0),
+    training.init_state(params, model_state, optimizer, seed=0),
     step,
     train,
     batch_size=16,
@@ -124,7 +124,7 @@ viz.training_curve({"LeNet": rows.rows})
 # %%
 number = 3
 spikes_in = prepare(jax.random.key(1), test.images[number : number + 1])
-output, _ = apply(state.params, state.constants, spikes_in, record=True)
+output, _ = apply(state.params, state.model_state, spikes_in, record=True)
 viz.raster(
     {name: np.asarray(spikes[:, 0]) for name, spikes in output.trains.items()},
     np.asarray(output.potentials[:, 0]),
@@ -139,7 +139,7 @@ viz.raster(
 #
 # ## Everything in one pass
 #
-# `make_observe` sends a whole data set through the network and counts. It wants the encoder in pieces of time, and
+# `make_profile` sends a whole data set through the network and counts. It wants the encoder in pieces of time, and
 # the list of the network's synapses.
 
 
@@ -148,8 +148,8 @@ def encode(key, images, start, steps):
     return encoding.poisson(key, images.astype(jnp.float32) / 255, steps, start=start)
 
 
-observe = analysis.make_observe(apply, encode, models.connections(model), steps=steps, chunk=steps, batch_size=120)
-observed = observe(state.params, state.constants, jax.random.key(2), *test)
+observe = analysis.make_profile(apply, encode, models.connections(model), steps=steps, chunk=steps, batch_size=120)
+observed = observe(state.params, state.model_state, jax.random.key(2), *test)
 
 # %% [markdown]
 # ### Who fires, how much?

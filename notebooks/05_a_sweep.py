@@ -76,12 +76,12 @@ optimizer = optax.adam(3e-3)
 
 
 def start(member):
-    _, params, constants = network(member)
-    return training.create(params, constants, optimizer, member["seed"])
+    _, params, model_state = network(member)
+    return training.init_state(params, model_state, optimizer, member["seed"])
 
 
 # %% [markdown]
-# Leak and threshold are now among the `constants` of each member's state. So all members share one program, which
+# Leak and threshold are now among the `model_state` of each member's state. So all members share one program, which
 # `make` describes: how one of them trains and is tested. (A learning rate, say, would come in by the argument of
 # `make`.)
 
@@ -99,7 +99,7 @@ def loss(output, labels):
 
 def make(numbers):
     step = training.make_train_step(apply, optimizer, loss, prepare, batch_size=24)
-    return parallel.Member(step, training.make_tally(apply, prepare, batch_size=120))
+    return parallel.Member(step, training.make_count_batch(apply, prepare, batch_size=120))
 
 
 # %% [markdown]

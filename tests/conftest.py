@@ -1,13 +1,20 @@
 """Strict numerics for every test: no silent rank or dtype promotion; warnings are errors (pyproject.toml)."""
 
 import os
+import tempfile
 from pathlib import Path
 
 # Most of the tests' time is LLVM's, for programs that run for milliseconds. `make slow` optimises as users' runs do.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
-import jax
-import pytest
+# Most programs are compiled by several tests, workers and child processes: they share what was compiled, by a folder.
+CACHE = Path(os.environ.setdefault("JAXSNN_TEST_CACHE", str(Path(tempfile.gettempdir()) / "jaxsnn-test-programs")))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import jax  # noqa: E402  (the variables above must be set first)
+import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

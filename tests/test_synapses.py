@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from jaxsnn import residuals, synapses
+from jaxsnn import storage, synapses
 from jaxsnn.synapses import convolution, im2col, winograd
 
 PADDING = st.sampled_from(["SAME", "VALID", 0, 1, 2])
@@ -16,8 +16,8 @@ SIZE = st.tuples(st.integers(4, 8), st.integers(4, 8))
 
 
 def same_as_xlas(x_shape, kernel_shape, stride, padding, piece_bytes, monkeypatch):
-    monkeypatch.setattr(im2col, "PIECE_BYTES", piece_bytes)
-    monkeypatch.setattr(winograd, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(im2col, "TILE_BYTES", piece_bytes)
+    monkeypatch.setattr(winograd, "TILE_BYTES", piece_bytes)
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], x_shape, jnp.float64)
     kernel = jax.random.normal(keys[1], kernel_shape, jnp.float64)
@@ -110,9 +110,9 @@ def test_winograd_is_used_and_rounds_little(window, height, fewer):
 def test_bits_and_bytes_hold_spikes(samples, width):
     x = jax.random.bernoulli(jax.random.key(samples), 0.5, (samples, width)).astype(jnp.float32)
     for how, size in (("bits", -(-samples // 8) * width), ("bytes", samples * width), ("floats", 4 * samples * width)):
-        stored = residuals.keep(x, how)
+        stored = storage.store(x, how)
         assert stored.nbytes == size
-        np.testing.assert_array_equal(residuals.restore(stored, how, samples, x.dtype), x)
+        np.testing.assert_array_equal(storage.restore(stored, how, samples, x.dtype), x)
 
 
 @settings(deadline=None, max_examples=5)
@@ -125,18 +125,18 @@ def test_how_spikes_are_kept_changes_nothing(window, channels, how):
         flat = (x.reshape(2, 3, -1), jax.random.normal(keys[2], (36 * channels, 5), jnp.float64))
         for synapse, inputs in ((synapses.conv, (x, kernel)), (synapses.dense, flat)):
             small, floats = (
-                jax.jit(jax.grad(lambda x, k, kept=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, kept=kept))), (0, 1)))(
-                    *inputs
-                )
+                jax.jit(
+                    jax.grad(lambda x, k, storage=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, storage=storage))), (0, 1))
+                )(*inputs)
                 for kept in ("bits" if how == "bits" else "bytes", "floats")
             )
             for a, b in zip(small, floats, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-13)
 
 
-@pytest.mark.parametrize("kept", ["bits", "bytes", "floats"])
+@pytest.mark.parametrize("storage", ["bits", "bytes", "floats"])
 @pytest.mark.parametrize("window", [1, 3, 5, None])
-def test_a_mask_is_the_masked_input(window, kept):
+def test_a_mask_is_the_masked_input(window, storage):
     """Values and gradients as if the input had been multiplied; None: a dense synapse."""
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(1), 3)
@@ -148,20 +148,20 @@ def test_a_mask_is_the_masked_input(window, kept):
             synapse = synapses.conv
         shape = (72, 5) if window is None else (window, window, 2, 5)
         kernel = jax.random.normal(keys[2], shape, jnp.float64)
-        masked = lambda x, k: jnp.sum(jnp.sin(synapse(x, k, kept=kept, mask=mask)))  # noqa: E731
+        masked = lambda x, k: jnp.sum(jnp.sin(synapse(x, k, storage=storage, mask=mask)))  # noqa: E731
         plain = lambda x, k: jnp.sum(jnp.sin(synapse(x * mask[None], k)))  # noqa: E731
         ours, plain = (jax.jit(jax.value_and_grad(function, (0, 1))) for function in (masked, plain))
         for a, b in zip(jax.tree.leaves(ours(x, kernel)), jax.tree.leaves(plain(x, kernel)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("kept", "share"), [("bits", 1 / 8), ("bytes", 1)])
+@pytest.mark.parametrize(("storage", "share"), [("bits", 1 / 8), ("bytes", 1)])
 @pytest.mark.parametrize("dropout", [False, True])
-def test_what_the_backward_pass_keeps(kept, share, dropout):
+def test_what_the_backward_pass_keeps(storage, share, dropout):
     """Under dropout the spikes and, once for all steps, the mask."""
     x, kernel = jnp.ones((4, 2, 6, 6, 3)), jnp.ones((3, 3, 3, 2))
     mask = jnp.ones(x.shape[1:]) if dropout else None
-    _, pull = jax.vjp(lambda k: synapses.conv(x, k, kept=kept, mask=mask), kernel)
+    _, pull = jax.vjp(lambda k: synapses.conv(x, k, storage=storage, mask=mask), kernel)
     stored = sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes"))
     assert stored <= x.size * share + kernel.nbytes + 64 + (mask.nbytes if dropout else 0)
 
@@ -219,7 +219,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match="padding must be 'SAME', 'VALID' or a number of pixels, got 'full'"):
         synapses.conv(x, jnp.zeros((3, 3, 2, 1)), padding="full")
     with pytest.raises(ValueError, match="must be 'floats', 'bytes' or 'bits', got 'nibbles'"):
-        synapses.conv(x, jnp.zeros((3, 3, 2, 1)), kept="nibbles")
+        synapses.conv(x, jnp.zeros((3, 3, 2, 1)), storage="nibbles")
     with pytest.raises(ValueError, match="needs H and W of 2 at least, got 1x4"):
         synapses.average_pool(x[:, :, :1])
 

@@ -6,8 +6,8 @@ from jaxsnn.analysis.energy import ASSUMPTIONS, MEMORIES, TABLES, EnergyTable, e
 from jaxsnn.analysis.energy_report import EnergyReport, LayerEnergy, Total
 from jaxsnn.analysis.firing import Firing
 from jaxsnn.analysis.neurobench import NeuroBench, neurobench
-from jaxsnn.analysis.observe import Observation, Observe, make_observe
 from jaxsnn.analysis.operations import dense_operations, fan_out, synaptic_operations
+from jaxsnn.analysis.profile import Profile, RunProfile, make_profile
 
 __all__ = [
     "ASSUMPTIONS",
@@ -23,8 +23,8 @@ __all__ = [
     "LayerActivity",
     "LayerEnergy",
     "NeuroBench",
-    "Observation",
-    "Observe",
+    "Profile",
+    "RunProfile",
     "Total",
     "activity",
     "answers",
@@ -32,7 +32,7 @@ __all__ = [
     "early_exit",
     "energy",
     "fan_out",
-    "make_observe",
+    "make_profile",
     "neurobench",
     "steps_needed",
     "synaptic_operations",

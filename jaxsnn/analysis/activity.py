@@ -19,9 +19,9 @@ class LayerActivity(NamedTuple):
 
     rate: float
     """Spikes per neuron and time step, in [0, 1]."""
-    dead: float
+    silent: float
     """Fraction of the neurons that never fired, for any sample."""
-    always: float
+    saturated: float
     """Fraction of the neurons that fired at every step, for every sample."""
     neurons: int
     """Number of neurons."""
@@ -56,8 +56,8 @@ def activity(apply: Callable[..., Any], params: Any, state: Any, x: Array) -> di
     measured = jax.device_get(measure(params, state, x))
     found = {}
     for name in names:
-        rate, dead, always = measured[name]
-        found[name] = LayerActivity(float(rate), float(dead.mean()), float(always.mean()), dead.size)
+        rate, silent, saturated = measured[name]
+        found[name] = LayerActivity(float(rate), float(silent.mean()), float(saturated.mean()), silent.size)
     return found
 
 
@@ -77,16 +77,16 @@ def warnings(measured: Mapping[str, LayerActivity]) -> list[str]:
     """
     found = []
     for name, layer in measured.items():
-        if layer.dead > SILENT:
+        if layer.silent > SILENT:
             found.append(
-                f"{name} is silent: {layer.dead:.1%} of its {layer.neurons} neurons never fired (rate "
+                f"{name} is silent: {layer.silent:.1%} of its {layer.neurons} neurons never fired (rate "
                 f"{layer.rate:.4f}), so hardly any gradient passes it. Raise init_gain or the input's rate (gain), "
                 "lower its threshold, or run more time steps"
             )
             break
-        if name != "input" and layer.always > SATURATED:
+        if name != "input" and layer.saturated > SATURATED:
             found.append(
-                f"{name} is saturated: {layer.always:.1%} of its {layer.neurons} neurons fired at every step, which "
+                f"{name} is saturated: {layer.saturated:.1%} of its {layer.neurons} neurons fired at every step, which "
                 "tells the next layer nothing. Lower init_gain or the input's rate (gain), or raise its threshold"
             )
     return found

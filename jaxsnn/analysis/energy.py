@@ -9,8 +9,8 @@ import math
 from typing import NamedTuple
 
 from jaxsnn.analysis.energy_report import EnergyReport, LayerEnergy
-from jaxsnn.analysis.observe import Observation
 from jaxsnn.analysis.operations import dense_operations
+from jaxsnn.analysis.profile import Profile
 from jaxsnn.synapses import Connection
 
 
@@ -41,11 +41,11 @@ ASSUMPTIONS = (
 """Of the variant with memory."""
 
 
-def energy(observation: Observation, *, table: str = "int32", memory: str | None = None) -> EnergyReport:
+def energy(observation: Profile, *, table: str = "int32", memory: str | None = None) -> EnergyReport:
     """What one inference costs, layer by layer and as a whole; print it, or take its numbers.
 
     Args:
-      observation: from `make_observe`: real spikes of real samples.
+      observation: from `make_profile`: real spikes of real samples.
       table: key of `TABLES`.
       memory: key of `MEMORIES`: add what operations read and write, and what neurons cost at every step; None for
         operations alone, as the paper counts.
@@ -67,7 +67,7 @@ def energy(observation: Observation, *, table: str = "int32", memory: str | None
     )
 
 
-def _layer(observation: Observation, connection: Connection, costs: EnergyTable, access: float) -> LayerEnergy:
+def _layer(observation: Profile, connection: Connection, costs: EnergyTable, access: float) -> LayerEnergy:
     steps, neurons = observation.steps, math.prod(connection.output_shape)
     main = connection.name == connection.target  # a shortcut's neurons are counted with the convolution they share
     dense = dense_operations(connection)

@@ -1,4 +1,4 @@
-"""How one layer fires over a data set: what `make_observe` keeps of its spike trains."""
+"""How one layer fires over a data set: what `make_profile` keeps of its spike trains."""
 
 from typing import NamedTuple
 

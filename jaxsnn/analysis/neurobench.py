@@ -1,4 +1,4 @@
-"""NeuroBench's metrics of complexity, from what `make_observe` counted.
+"""NeuroBench's metrics of complexity, from what `make_profile` counted.
 
 Source: Yik et al., "The NeuroBench framework for benchmarking neuromorphic computing algorithms and systems", Nature
 Communications 16, 2025, and the documentation of its harness (release 2). Their definitions, in our words:
@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsnn.analysis.observe import Observation
 from jaxsnn.analysis.operations import dense_operations, kernel_of
+from jaxsnn.analysis.profile import Profile
 
 
 class NeuroBench(NamedTuple):
@@ -36,11 +36,11 @@ class NeuroBench(NamedTuple):
     effective_acs: float
 
 
-def neurobench(observation: Observation, params: Mapping, state: Any) -> NeuroBench:
+def neurobench(observation: Profile, params: Mapping, state: Any) -> NeuroBench:
     """Computes the metrics.
 
     Args:
-      observation: from `make_observe(..., effective=True)`, or without if no weight is 0.
+      observation: from `make_profile(..., effective=True)`, or without if no weight is 0.
       params, state: the model, from `models.functionalize`.
 
     Raises:
@@ -50,7 +50,7 @@ def neurobench(observation: Observation, params: Mapping, state: Any) -> NeuroBe
     weights = [kernel_of(params, c) for c in weighted]
     zeros, count = sum(np.count_nonzero(w == 0) for w in weights), sum(w.size for w in weights)
     if zeros and not observation.effective:
-        raise ValueError(f"{zeros} of the weights are 0: observe with make_observe(..., effective=True)")
+        raise ValueError(f"{zeros} of the weights are 0: observe with make_profile(..., effective=True)")
     layers = {name: layer for name, layer in observation.layers.items() if name != "input"}
     active = sum(int(layer.counts.sum()) for layer in layers.values())
     outputs = observation.steps * len(observation.labels) * sum(layer.neurons for layer in layers.values())

@@ -86,7 +86,7 @@ def dense_operations(connection: Connection) -> int:
 def synaptic_operations(
     trains: Mapping[str, np.ndarray], connections: Sequence[Connection], params: Mapping | None = None
 ) -> dict[str, np.ndarray]:
-    """SynOps of every connection for recorded trains; for whole data sets see `make_observe`.
+    """SynOps of every connection for recorded trains; for whole data sets see `make_profile`.
 
     Args:
       trains: spike trains `[T, B, ...]` by name, `input` included, as a model returns them with `record=True`.

@@ -144,7 +144,7 @@ def initialise(params: Tree, state: Tree, converted: Converted) -> tuple[Tree, T
 
     Args:
       params, state: of the network to start, from `models.functionalize`; pools keep their thresholds.
-      converted: from `normalise` or `balance`.
+      converted: from `thresholds_from_activations` or `thresholds_from_currents`.
 
     Returns:
       Its params and state.

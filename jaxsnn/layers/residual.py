@@ -35,7 +35,7 @@ class Shortcut(nnx.Module):
         self.stride, self.kept = stride, kept_by(neuron, spikes)
 
     def __call__(self, x: Array, mask: Array | None = None) -> Array:
-        return synapses.conv(x, self.kernel[...], stride=self.stride, padding=0, kept=self.kept, mask=mask)
+        return synapses.conv(x, self.kernel[...], stride=self.stride, padding=0, storage=self.kept, mask=mask)
 
 
 class ResidualBlock(nnx.Module):

@@ -4,7 +4,7 @@ A carry of `None` starts from rest; handing the returned carry to the next call 
 calls of one step equal one call of T steps. `mask` `[B, ...]` is the dropout of the layer before (E5), for all steps.
 
 `spikes=True` says that a layer receives zeros and ones (before the mask): then the backward pass keeps them in one byte
-each, or in one bit each if the neuron says `pack_spikes` (see `residuals`).
+each, or in one bit each if the neuron says `pack_spikes` (see `storage`).
 
 Currents and spikes have the dtype of the input; membranes have float32 at least.
 """
@@ -18,7 +18,7 @@ from flax import nnx
 from jaxsnn import synapses
 from jaxsnn.cells import integrate_and_fire, leaky_integrator, lif
 from jaxsnn.layers.neurons import Constant, Neuron, NeuronConstants
-from jaxsnn.residuals import Keep
+from jaxsnn.storage import Storage
 from jaxsnn.typing import Array, DTypeLike, Shape, accumulator
 
 
@@ -34,15 +34,15 @@ def _hidden(neuron: Neuron, params: lif.LIFParams, carry: Any, currents: Array) 
     return spikes, carry
 
 
-def kept_by(neuron: Neuron, spikes: bool) -> Keep:
+def kept_by(neuron: Neuron, spikes: bool) -> Storage:
     if not spikes or neuron.analog:
         return "floats"
     return "bits" if neuron.pack_spikes else "bytes"
 
 
-def _flat_dense(x: Array, kernel: Array, kept: Keep, mask: Array | None) -> Array:
+def _flat_dense(x: Array, kernel: Array, kept: Storage, mask: Array | None) -> Array:
     mask = None if mask is None else mask.reshape(len(mask), -1)
-    return synapses.dense(x.reshape(*x.shape[:2], -1), kernel, kept=kept, mask=mask)
+    return synapses.dense(x.reshape(*x.shape[:2], -1), kernel, storage=kept, mask=mask)
 
 
 class SpikingConv(nnx.Module):
@@ -71,7 +71,7 @@ class SpikingConv(nnx.Module):
     ) -> tuple[Array, Any]:
         """Runs T steps; `more` are currents `[T, B, H', W', features]` that the same membranes integrate (E4)."""
         currents = synapses.conv(
-            x, self.kernel[...], stride=self.stride, padding=self.padding, kept=self.kept, mask=mask
+            x, self.kernel[...], stride=self.stride, padding=self.padding, storage=self.kept, mask=mask
         )
         return _hidden(self.neuron, self.constants(), carry, currents if more is None else currents + more)
 

@@ -17,7 +17,7 @@ from jaxsnn.parallel.population import (
     Member,
     Population,
     create_population,
-    default_at_once,
+    default_vmap_size,
     grid,
     make_population_evaluate,
     make_population_step,
@@ -36,7 +36,7 @@ from jaxsnn.parallel.processes import (
     local,
     start,
 )
-from jaxsnn.parallel.rows import divide, take_rows
+from jaxsnn.parallel.rows import divide, fetch_rows
 
 __all__ = [
     "AXIS",
@@ -54,10 +54,11 @@ __all__ = [
     "create_population",
     "data_mesh",
     "data_parallel",
-    "default_at_once",
+    "default_vmap_size",
     "describe_loss",
     "divide",
     "evaluate_parallel",
+    "fetch_rows",
     "fit_population",
     "grid",
     "is_first",
@@ -72,6 +73,5 @@ __all__ = [
     "population_mesh",
     "replicate",
     "start",
-    "take_rows",
     "train_population",
 ]

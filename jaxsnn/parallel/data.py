@@ -25,7 +25,7 @@ AXIS = "data"
 """Name of the mesh axis along which the batch is divided."""
 
 Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
-"""`(params, constants, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
+"""`(params, model_state, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
 Tree = TypeVar("Tree")
 
 
@@ -89,8 +89,8 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
     """
     devices = mesh.shape[AXIS]
 
-    def part(params: Any, constants: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
-        found = gradients(params, constants, x, labels, keys)
+    def part(params: Any, model_state: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
+        found = gradients(params, model_state, x, labels, keys)
         (loss, correct), found = jax.lax.psum(found, AXIS)
         if mean:
             loss, found = jax.tree.map(lambda total: total / devices, (loss, found))
@@ -100,9 +100,9 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
     batch = (P(None, AXIS), P(AXIS), P(AXIS))
     everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), *batch), out_specs=P(), check_vma=False)
 
-    def whole(params: Any, constants: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
+    def whole(params: Any, model_state: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
         check_batch(len(labels), mesh)
-        return everywhere(params, constants, x, labels, keys)
+        return everywhere(params, model_state, x, labels, keys)
 
     return whole
 
@@ -120,15 +120,15 @@ def evaluate_parallel(apply: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Call
     """Makes `apply` run a batch in parts, one per device; for evaluation, which has no random numbers.
 
     Args:
-      apply: a model, `(params, constants, x [T, B, ...], train=False) -> (output, constants)`.
+      apply: a model, `(params, model_state, x [T, B, ...], train=False) -> (output, model_state)`.
       mesh: from `data_mesh`.
 
     Returns:
       A function like `apply`, whose batches may have any size: the devices fill up theirs with zeros.
     """
 
-    def part(params: Any, constants: Any, x: Array) -> Readouts:
-        output, _ = apply(params, constants, x, train=False)
+    def part(params: Any, model_state: Any, x: Array) -> Readouts:
+        output, _ = apply(params, model_state, x, train=False)
         return Readouts(
             jax.lax.all_gather(output.logits, AXIS, axis=0, tiled=True),
             jax.lax.all_gather(output.potentials, AXIS, axis=1, tiled=True),
@@ -136,7 +136,7 @@ def evaluate_parallel(apply: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Call
 
     everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), P(None, AXIS)), out_specs=P(), check_vma=False)
 
-    def whole(params: Any, constants: Any, x: Array, *, train: bool = False) -> tuple[Readouts, Any]:
+    def whole(params: Any, model_state: Any, x: Array, *, train: bool = False) -> tuple[Readouts, Any]:
         if train:
             raise ValueError("evaluate_parallel is for evaluation; for training use data_parallel")
         size = x.shape[1]
@@ -144,7 +144,7 @@ def evaluate_parallel(apply: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Call
         if missing:  # then every device makes the whole input: parts of unequal size would have to be passed around
             x = jax.lax.with_sharding_constraint(x, NamedSharding(mesh, P()))
             x = jnp.pad(x, ((0, 0), (0, missing), *((0, 0),) * (x.ndim - 2)))
-        logits, potentials = everywhere(params, constants, x)
-        return Readouts(logits[:size], potentials[:, :size]), constants
+        logits, potentials = everywhere(params, model_state, x)
+        return Readouts(logits[:size], potentials[:, :size]), model_state
 
     return whole

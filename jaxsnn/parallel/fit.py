@@ -136,7 +136,7 @@ def train_population(
     evaluation_batch: int = 250,
     evaluate_every: int = 1,
     mesh: Mesh | None = None,
-    at_once: int | None = None,
+    vmap_size: int | None = None,
     progress: bool = False,
 ) -> Trained:
     """Trains a population in one call.
@@ -144,14 +144,14 @@ def train_population(
     Args:
       members: of each network its numbers, e.g. from `grid`.
       start: state of a member before its first step.
-      make: step and tally of a member.
+      make: step and count_batch of a member.
       data: training set.
       tests: name to the sets on which the members are evaluated.
       batch_size: as given to `training.make_train_step`.
       epochs: passes over the training set.
-      evaluation_batch: as given to `training.make_tally`.
+      evaluation_batch: as given to `training.make_count_batch`.
       evaluate_every, progress: as in `fit_population`.
-      mesh, at_once: as in `over_members`.
+      mesh, vmap_size: as in `over_members`.
 
     Raises:
       ValueError: as `create_population` and `fit_population`.
@@ -169,13 +169,13 @@ def train_population(
       ...     net = models.Builder(input_shape=(1, 2, 1), num_classes=2, init_scale=1.0, rngs=nnx.Rngs(member["seed"]))
       ...     return models.functionalize(net.finish())
       >>> def start(member):
-      ...     apply, params, constants = network(member)
-      ...     return training.create(params, constants, optax.sgd(member["lr"]), member["seed"])
+      ...     apply, params, model_state = network(member)
+      ...     return training.init_state(params, model_state, optax.sgd(member["lr"]), member["seed"])
       >>> apply, _, _ = network({"seed": 0})
-      >>> def make(numbers):
+      >>> def make(hparams):
       ...     loss = lambda output, labels: losses.squared_error(output.logits, labels)
-      ...     step = training.make_train_step(apply, optax.sgd(numbers["lr"]), loss, prepare, 8)
-      ...     return parallel.Member(step, training.make_tally(apply, prepare, 16))
+      ...     step = training.make_train_step(apply, optax.sgd(hparams["lr"]), loss, prepare, 8)
+      ...     return parallel.Member(step, training.make_count_batch(apply, prepare, 16))
       >>> members = parallel.grid(lr=[0.0001, 0.1], seed=range(2))
       >>> trained = parallel.train_population(
       ...     members, start, make, data, {"training": data}, batch_size=8, epochs=8, evaluation_batch=16
@@ -186,14 +186,14 @@ def train_population(
     population = create_population(members, [start(member) for member in members], mesh)
     if mesh is not None:
         data, tests = replicate(mesh, (data, tests))
-    accuracy = make_population_evaluate(make, evaluation_batch, mesh=mesh, at_once=at_once)
+    accuracy = make_population_evaluate(make, evaluation_batch, mesh=mesh, vmap_size=vmap_size)
 
     def evaluate(population: Population) -> dict[str, np.ndarray]:
         return {name: accuracy(population, *test)[:, -1] for name, test in tests.items()}
 
     return fit_population(
         population,
-        make_population_step(make, mesh=mesh, at_once=at_once),
+        make_population_step(make, mesh=mesh, vmap_size=vmap_size),
         data,
         batch_size=batch_size,
         epochs=epochs,

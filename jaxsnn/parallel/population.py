@@ -4,8 +4,8 @@
     trained = parallel.train_population(members, start, make, data, {"test": test}, batch_size=16, epochs=5)
     trained.accuracy["test"][-1]                                # after the last epoch, [6]
 
-`start(member)` is the state before the first step, a `training.TrainState`; `make(numbers)` returns the step and the
-tally of one network, a `Member`, from the same numbers as traced scalars. Every member trains as it would alone: the
+`start(member)` is the state before the first step, a `training.TrainState`; `make(hparams)` returns the step and the
+counter of one network, a `Member`, from the same numbers as traced scalars. Every member trains as it would alone: the
 same step, the same keys. See `train_population` for a whole example, and docs/decisions/0011.
 """
 
@@ -21,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxsnn.parallel.data import row_of_devices
-from jaxsnn.training import Tally, TrainState, TrainStep
+from jaxsnn.training import CountBatch, TrainState, TrainStep
 from jaxsnn.typing import Array
 
 POPULATION = "population"
@@ -33,20 +33,20 @@ class Member(NamedTuple):
 
     step: TrainStep
     """From `training.make_train_step`."""
-    tally: Tally
-    """From `training.make_tally`."""
+    count_batch: CountBatch
+    """From `training.make_count_batch`."""
 
 
 class Population(NamedTuple):
     """Networks side by side; every array has a leading axis of M members."""
 
-    numbers: Any
+    hparams: Any
     """What distinguishes them, beside their seeds: the argument of `make`."""
     states: TrainState
 
 
 Make = Callable[[Any], Member]
-"""`numbers -> Member`, called while tracing, with a traced scalar for every number of a member."""
+"""`hparams -> Member`, called while tracing, with a traced scalar for every number of a member."""
 
 
 def grid(**values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -94,9 +94,9 @@ def create_population(members: Sequence[Any], states: Sequence[TrainState], mesh
         column = np.stack([np.asarray(value) for value in values])
         return column.astype(dtype) if np.issubdtype(column.dtype, np.floating) else column
 
-    numbers = jax.tree.map(stack, members[0], *members[1:])
+    hparams = jax.tree.map(stack, members[0], *members[1:])
     stacked = jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), states[0], *states[1:])
-    return jax.device_put(Population(numbers, stacked), None if mesh is None else NamedSharding(mesh, P(POPULATION)))
+    return jax.device_put(Population(hparams, stacked), None if mesh is None else NamedSharding(mesh, P(POPULATION)))
 
 
 def check_members(count: int, mesh: Mesh | None) -> None:
@@ -112,7 +112,7 @@ def check_members(count: int, mesh: Mesh | None) -> None:
         )
 
 
-def default_at_once(platform: str | None = None) -> int:
+def default_vmap_size(platform: str | None = None) -> int:
     """Members that a device computes at the same time: 1 on a CPU, elsewhere all (0).
 
     On a CPU the working set of one member fits the cache and that of many does not: one after the other they take two
@@ -125,7 +125,7 @@ def default_at_once(platform: str | None = None) -> int:
 
 
 def over_members(
-    function: Callable[..., Any], *, mesh: Mesh | None = None, at_once: int | None = None
+    function: Callable[..., Any], *, mesh: Mesh | None = None, vmap_size: int | None = None
 ) -> Callable[..., Any]:
     """Makes `function(member, *shared)` one program for all members: `(members, *shared) -> results`.
 
@@ -134,19 +134,19 @@ def over_members(
     Args:
       function: pure, of pytrees.
       mesh: from `population_mesh`: each device takes its part of the members. None for one device.
-      at_once: members that a device computes together (`vmap`), the groups following one another in a loop on the
-        device; 1 one by one, 0 all; None for `default_at_once()`. Results are the same up to rounding.
+      vmap_size: members that a device computes together (`vmap`), the groups following one another in a loop on the
+        device; 1 one by one, 0 all; None for `default_vmap_size()`. Results are the same up to rounding.
 
     Returns:
       A function of `members`, a pytree whose arrays have a leading axis M, and of arguments shared by all of them; its
       results have the leading axis M. To be jitted.
 
     Raises:
-      ValueError: if `at_once` is negative; from the function returned, if the members cannot be divided.
+      ValueError: if `vmap_size` is negative; from the function returned, if the members cannot be divided.
     """
-    together = default_at_once() if at_once is None else at_once
+    together = default_vmap_size() if vmap_size is None else vmap_size
     if together < 0:
-        raise ValueError(f"at_once must be a number of members, 0 for all, got {at_once}")
+        raise ValueError(f"vmap_size must be a number of members, 0 for all, got {vmap_size}")
 
     def on_device(members: Any, *shared: Any) -> Any:
         def one(member: Any) -> Any:
@@ -173,7 +173,7 @@ def over_members(
 
 
 def make_population_step(
-    make: Make, *, mesh: Mesh | None = None, at_once: int | None = None
+    make: Make, *, mesh: Mesh | None = None, vmap_size: int | None = None
 ) -> Callable[..., Population]:
     """The train step of a population: `(population, images, labels, orders [M, N]) -> population`.
 
@@ -182,17 +182,17 @@ def make_population_step(
 
     Args:
       make: the member's step is called as it is.
-      mesh, at_once: as in `over_members`.
+      mesh, vmap_size: as in `over_members`.
     """
 
     def one(member: tuple[Any, TrainState, Array], images: Array, labels: Array) -> TrainState:
-        numbers, state, order = member
-        after = make(numbers).step(state, images, labels, order)
+        hparams, state, order = member
+        after = make(hparams).step(state, images, labels, order)
         bad = after.totals.bad_step
         frozen = state._replace(totals=state.totals._replace(bad_step=bad))
         return jax.tree.map(functools.partial(jnp.where, bad < 0), after, frozen)
 
-    each = over_members(one, mesh=mesh, at_once=at_once)
+    each = over_members(one, mesh=mesh, vmap_size=vmap_size)
 
     def step(population: Population, images: Array, labels: Array, orders: Array) -> Population:
         return population._replace(states=each((*population, orders), images, labels))
@@ -201,23 +201,23 @@ def make_population_step(
 
 
 def make_population_evaluate(
-    make: Make, batch_size: int, *, mesh: Mesh | None = None, at_once: int | None = None
+    make: Make, batch_size: int, *, mesh: Mesh | None = None, vmap_size: int | None = None
 ) -> Callable[[Population, Array, Array], np.ndarray]:
     """Builds `evaluate(population, images [N, ...], labels [N]) -> accuracy at every time step [M, T]`.
 
     Args:
-      make: the member's tally is called as it is.
-      batch_size: of that tally.
-      mesh, at_once: as in `over_members`.
+      make: the member's count_batch is called as it is.
+      batch_size: of that count_batch.
+      mesh, vmap_size: as in `over_members`.
 
     Raises (from `evaluate`):
       ValueError: if there is no sample.
     """
 
     def one(member: Population, images: Array, labels: Array, start: Array) -> Array:
-        return make(member.numbers).tally(member.states, images, labels, start)[0]
+        return make(member.hparams).count_batch(member.states, images, labels, start)[0]
 
-    each = jax.jit(over_members(one, mesh=mesh, at_once=at_once))
+    each = jax.jit(over_members(one, mesh=mesh, vmap_size=vmap_size))
 
     def evaluate(population: Population, images: Array, labels: Array) -> np.ndarray:
         if not len(labels):

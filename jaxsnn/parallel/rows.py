@@ -1,9 +1,9 @@
 """A data set divided among devices, so that each process holds its own samples only; a batch is fetched from them all.
 
     images = parallel.divide(mesh, images, chosen)           # chosen [N]: which samples, in which order
-    step = training.make_train_step(..., take=parallel.take_rows(mesh))
+    step = training.make_train_step(..., fetch=parallel.fetch_rows(mesh))
 
-Batches are the same as with the whole data set on every device: `take_rows` gives sample `i` of the set, wherever it
+Batches are the same as with the whole data set on every device: `fetch_rows` gives sample `i` of the set, wherever it
 is. The price is one reduce-scatter of the batch's bytes per step (docs/scaling.md).
 """
 
@@ -41,8 +41,8 @@ def divide(mesh: Mesh, images: np.ndarray, chosen: np.ndarray) -> Array:
     return jax.make_array_from_callback((size, *images.shape[1:]), NamedSharding(mesh, P(AXIS)), part)
 
 
-def take_rows(mesh: Mesh) -> Callable[[Array, Array], Array]:
-    """Makes `take(images, numbers [B]) -> images [B, ...]` for a set that `divide` has put on the mesh.
+def fetch_rows(mesh: Mesh) -> Callable[[Array, Array], Array]:
+    """Makes `fetch(images, numbers [B]) -> images [B, ...]` for a set that `divide` has put on the mesh.
 
     Every device looks up what it holds, and the sum over the devices has all of them: each device keeps its part of the
     batch or, of a batch that cannot be divided, the whole.
@@ -58,8 +58,8 @@ def take_rows(mesh: Mesh) -> Callable[[Array, Array], Array]:
             return jax.lax.psum(found, AXIS)
         return jax.lax.psum_scatter(found, AXIS, scatter_dimension=0, tiled=True)
 
-    def take(images: Array, numbers: Array) -> Array:
+    def fetch(images: Array, numbers: Array) -> Array:
         out = P() if len(numbers) % devices else P(AXIS)
         return jax.shard_map(part, mesh=mesh, in_specs=(P(AXIS), P()), out_specs=out)(images, numbers)
 
-    return take
+    return fetch

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.lif import LIFParams
 from jaxsnn.checks import check_leak_backward, check_train
-from jaxsnn.residuals import Keep, keep, restore
 from jaxsnn.spikebp.states import SpikeBPState, UnfinishedState, last
+from jaxsnn.storage import Storage, restore, store
 from jaxsnn.typing import Array, ArrayLike, LeakBackward
 
 FIRED = 1e-3
@@ -34,7 +34,7 @@ def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool 
 class _Rule(NamedTuple):
     """What is fixed when the program is traced."""
 
-    kept: Keep
+    storage: Storage
     leak_correction: bool
     true_leak: bool
     finished_later: bool
@@ -90,7 +90,7 @@ def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool
     return _pool(_kept(pack_spikes), IFParams(threshold), state, currents)
 
 
-def _kept(pack_spikes: bool) -> Keep:
+def _kept(pack_spikes: bool) -> Storage:
     return "bits" if pack_spikes else "bytes"
 
 
@@ -101,11 +101,11 @@ def _integrate_and_fire(potential: Array, current: Array, threshold: ArrayLike) 
 
 
 def _walk_back(
-    g_potential: Array, g_spikes: Array, kept: Keep, stored: Array, scale: Array | None, leak: Array | None = None
+    g_potential: Array, g_spikes: Array, storage: Storage, stored: Array, scale: Array | None, leak: Array | None = None
 ) -> tuple[Array, Array]:
     """(E9): cotangents of the first potential and of every current, from those of the last potential and the spikes."""
     merged = g_spikes.shape[0] * (g_spikes.shape[1] if g_spikes.ndim > 1 else 1)
-    spikes = restore(stored, kept, merged, jnp.int8).reshape(g_spikes.shape)
+    spikes = restore(stored, storage, merged, jnp.int8).reshape(g_spikes.shape)
 
     def body(g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
         g_out, fired = xs
@@ -120,9 +120,9 @@ def _walk_back(
     return jax.lax.scan(body, g_potential, (g_spikes, spikes), reverse=True)
 
 
-def _store(kept: Keep, spikes: Array) -> Array:
+def _store(storage: Storage, spikes: Array) -> Array:
     """Bits are packed over merged time and batch: a piece of few steps wastes none."""
-    return keep(spikes.reshape(-1, *spikes.shape[2:]), kept)
+    return store(spikes.reshape(-1, *spikes.shape[2:]), storage)
 
 
 def _zeros(params):
@@ -164,7 +164,7 @@ def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple
 def _lif_forward(rule, params, state, currents):
     state, spikes = _lif_bytes(params, state, currents)
     own = None if rule.finished_later else state._replace(potential=None)
-    return (state, spikes.astype(currents.dtype)), (params, _store(rule.kept, spikes), own)
+    return (state, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), own)
 
 
 def _lif_backward(rule, residuals, cotangents):
@@ -174,7 +174,7 @@ def _lif_backward(rule, residuals, cotangents):
     g_state = g_state if own is None else last(g_state, own)
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.kept, stored, d, leak)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.storage, stored, d, leak)
     return _zeros(params), g_state._replace(potential=g_potential), g_currents
 
 
@@ -182,7 +182,7 @@ _lif.defvjp(_lif_forward, _lif_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _pool(kept: Keep, params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+def _pool(storage: Storage, params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
     state, spikes = _pool_bytes(params, state, currents)
     return state, spikes.astype(currents.dtype)
 
@@ -195,15 +195,15 @@ def _pool_bytes(params: IFParams, state: IFState, currents: Array) -> tuple[IFSt
     return jax.lax.scan(body, state, currents)
 
 
-def _pool_forward(kept, params, state, currents):
+def _pool_forward(storage, params, state, currents):
     state, spikes = _pool_bytes(params, state, currents)
-    return (state, spikes.astype(currents.dtype)), (params, _store(kept, spikes))
+    return (state, spikes.astype(currents.dtype)), (params, _store(storage, spikes))
 
 
-def _pool_backward(kept, residuals, cotangents):
+def _pool_backward(storage, residuals, cotangents):
     params, stored = residuals
     g_state, g_spikes = cotangents
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, kept, stored, None)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, storage, stored, None)
     return _zeros(params), IFState(g_potential), g_currents
 
 

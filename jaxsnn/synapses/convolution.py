@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxsnn.residuals import Keep, check_keep, keep, restore
+from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.synapses import im2col, winograd
 from jaxsnn.synapses.im2col import Pads
 from jaxsnn.synapses.linear import masked, over_time
@@ -27,7 +27,7 @@ def conv(
     *,
     stride: int = 1,
     padding: Padding = "SAME",
-    kept: Keep = "floats",
+    storage: Storage = "floats",
     mask: Array | None = None,
 ) -> Array:
     """Two-dimensional convolution (cross-correlation) at every step: `[T, B, H, W, C]` to `[T, B, H', W', out]`.
@@ -37,17 +37,17 @@ def conv(
       kernel: `[kh, kw, C, out]` (HWIO), rounded to the dtype of `x` for the product; its gradient comes in its own.
       stride: of the output grid, the same in both directions.
       padding: `"SAME"`, `"VALID"`, or the number of zero rows and columns on every side.
-      kept: how the backward pass keeps `x` (see `residuals.Keep`).
+      storage: how the backward pass keeps `x` (see `storage.Storage`).
       mask: `[B, H, W, C]`, multiplies the input of every step (E5), kept beside it; a constant, its gradient is zero.
 
     Raises:
-      ValueError: if the channels of `x` and `kernel` disagree, or `padding` or `kept` is unknown.
+      ValueError: if the channels of `x` and `kernel` disagree, or `padding` or `storage` is unknown.
     """
-    check_keep(kept)
+    check_storage(storage)
     if x.shape[-1] != kernel.shape[2]:
         raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {kernel.shape[2]}")
     pads = resolve_padding(x.shape[-3:-1], kernel.shape[:2], stride, padding)
-    return over_time(lambda x: _conv(stride, pads, kept, x, mask, kernel), x)
+    return over_time(lambda x: _conv(stride, pads, storage, x, mask, kernel), x)
 
 
 def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
@@ -64,10 +64,10 @@ def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _conv(stride: int, pads: Pads, kept: Keep, x: Array, mask: Array | None, kernel: Array) -> Array:
+def _conv(stride: int, pads: Pads, storage: Storage, x: Array, mask: Array | None, kernel: Array) -> Array:
     def on_cpu(x: Array, kernel: Array) -> Array:
         # spikes that come as bytes from the neurons are not widened before they are used
-        inputs = x if kept == "floats" or mask is not None else x.astype(jnp.int8)
+        inputs = x if storage == "floats" or mask is not None else x.astype(jnp.int8)
         return _product_conv(stride, pads, inputs, _rounded(kernel, x)).astype(x.dtype)
 
     def elsewhere(x: Array, kernel: Array) -> Array:
@@ -76,13 +76,13 @@ def _conv(stride: int, pads: Pads, kept: Keep, x: Array, mask: Array | None, ker
     return lax.platform_dependent(masked(x, mask), kernel, cpu=on_cpu, default=elsewhere)
 
 
-def _conv_forward(stride, pads, kept, x, mask, kernel):
-    return _conv(stride, pads, kept, x, mask, kernel), (keep(x, kept), mask, kernel)
+def _conv_forward(stride, pads, storage, x, mask, kernel):
+    return _conv(stride, pads, storage, x, mask, kernel), (store(x, storage), mask, kernel)
 
 
-def _conv_backward(stride, pads, kept, residuals, g):
+def _conv_backward(stride, pads, storage, residuals, g):
     stored, mask, kernel = residuals
-    x = restore(stored, kept, len(g), g.dtype)
+    x = restore(stored, storage, len(g), g.dtype)
     if mask is not None:
         x = masked(x.astype(g.dtype), mask)
 

@@ -5,10 +5,10 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
-from jaxsnn.synapses.pieces import fold_pieces, map_pieces, samples_per_piece
+from jaxsnn.synapses.tiles import fold_tiles, map_tiles, samples_per_tile
 from jaxsnn.typing import Array, Shape
 
-PIECE_BYTES = 2**22
+TILE_BYTES = 2**22
 """Size of the windows of one piece."""
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -22,7 +22,7 @@ def conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
     def piece(x: Array) -> Array:
         return _windows(x.astype(kernel.dtype), window, stride, pads) @ matrix
 
-    return map_pieces(piece, _piece(len(x), grid, kernel.shape, kernel.dtype.itemsize), x)
+    return map_tiles(piece, _piece(len(x), grid, kernel.shape, kernel.dtype.itemsize), x)
 
 
 def kernel_gradient(stride: int, pads: Pads, x: Array, g: Array, shape: Shape) -> Array:
@@ -35,7 +35,7 @@ def kernel_gradient(stride: int, pads: Pads, x: Array, g: Array, shape: Shape) -
             return (_windows(x, window, stride, pads, axis=0).reshape(-1, len(g)) @ g).T, None
         return g.T @ _windows(x, window, stride, pads).reshape(len(g), -1), None
 
-    total, _ = fold_pieces(piece, _piece(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
+    total, _ = fold_tiles(piece, _piece(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
     return total.T.reshape(shape)
 
 
@@ -46,7 +46,7 @@ def output_size(size: Shape, window: Shape, stride: int, pads: Pads) -> tuple[in
 
 
 def _piece(samples: int, grid: Shape, shape: Shape, itemsize: int) -> int:
-    return samples_per_piece(samples, math.prod((*grid, *shape[:3], itemsize)), PIECE_BYTES)
+    return samples_per_tile(samples, math.prod((*grid, *shape[:3], itemsize)), TILE_BYTES)
 
 
 def _windows(x: Array, window: Shape, stride: int, pads: Pads, axis: int = -1) -> Array:

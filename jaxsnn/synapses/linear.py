@@ -6,7 +6,7 @@ from functools import partial, reduce
 import jax
 import jax.numpy as jnp
 
-from jaxsnn.residuals import Keep, check_keep, keep, restore
+from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.typing import Array, accumulator
 
 
@@ -27,20 +27,20 @@ def masked(x: Array, mask: Array | None) -> Array:
     return (x.reshape(-1, *mask.shape) * mask[None].astype(x.dtype)).reshape(x.shape)
 
 
-def dense(x: Array, kernel: Array, *, kept: Keep = "floats", mask: Array | None = None) -> Array:
+def dense(x: Array, kernel: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
     """`[T, B, in]` times `[in, out]` is `[T, B, out]`.
 
     Args:
       x: spikes or currents.
       kernel: `[in, out]`, rounded to the dtype of `x` for the product; its gradient comes in its own dtype.
-      kept: how the backward pass keeps `x` (see `residuals.Keep`).
+      storage: how the backward pass keeps `x` (see `storage.Storage`).
       mask: `[B, in]`, multiplies the input of every step (E5), kept beside it; a constant, its gradient is zero.
 
     Raises:
-      ValueError: if `kept` is unknown.
+      ValueError: if `storage` is unknown.
     """
-    check_keep(kept)
-    return over_time(lambda x: _dense(kept, x, mask, kernel), x)
+    check_storage(storage)
+    return over_time(lambda x: _dense(storage, x, mask, kernel), x)
 
 
 def average_pool(x: Array, window: int = 2) -> Array:
@@ -99,17 +99,17 @@ def _product(a: Array, b: Array) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _dense(kept: Keep, x: Array, mask: Array | None, kernel: Array) -> Array:
+def _dense(storage: Storage, x: Array, mask: Array | None, kernel: Array) -> Array:
     return _product(masked(x, mask), kernel.astype(x.dtype)).astype(x.dtype)
 
 
-def _dense_forward(kept, x, mask, kernel):
-    return _dense(kept, x, mask, kernel), (keep(x, kept), mask, kernel)
+def _dense_forward(storage, x, mask, kernel):
+    return _dense(storage, x, mask, kernel), (store(x, storage), mask, kernel)
 
 
-def _dense_backward(kept, residuals, g):
+def _dense_backward(storage, residuals, g):
     stored, mask, kernel = residuals
-    x = masked(restore(stored, kept, len(g), g.dtype).astype(g.dtype), mask)
+    x = masked(restore(stored, storage, len(g), g.dtype).astype(g.dtype), mask)
     g_x = masked(_product(g, kernel.T.astype(g.dtype)).astype(g.dtype), mask)
     return g_x, jax.tree.map(jnp.zeros_like, mask), _product(x.T, g).astype(kernel.dtype)
 

@@ -19,10 +19,10 @@ import numpy as np
 from jax import lax
 
 from jaxsnn.synapses.im2col import Pads, output_size
-from jaxsnn.synapses.pieces import fold_pieces, map_pieces, samples_per_piece
+from jaxsnn.synapses.tiles import fold_tiles, map_tiles, samples_per_tile
 from jaxsnn.typing import Array, Shape
 
-PIECE_BYTES = 2**23
+TILE_BYTES = 2**23
 """Size of the transformed inputs or outputs of one piece, whichever is larger."""
 
 
@@ -92,7 +92,7 @@ def conv(pads: Pads, x: Array, kernel: Array) -> Array:
         y = jnp.stack(_combine(tiling.powers(tiling.rows).T, list(y)), 2)
         return y.reshape(len(x), -1, width, features)[:, :height]
 
-    return map_pieces(piece, _piece(len(x), tiling, width, kernel), x)
+    return map_tiles(piece, _piece(len(x), tiling, width, kernel), x)
 
 
 def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
@@ -117,7 +117,7 @@ def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Arr
         g_inputs = g_inputs.reshape(-1, len(x), tiling.tiles, width, *kernel.shape[1:3])
         return jnp.einsum("kpc,kpf->kcf", inputs, errors), _inputs_back(tiling, g_inputs, x.shape[1:3], pads)
 
-    g_transformed, g_x = fold_pieces(piece, _piece(len(x), tiling, width, kernel), x, g)
+    g_transformed, g_x = fold_tiles(piece, _piece(len(x), tiling, width, kernel), x, g)
     return g_x, pull(g_transformed)[0]
 
 
@@ -149,7 +149,7 @@ def _paired_kernel(kernel: Array) -> Array:
 
 def _piece(samples: int, tiling: _Tiling, width: int, kernel: Array) -> int:
     positions, longest = tiling.tiles * width, max(kernel.shape[1] * kernel.shape[2], kernel.shape[3])
-    return samples_per_piece(samples, tiling.points * positions * longest * kernel.dtype.itemsize, PIECE_BYTES)
+    return samples_per_tile(samples, tiling.points * positions * longest * kernel.dtype.itemsize, TILE_BYTES)
 
 
 def _inputs(tiling: _Tiling, x: Array, columns: int, pads: Pads, width: int) -> Array:

@@ -4,15 +4,15 @@ from jaxsnn.training.checkpoints import CheckpointError, Checkpoints
 from jaxsnn.training.dispatch import Costs, compile_steps
 from jaxsnn.training.loop import Data, Interrupted, NonFiniteLoss, fit
 from jaxsnn.training.metrics import Metrics, MetricsFile, MetricsList
-from jaxsnn.training.state import TrainState, create, no_totals, stream
+from jaxsnn.training.state import TrainState, init_state, key_for, no_totals
 from jaxsnn.training.step import (
+    CountBatch,
     Evaluation,
     Gradients,
-    Tally,
     TrainStep,
     epoch_order,
+    make_count_batch,
     make_evaluate,
-    make_tally,
     make_train_step,
 )
 
@@ -20,6 +20,7 @@ __all__ = [
     "CheckpointError",
     "Checkpoints",
     "Costs",
+    "CountBatch",
     "Data",
     "Evaluation",
     "Gradients",
@@ -28,16 +29,15 @@ __all__ = [
     "MetricsFile",
     "MetricsList",
     "NonFiniteLoss",
-    "Tally",
     "TrainState",
     "TrainStep",
     "compile_steps",
-    "create",
     "epoch_order",
     "fit",
+    "init_state",
+    "key_for",
+    "make_count_batch",
     "make_evaluate",
-    "make_tally",
     "make_train_step",
     "no_totals",
-    "stream",
 ]

@@ -32,14 +32,14 @@ class TrainState(NamedTuple):
     """Seed of the run, uint32; every random number comes from it and `step`."""
     params: Any
     """Trained parameters, nested dicts."""
-    constants: Any
-    """What the model needs beside them (leaks, thresholds), not trained."""
+    model_state: Any
+    """What the model holds beside them (leaks, thresholds, running statistics), not trained by gradients."""
     optimizer: Any
     """State of the optax transformation."""
     totals: Totals
 
 
-def stream(seed: ArrayLike, purpose: int, *numbers: ArrayLike) -> Array:
+def key_for(seed: ArrayLike, purpose: int, *numbers: ArrayLike) -> Array:
     """The random key of a purpose (`INIT`, `ORDER`, `STEP`, `EVALUATE`) and, within it, of epoch or step numbers."""
     key = jax.random.fold_in(jax.random.key(seed), purpose)
     for number in numbers:
@@ -52,6 +52,6 @@ def no_totals() -> Totals:
     return Totals(jnp.float32(0), jnp.int32(0), jnp.int32(-1))
 
 
-def create(params: Any, constants: Any, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
+def init_state(params: Any, model_state: Any, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
     """A run before its first step."""
-    return TrainState(jnp.int32(0), jnp.uint32(seed), params, constants, optimizer.init(params), no_totals())
+    return TrainState(jnp.int32(0), jnp.uint32(seed), params, model_state, optimizer.init(params), no_totals())

@@ -9,28 +9,28 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, stream
+from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, key_for
 from jaxsnn.typing import Array, ArrayLike
 
 Apply = Callable[..., tuple[Any, Any]]
-"""`(params, constants, x, *, train, key) -> (output, constants)`, `output` with `logits` and `potentials`; in training,
-`key` is one per sample, `[B]`."""
+"""`(params, model_state, x, *, train, key) -> (output, model_state)`, `output` with `logits` and `potentials`; in
+training, `key` is one per sample, `[B]`."""
 Loss = Callable[[Any, Array], Array]
 """`(output, labels [B]) -> scalar`."""
 Prepare = Callable[[Array, Array], Array]
 """`(key, images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
-Take = Callable[[Array, Array], Array]
+Fetch = Callable[[Array, Array], Array]
 """`(images [N, ...], numbers [B]) -> images [B, ...]`: fetches samples from where they are kept."""
 TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
-Tally = Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
+CountBatch = Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
 """`(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])` of one batch."""
 Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
-"""`(params, constants, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
+"""`(params, model_state, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
 
 
 def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
     """The order in which an epoch visits its samples: a permutation of `[0, samples)`, on the device."""
-    return jax.random.permutation(stream(seed, ORDER, epoch), samples)
+    return jax.random.permutation(key_for(seed, ORDER, epoch), samples)
 
 
 def make_train_step(
@@ -41,7 +41,7 @@ def make_train_step(
     batch_size: int,
     *,
     distribute: Callable[[Gradients], Gradients] | None = None,
-    take: Take = operator.getitem,
+    fetch: Fetch = operator.getitem,
 ) -> TrainStep:
     """Builds the train step; jit it with the state donated (`jax.jit(step, donate_argnums=0)`).
 
@@ -56,12 +56,14 @@ def make_train_step(
       prepare: images to input spikes; called on the whole batch.
       batch_size: samples per step, of all devices together.
       distribute: spreads the computation of the gradients over devices (`parallel.data_parallel`); None for one device.
-      take: fetches the images of a batch (`parallel.take_rows` where each process holds its own).
+      fetch: fetches the images of a batch (`parallel.fetch_rows` where each process holds its own).
     """
 
-    def gradients(params: Any, constants: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
+    def gradients(
+        params: Any, model_state: Any, x: Array, labels: Array, keys: Array
+    ) -> tuple[tuple[Array, Array], Any]:
         def objective(params: Any) -> tuple[Array, Array]:
-            output, _ = apply(params, constants, x, train=True, key=keys)
+            output, _ = apply(params, model_state, x, train=True, key=keys)
             return loss(output, labels), jnp.sum(jnp.argmax(output.logits, -1) == labels)
 
         return jax.value_and_grad(objective, has_aux=True)(params)
@@ -71,10 +73,10 @@ def make_train_step(
     def step(state: TrainState, images: Array, labels: Array, order: Array) -> TrainState:
         position = state.step % (order.shape[0] // batch_size) * batch_size
         chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
-        input_key, dropout_key = jax.random.split(stream(state.seed, STEP, state.step))
+        input_key, dropout_key = jax.random.split(key_for(state.seed, STEP, state.step))
         keys = jax.random.split(dropout_key, batch_size)  # one per sample: the masks are the same on any device
-        x = prepare(input_key, take(images, chosen))
-        (value, correct), found = differentiate(state.params, state.constants, x, labels[chosen], keys)
+        x = prepare(input_key, fetch(images, chosen))
+        (value, correct), found = differentiate(state.params, state.model_state, x, labels[chosen], keys)
         updates, optimizer_state = optimizer.update(found, state.optimizer, state.params)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(found))
         totals = Totals(
@@ -83,7 +85,7 @@ def make_train_step(
             jnp.where((state.totals.bad_step < 0) & ~finite, state.step, state.totals.bad_step),
         )
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, state.seed, params, state.constants, optimizer_state, totals)
+        return TrainState(state.step + 1, state.seed, params, state.model_state, optimizer_state, totals)
 
     return step
 
@@ -97,19 +99,19 @@ class Evaluation(NamedTuple):
     """Samples by true class (row) and answer after the last step (column), `[classes, classes]`, int."""
 
 
-def make_tally(apply: Apply, prepare: Prepare, batch_size: int, *, take: Take = operator.getitem) -> Tally:
-    """Builds `tally(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])`.
+def make_count_batch(apply: Apply, prepare: Prepare, batch_size: int, *, fetch: Fetch = operator.getitem) -> CountBatch:
+    """Builds `count_batch(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])`.
 
     It counts over the `batch_size` samples from `start` on, as many as there are. The input's random numbers are the
     same at every evaluation: they come from the seed and `start`.
     """
 
-    def tally(state: TrainState, images: Array, labels: Array, start: Array) -> tuple[Array, Array]:
+    def count_batch(state: TrainState, images: Array, labels: Array, start: Array) -> tuple[Array, Array]:
         index = start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = index < labels.shape[0]
         index = jnp.where(inside, index, 0)
-        x = prepare(stream(state.seed, EVALUATE, start), take(images, index))
-        output, _ = apply(state.params, state.constants, x, train=False)
+        x = prepare(key_for(state.seed, EVALUATE, start), fetch(images, index))
+        output, _ = apply(state.params, state.model_state, x, train=False)
         answers = jnp.argmax(output.potentials, -1)
         hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
         classes = output.potentials.shape[-1]
@@ -117,11 +119,11 @@ def make_tally(apply: Apply, prepare: Prepare, batch_size: int, *, take: Take = 
             inside.astype(jnp.int32)
         )
 
-    return tally
+    return count_batch
 
 
 def make_evaluate(
-    apply: Apply, prepare: Prepare, batch_size: int, *, take: Take = operator.getitem
+    apply: Apply, prepare: Prepare, batch_size: int, *, fetch: Fetch = operator.getitem
 ) -> Callable[..., Evaluation]:
     """Builds `evaluate(state, images [N, ...], labels [N]) -> Evaluation`.
 
@@ -130,13 +132,13 @@ def make_evaluate(
     Raises (from `evaluate`):
       ValueError: if there is no sample.
     """
-    tally = jax.jit(make_tally(apply, prepare, batch_size, take=take))
+    count_batch = jax.jit(make_count_batch(apply, prepare, batch_size, fetch=fetch))
 
     def evaluate(state: TrainState, images: Array, labels: Array) -> Evaluation:
         if not len(labels):
             raise ValueError("cannot evaluate on an empty set: no samples came")
         state = state._replace(optimizer=None)  # not looked at
-        counts = [tally(state, images, labels, jnp.int32(start)) for start in range(0, len(labels), batch_size)]
+        counts = [count_batch(state, images, labels, jnp.int32(start)) for start in range(0, len(labels), batch_size)]
         hits, confusion = (np.sum(jax.device_get(part), 0) for part in zip(*counts, strict=True))
         return Evaluation(hits / len(labels), confusion)
 

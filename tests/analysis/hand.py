@@ -38,5 +38,5 @@ def observe(x, **options):
     def encode(key, images, start, steps):
         return jax.lax.dynamic_slice_in_dim(images.swapaxes(0, 1), start, steps)
 
-    build = analysis.make_observe(apply, encode, CONNECTIONS, steps=len(x), chunk=len(x), batch_size=1, **options)
+    build = analysis.make_profile(apply, encode, CONNECTIONS, steps=len(x), chunk=len(x), batch_size=1, **options)
     return build(PARAMS, {"leak": jnp.float32(1)}, jax.random.key(0), x[None], jnp.zeros(1, int))

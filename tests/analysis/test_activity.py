@@ -25,8 +25,8 @@ def test_numbers_are_those_of_the_recorded_trains():
         layer = measured[name]
         assert layer.neurons == train.shape[1]
         assert layer.rate == pytest.approx(train.mean(), rel=1e-5)
-        assert layer.dead == pytest.approx((train.sum(0) == 0).mean())
-        assert layer.always == pytest.approx((train.min(0) == 1).mean())
+        assert layer.silent == pytest.approx((train.sum(0) == 0).mean())
+        assert layer.saturated == pytest.approx((train.min(0) == 1).mean())
     assert analysis.warnings(measured) == []
 
 
@@ -45,9 +45,9 @@ def test_what_is_wrong_is_said_once(options, x, message):
 
 
 def test_saturated_layers_are_named():
-    healthy = analysis.LayerActivity(rate=0.1, dead=0.2, always=0.0, neurons=10)
+    healthy = analysis.LayerActivity(rate=0.1, silent=0.2, saturated=0.0, neurons=10)
     found = analysis.warnings(
-        {"input": healthy._replace(always=1.0), "conv1": healthy, "fc1": healthy._replace(always=0.6)}
+        {"input": healthy._replace(saturated=1.0), "conv1": healthy, "fc1": healthy._replace(saturated=0.6)}
     )
     assert len(found) == 1
     assert found[0].startswith("fc1 is saturated: 60.0% of its 10 neurons fired at every step")

@@ -101,5 +101,5 @@ def test_neurobench_by_hand():
 
 
 def test_neurobench_leaves_weights_of_zero_out(observed):
-    with pytest.raises(ValueError, match="5 of the weights are 0: observe with make_observe.*effective=True"):
+    with pytest.raises(ValueError, match="5 of the weights are 0: observe with make_profile.*effective=True"):
         analysis.neurobench(observed, hand.PARAMS, {})

@@ -61,7 +61,9 @@ def test_a_direct_network_starts_as_the_converted_one():
     """
     relu, params, relu_state, apply, state = networks.twin(networks.residual)
     x, labels = networks.images(), jnp.asarray([0, 1, 2, 0, 1])
-    net = conversion.normalise(params, state, conversion.largest_activations(relu, params, relu_state, [x[None]]))
+    net = conversion.thresholds_from_activations(
+        params, state, conversion.largest_activations(relu, params, relu_state, [x[None]])
+    )
     own = LIF(leak=1.0, reset="soft", threshold=0.5)
     apply, start, constants = networks.residual(own, seed=5)
     start, constants = conversion.initialise(start, constants, net)
@@ -81,7 +83,7 @@ def test_a_direct_network_starts_as_the_converted_one():
 def test_another_network_cannot_start_from_it():
     relu, params, relu_state, _, state = networks.twin(networks.plain)
     found = conversion.largest_activations(relu, params, relu_state, [networks.images()[None]])
-    net = conversion.normalise(params, state, found)
+    net = conversion.thresholds_from_activations(params, state, found)
     _, wide, constants = networks.plain(SpikeBP(), width=2)
     with pytest.raises(ValueError, match=r"conv1 has a kernel \(3, 3, 2, 4\), here a kernel \(3, 3, 2, 8\)"):
         conversion.initialise(wide, constants, net)

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import ablate
 from jaxsnn import training
+from jaxsnn.lab import ablate
 
 TINY = ablate.Ablation(
     "?",
@@ -44,9 +44,9 @@ def test_another_leak_is_another_state_of_the_same_program():
     other = ablate._with_leak(program, 0.25)
     assert other.step is program.step
     before, after = program.start(3), other.start(3)
-    changed = {path[-1].key for path, same in same_leaves(before.constants, after.constants) if not same}
+    changed = {path[-1].key for path, same in same_leaves(before.model_state, after.model_state) if not same}
     assert changed == {"leak"}
-    assert {float(v) for path, v in leaves(after.constants) if path[-1].key == "leak"} == {0.25}
+    assert {float(v) for path, v in leaves(after.model_state) if path[-1].key == "leak"} == {0.25}
     jax.tree.map(np.testing.assert_array_equal, before.params, after.params)
 
 

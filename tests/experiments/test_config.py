@@ -4,7 +4,7 @@ import json
 import pytest
 
 from experiments import cifar10, digits, mnist, nmnist, svhn
-from experiments.config import FREE_ON_RESUME, RENAMED, Config, check_resume, from_stored
+from jaxsnn.lab.config import FREE_ON_RESUME, RENAMED, Config, check_resume, from_stored
 
 PRESETS = digits.PRESETS | mnist.PRESETS | cifar10.PRESETS | svhn.PRESETS | nmnist.PRESETS
 

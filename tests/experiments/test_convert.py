@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import build, comparison, convert, converted, folder, run, twin
-from experiments.config import Config, from_stored
-from experiments.convert import Options
-from experiments.sets import load_data, split
 from jaxsnn import conversion, layers, losses, models, streaming, training
+from jaxsnn.lab import build, run, run_folder
+from jaxsnn.lab.config import Config, from_stored
+from jaxsnn.lab.convert import comparison, convert, converted, twin
+from jaxsnn.lab.convert.convert import Options
+from jaxsnn.lab.splits import load_data, split
 from tests.experiments.test_run import small
 
 QUICK = {"width": 0.25, "rule": "arctan", "time_steps": 4, "epochs": 6, "lr": 0.004, "evaluate_every": 6}
@@ -77,7 +78,7 @@ def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
     out = capsys.readouterr().out
     assert f"seed 0: resuming after step {20 * TWIN_EPOCHS}" in out
     assert "converted, sengupta, 99.9 %, hard reset" in out
-    assert stored(copy)["options"]["balance"] == "sengupta"
+    assert stored(copy)["options"]["thresholds_from_currents"] == "sengupta"
     with pytest.raises(ValueError, match="twin is no twin of this run; move it away to train another: cannot resume"):
         convert.convert(copy, dataclasses.replace(options, epochs=5))
     (copy / "twin" / "config.json").write_text('{"dataset": ')
@@ -116,7 +117,7 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     factor = 0.5 / net.state["conv2"]["constants"]["threshold"]
     np.testing.assert_allclose(state.params["conv2"]["kernel"], net.params["conv2"]["kernel"] * factor, rtol=1e-6)
     x = build.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
-    ours = jax.jit(program.apply)(state.params, state.constants, x)[0]
+    ours = jax.jit(program.apply)(state.params, state.model_state, x)[0]
     neuron = layers.LIF(leak=1.0, reset="soft")
     sizes = {"input_shape": data.train_images.shape[-3:], "num_classes": 10, "width": config.width, "pool": "average"}
     apply = models.functionalize(models.create("lenet", **sizes, neuron=neuron, rngs=nnx.Rngs(0)))[0]
@@ -187,12 +188,12 @@ def test_the_twins_configuration(tmp_path):
         Config(init_from="runs/mnist", multihost=True)
     with pytest.raises(ValueError, match="relu has no leaks, thresholds or time"):
         Config(rule="relu", time_steps=1, encoding="direct", leaks=("conv1:0.9",))
-    assert folder.runs(events)[0].name == "seed0"
+    assert run_folder.runs(events)[0].name == "seed0"
 
 
 def test_input_in_pieces_is_the_input(tmp_path):
     """Frames of a recording come again and again; the twin sees their mean."""
-    from experiments.encode import make_encode
+    from jaxsnn.lab.inputs import make_encode
 
     config = Config(dataset="nmnist", encoding="events", time_steps=3)
     frames = jax.numpy.arange(2 * 3 * 2 * 2 * 1, dtype=jax.numpy.uint8).reshape(2, 3, 2, 2, 1)

@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import digits, evaluate, linear, run
-from experiments.config import from_stored
-from experiments.sets import split
+from experiments import digits
 from jaxsnn.data import load
+from jaxsnn.lab import evaluate, linear, run
+from jaxsnn.lab.config import from_stored
+from jaxsnn.lab.splits import split
 from tests.experiments.test_run import small
 
 

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import build, cifar10
-from experiments.sets import split
+from experiments import cifar10
+from jaxsnn.lab import build
+from jaxsnn.lab.splits import split
 from tests.experiments.test_recipes import made_up
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from experiments import page
 from jaxsnn import viz
+from jaxsnn.lab.report import page
 
 VOID = {"meta", "link", "br", "img", "path", "use", "rect", "image"}
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import digits, plan
-from experiments.config import Config
+from experiments import digits
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.sweep import plan
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import build, cifar10, mnist, nmnist, svhn
-from experiments.config import Config
-from experiments.sets import split
+from experiments import cifar10, mnist, nmnist, svhn
 from jaxsnn import training
 from jaxsnn.data import Dataset
+from jaxsnn.lab import build
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.splits import split
 
 PRESETS = cifar10.PRESETS | mnist.PRESETS | nmnist.PRESETS | svhn.PRESETS
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "svhn_cropped": (32, 32, 3), "nmnist": (34, 34, 2)}
@@ -69,12 +70,14 @@ def test_dropout_acts_in_training_and_not_in_evaluation():
     state = program.start(0)
     x = jax.random.bernoulli(jax.random.key(0), 0.5, (4, 2, 28, 28, 1)).astype(jnp.float32)
     run = jax.jit(program.apply, static_argnames="train")
-    quiet = run(state.params, state.constants, x, train=False)[0].logits
-    first, second = (run(state.params, state.constants, x, train=True, key=jax.random.key(n))[0].logits for n in (1, 2))
+    quiet = run(state.params, state.model_state, x, train=False)[0].logits
+    first, second = (
+        run(state.params, state.model_state, x, train=True, key=jax.random.key(n))[0].logits for n in (1, 2)
+    )
     assert (first != quiet).any()
     assert (first != second).any()
     np.testing.assert_array_equal(
-        quiet, run(state.params, state.constants, x, train=False, key=jax.random.key(1))[0][0]
+        quiet, run(state.params, state.model_state, x, train=False, key=jax.random.key(1))[0][0]
     )
 
 

@@ -6,7 +6,8 @@ import shutil
 import jax
 import pytest
 
-from experiments import report, run
+from jaxsnn.lab import run
+from jaxsnn.lab.report import report
 from tests.browser import Browser, find
 from tests.experiments.test_page import Reader
 from tests.experiments.test_run import small
@@ -52,7 +53,7 @@ def test_a_whole_page(folder):
         assert f"{100 * one['test_accuracy']:.2f} %" in said
     assert "LeNet on the digits" in said
     assert "2 seeds" in said
-    assert "python -m experiments.convert --run=" in said
+    assert "python -m jaxsnn.lab.convert --run=" in said
     assert jax.__version__ in said
     assert "not finished" not in said
     for name in PNGS:

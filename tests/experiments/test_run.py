@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from experiments import build, digits, folder, run
-from experiments.config import LOSSES, Config
-from experiments.sets import split
+from experiments import digits
 from jaxsnn import models, training
 from jaxsnn.data import load
+from jaxsnn.lab import build, run, run_folder
+from jaxsnn.lab.config import LOSSES, Config
+from jaxsnn.lab.splits import split
 from jaxsnn.training.metrics import START, TIMES
 
 ROOT = Path(__file__).parents[2]
@@ -217,13 +218,13 @@ def test_run_folders_are_numbered_and_the_newest_is_resumed(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     config = small("", run_dir="")
     for expected in ("runs/digits", "runs/digits-2", "runs/digits-3"):
-        path = folder.choose(config, "digits")
+        path = run_folder.choose(config, "digits")
         assert str(path) == expected
-        folder.create(path, config)
+        run_folder.create(path, config)
     again = dataclasses.replace(config, resume=True)
-    assert str(folder.choose(again, "digits")) == "runs/digits-3"
+    assert str(run_folder.choose(again, "digits")) == "runs/digits-3"
     with pytest.raises(ValueError, match="nothing to resume: no run of other below runs/"):
-        folder.choose(again, "other")
+        run_folder.choose(again, "other")
 
 
 def test_nothing_left_to_train_on(tmp_path):
@@ -250,7 +251,7 @@ def test_evaluation_lowers_for_other_platforms(platform):
     config = small("", run_dir="")
     data = load("digits")
     program, sets = build.build(config, data), split(config, data)
-    traced = jax.jit(program.tally).trace(program.start(0), *sets.test, jnp.int32(0))
+    traced = jax.jit(program.count_batch).trace(program.start(0), *sets.test, jnp.int32(0))
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert (text.count("stablehlo.convolution") >= 2) == (platform != "cpu")
 

@@ -11,10 +11,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import build, digits, plan, populations, run, sweep, table
-from experiments.sets import split
+from experiments import digits
 from jaxsnn import parallel, training
 from jaxsnn.data import load
+from jaxsnn.lab import build, run
+from jaxsnn.lab.splits import split
+from jaxsnn.lab.sweep import plan, populations, sweep, table
 from tests.experiments.test_run import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -232,14 +234,14 @@ def test_sweep_step_and_evaluation_lower_for_other_platforms(platform):
     configs = [dataclasses.replace(config, seed=n) for n in range(2)]
     population = populations.create(configs, data)
     orders = np.zeros((2, 48), np.int32)
-    step, _ = populations.functions(config, data, at_once=0)
+    step, _ = populations.functions(config, data, vmap_size=0)
     text = jax.jit(step).trace(population, *sets.fitting, orders).lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution") >= 5  # two layers, forward and both gradients (one has no input's)
 
-    def tally(member, *arguments):
-        return build.build(config, data, numbers=member.numbers).tally(member.states, *arguments)
+    def count_batch(member, *arguments):
+        return build.build(config, data, hparams=member.numbers).count_batch(member.states, *arguments)
 
-    each = jax.jit(parallel.over_members(tally, at_once=0))
+    each = jax.jit(parallel.over_members(count_batch, vmap_size=0))
     text = each.trace(population, *sets.test, np.int32(0)).lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution") >= 2
 

@@ -48,7 +48,7 @@ for loss in ("squared_error", "potential_cross_entropy"):
         distribute = build.make_distribute(config)
         options = (problem.apply, optimizer, build.make_loss(config), prepare, 16)
         step = training.make_train_step(*options, distribute=distribute)
-        state = build.place(config, training.create(jax.tree.map(jnp.copy, start), {}, optimizer, 0))
+        state = build.place(config, training.init_state(jax.tree.map(jnp.copy, start), {}, optimizer, 0))
         sets = build.place(config, data)
         order = training.epoch_order(state.seed, 0, 64)
         compiled = jax.jit(step, donate_argnums=0).lower(state, *sets, order).compile()
@@ -61,7 +61,7 @@ for loss in ("squared_error", "potential_cross_entropy"):
     result[loss + " collectives"] = census(compiled)
 
 # Every device has the keys of its own samples for dropout.
-def noise(params, constants, x, labels, keys):
+def noise(params, model_state, x, labels, keys):
     return (jax.nn.one_hot(jax.lax.axis_index("data"), 8) * jax.random.uniform(keys[0]), jnp.int32(0)), params
 
 
@@ -72,7 +72,7 @@ result["keys"] = jax.vmap(jax.random.uniform)(keys).tolist()
 
 # The loop on the mesh, several steps per dispatch: an interrupted run goes on where it was.
 options = {"step": step, "sets": sets, "steps_per_dispatch": 3, "log_every": 2}
-fresh = lambda: parallel.replicate(mesh, training.create(start, {}, optimizer, 0))
+fresh = lambda: parallel.replicate(mesh, training.init_state(start, {}, optimizer, 0))
 whole, rows = problem.fit(folder / "whole", state=fresh(), epochs=2, **options)
 problem.fit(folder / "cut", state=fresh(), epochs=1, **options)
 resumed, again = problem.fit(folder / "cut", state=fresh(), epochs=2, resume=True, **options)
@@ -107,12 +107,12 @@ restored = build.restore(program, 0, folder / "seed0")
 many = jax.device_get(restored.params)
 together = program.evaluate(build.place(config, state), *sets.test)
 result["evaluation"] = [[r.accuracy.tolist(), r.confusion.tolist()] for r in (alone, together)]
-tally, arguments = jax.jit(program.tally), (restored, *sets.test, jnp.int32(0))
-result["evaluation collectives"] = census(tally.lower(*arguments).compile())
+count_batch, arguments = jax.jit(program.count_batch), (restored, *sets.test, jnp.int32(0))
+result["evaluation collectives"] = census(count_batch.lower(*arguments).compile())
 order = training.epoch_order(restored.seed, 0, 48)
 for platform in ("tpu", "cuda"):
     step = jax.jit(program.step, donate_argnums=0).trace(restored, *sets.fitting, order)
-    for name, traced in (("step", step), ("evaluation", tally.trace(*arguments))):
+    for name, traced in (("step", step), ("evaluation", count_batch.trace(*arguments))):
         text = traced.lower(lowering_platforms=(platform,)).as_text()
         result[f"{platform} {name}"] = "mhlo.num_partitions = 8" in text and "stablehlo.convolution" in text
 text = compiled.as_text()
@@ -190,7 +190,7 @@ def test_a_batch_that_cannot_be_divided(result):
     assert "a batch of 12 samples cannot be divided among 8 devices; choose a --batch_size" in result["error"]
 
 
-def gradients(params, constants, x, labels, keys):
+def gradients(params, model_state, x, labels, keys):
     loss = jnp.sum(x * params) + jnp.sum(jax.vmap(jax.random.uniform)(keys))
     return (loss, jnp.sum(labels)), jnp.sum(x)
 

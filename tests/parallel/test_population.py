@@ -53,7 +53,9 @@ print(json.dumps({
 
 
 def start(member, dtype=jnp.float32):
-    return training.create({"w": jnp.zeros((3, 3), dtype)}, {}, optax.sgd(member["lr"], momentum=0.9), member["seed"])
+    return training.init_state(
+        {"w": jnp.zeros((3, 3), dtype)}, {}, optax.sgd(member["lr"], momentum=0.9), member["seed"]
+    )
 
 
 def make(numbers, dtype=jnp.float32):
@@ -64,7 +66,7 @@ def make(numbers, dtype=jnp.float32):
 
     optimizer = optax.sgd(numbers["lr"], momentum=0.9)
     step = training.make_train_step(problem.apply, optimizer, loss, prepare, BATCH)
-    return parallel.Member(step, training.make_tally(problem.apply, prepare, 32))
+    return parallel.Member(step, training.make_count_batch(problem.apply, prepare, 32))
 
 
 def noisy(key, images, dtype):
@@ -108,11 +110,11 @@ def singles():
     return found
 
 
-@pytest.mark.parametrize("at_once", [0, 1, 2])
-def test_members_train_as_alone(x64, singles, at_once):
+@pytest.mark.parametrize("vmap_size", [0, 1, 2])
+def test_members_train_as_alone(x64, singles, vmap_size):
     """In float64: parameters to the last bits, accuracy exactly."""
     with jax.numpy_dtype_promotion("standard"):
-        trained = train(MEMBERS, problem.data(), jnp.float64, at_once=at_once)
+        trained = train(MEMBERS, problem.data(), jnp.float64, vmap_size=vmap_size)
     params = trained.population.states.params["w"]
     assert params.dtype == jnp.float64
     for number, (single, accuracy) in enumerate(singles):
@@ -164,23 +166,23 @@ def test_eight_devices_train_as_one(result):
 
 def test_over_members_is_the_function_of_each():
     members = {"a": jnp.arange(5.0), "b": jnp.ones((5, 2))}
-    whole = parallel.over_members(lambda m, x: m["a"] * x + m["b"].sum(), at_once=3)(members, jnp.float32(2))
+    whole = parallel.over_members(lambda m, x: m["a"] * x + m["b"].sum(), vmap_size=3)(members, jnp.float32(2))
     np.testing.assert_array_equal(whole, 2 * np.arange(5) + 2)
 
 
 def test_default_at_once():
-    assert parallel.default_at_once("cpu") == 1
-    assert parallel.default_at_once("tpu") == parallel.default_at_once("gpu") == 0
+    assert parallel.default_vmap_size("cpu") == 1
+    assert parallel.default_vmap_size("tpu") == parallel.default_vmap_size("gpu") == 0
 
 
 def test_bad_populations():
     with pytest.raises(ValueError, match="at least one member, got none"):
         parallel.create_population([], [])
-    small, large = start({"lr": 0.1, "seed": 0}), training.create({"w": jnp.zeros((4, 3))}, {}, optax.sgd(0.1), 0)
+    small, large = start({"lr": 0.1, "seed": 0}), training.init_state({"w": jnp.zeros((4, 3))}, {}, optax.sgd(0.1), 0)
     with pytest.raises(ValueError, match=r"member 1 \(8\) has another network than member 0 \(7\)"):
         parallel.create_population([7, 8], [small, large])
-    with pytest.raises(ValueError, match="at_once must be a number of members, 0 for all, got -1"):
-        parallel.over_members(lambda m: m, at_once=-1)
+    with pytest.raises(ValueError, match="vmap_size must be a number of members, 0 for all, got -1"):
+        parallel.over_members(lambda m: m, vmap_size=-1)
     evaluate = parallel.make_population_evaluate(make, 32)
     population = parallel.create_population([{"lr": 0.1, "seed": 0}], [small])
     data = problem.data()

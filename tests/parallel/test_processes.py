@@ -15,8 +15,9 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from experiments import devices, digits, run
+from experiments import digits
 from jaxsnn import parallel, training
+from jaxsnn.lab import devices, run
 from jaxsnn.training.metrics import START, TIMES
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from jaxsnn import parallel, training
 from tests.training import problem
 
 mesh, result = parallel.data_mesh(), {}
-take = parallel.take_rows(mesh)
+take = parallel.fetch_rows(mesh)
 chosen = np.random.default_rng(0).permutation(50)[:21]
 for name, images in {
     "uint8": np.random.default_rng(1).integers(0, 256, (50, 3, 4, 1), np.uint8),
@@ -41,7 +41,7 @@ optimizer, sets = problem.functions(0.02)[0], problem.data(37)
 labels = parallel.replicate(mesh, sets.labels)
 divided = parallel.divide(mesh, np.asarray(sets.images), np.arange(37))
 states = []
-for images, take in ((parallel.replicate(mesh, sets.images), None), (divided, parallel.take_rows(mesh))):
+for images, take in ((parallel.replicate(mesh, sets.images), None), (divided, parallel.fetch_rows(mesh))):
     how = {} if take is None else {"take": take}
     distribute = functools.partial(parallel.data_parallel, mesh=mesh, mean=False)
     step = jax.jit(training.make_train_step(
@@ -89,4 +89,4 @@ def test_one_device():
     images = np.arange(12, dtype=np.uint8).reshape(6, 2)
     divided = parallel.divide(mesh, images, np.array([5, 0, 3]))
     np.testing.assert_array_equal(divided, images[[5, 0, 3]])
-    np.testing.assert_array_equal(parallel.take_rows(mesh)(divided, jax.numpy.array([2, 0])), images[[3, 5]])
+    np.testing.assert_array_equal(parallel.fetch_rows(mesh)(divided, jax.numpy.array([2, 0])), images[[3, 5]])

@@ -1,4 +1,4 @@
-"""A small linear classifier over time: training needs only `apply(params, constants, x, train=, key=)`."""
+"""A small linear classifier over time: training needs only `apply(params, model_state, x, train=, key=)`."""
 
 import functools
 from typing import NamedTuple
@@ -15,9 +15,9 @@ class Output(NamedTuple):
     potentials: jax.Array
 
 
-def apply(params, constants, x, *, train, key=None):
+def apply(params, model_state, x, *, train, key=None):
     potentials = jnp.cumsum(x.reshape(*x.shape[:2], -1) @ params["w"], 0)
-    return Output(potentials[-1] / len(x), potentials), constants
+    return Output(potentials[-1] / len(x), potentials), model_state
 
 
 def prepare(key, images):
@@ -48,7 +48,7 @@ evaluation = training.make_evaluate(apply, prepare, 32)
 
 def start(lr=0.02, seed=0):
     optimizer, step = functions(lr)
-    return training.create({"w": jnp.zeros((3, 3))}, {}, optimizer, seed), step
+    return training.init_state({"w": jnp.zeros((3, 3))}, {}, optimizer, seed), step
 
 
 def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, progress=False, **options):

@@ -95,7 +95,7 @@ def test_one_compilation_and_donated_state(tmp_path, steps_per_dispatch):
     """Also for leaves that are weakly typed or not on a device yet, as the state of the first step may have."""
     state, step = problem.start()
     expected, _ = problem.fit(tmp_path / "expected")
-    state = state._replace(params={"w": jnp.full((3, 3), 0.0)}, constants={"leak": 0.9, "weak": jnp.asarray(0.5)})
+    state = state._replace(params={"w": jnp.full((3, 3), 0.0)}, model_state={"leak": 0.9, "weak": jnp.asarray(0.5)})
     state = state._replace(optimizer=jax.tree.map(np.asarray, state.optimizer))
     traces = []
 

@@ -1,0 +1,135 @@
+"""The command line of every experiment: flags of a configuration, and errors that are meant to be read."""
+
+import dataclasses
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, get_args, get_origin
+
+import jax
+from absl import app, flags, logging
+
+from jaxsnn import parallel, training
+from jaxsnn.lab.config import RENAMED, Config
+
+EXPECTED = (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss)
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Ends the program with a message, and no traceback, for errors of use; at once if it is one of many processes."""
+    try:
+        yield
+    except training.Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        several = jax.distributed.is_initialized()
+        if isinstance(error, EXPECTED) and (isinstance(error, OSError | ImportError) or _ours(error)):
+            print(f"error: {error}", file=sys.stderr)
+        elif several and parallel.is_loss(error):
+            print(f"error: {parallel.describe_loss(error)}", file=sys.stderr)
+        elif several:
+            traceback.print_exc()
+        else:
+            raise
+        if several:
+            parallel.leave(1)
+        sys.exit(1)
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether an error was raised by this project's own checks: those are meant to be read without a traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    scope = trace.tb_frame.f_globals
+    name = (
+        scope["__spec__"].name if scope.get("__spec__") else scope.get("__name__", "")
+    )  # of `python -m`: not __main__
+    return name.split(".")[0] in ("jaxsnn", "experiments")
+
+
+def command(body: Callable[[], None]) -> None:
+    """Parses the flags that are defined and runs `body`; errors of use end with a message, not a traceback."""
+
+    def run(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
+        logging.set_verbosity(logging.WARNING)  # orbax tells every step of a checkpoint
+        with readable_errors():
+            body()
+
+    app.run(run)
+
+
+def define_run_flags() -> None:
+    """Defines the flags of commands that look at a finished run: its folder, and where the data is now."""
+    module = sys.argv[0]  # absl lists the flags of this "module" under --help
+    flags.DEFINE_string("run", None, "Folder of the run.", required=True, module_name=module)
+    for name, what in (("data_dir", "the data"), ("cache_dir", "decoded data sets")):
+        flags.DEFINE_string(name, "", f"Folder of {what}; empty for the one that the run used.", module_name=module)
+
+
+Presets = dict[str, Callable[[], Config]]
+
+
+def define_flags(presets: Presets) -> None:
+    """Defines `--preset` (the first is the default) and one flag per field of `Config`, listed by `--help`."""
+    names, module = list(presets), sys.argv[0]
+    default = presets[names[0]]()
+    what = "; ".join(f"{name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in presets.items())
+    flags.DEFINE_enum(
+        "preset",
+        names[0],
+        names,
+        f"Where all other values come from; those of {names[0]} are shown in brackets. {what}",
+        module_name=module,
+    )
+    for f in dataclasses.fields(Config):
+        value = getattr(default, f.name)
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        text = f"{f.metadata['help']} [{'none' if shown in ('', None) else shown}]"
+        kind = f.type
+        options: dict[str, Any] = {"module_name": module}
+        if f.metadata["choices"]:
+            flags.DEFINE_enum(f.name, None, list(f.metadata["choices"]), text, **options)
+        elif get_origin(kind) is tuple:
+            flags.DEFINE_list(f.name, None, text + " Comma-separated.", **options)
+        elif kind is bool:
+            flags.DEFINE_boolean(f.name, None, text, **options)
+        elif kind is int:
+            flags.DEFINE_integer(f.name, None, text, **options)
+        elif kind is float or float in get_args(kind):
+            flags.DEFINE_float(f.name, None, text, **options)
+        else:
+            flags.DEFINE_string(f.name, None, text, **options)
+    for earlier, name in RENAMED.items():
+        flags.DEFINE_alias(earlier, name, module_name=module)
+
+
+def from_flags(presets: Presets) -> Config:
+    """The preset's configuration with every field that was given on the command line.
+
+    Raises:
+      ValueError: if a value is out of range, or a list has an element of the wrong type.
+    """
+    values = flags.FLAGS.flag_values_dict()
+    given: dict[str, Any] = {}
+    for f in dataclasses.fields(Config):
+        value = values[f.name]
+        if value is None:
+            continue
+        if get_origin(f.type) is tuple:
+            element = get_args(f.type)[0]
+            try:
+                value = tuple(element(v) for v in value if v != "")
+            except ValueError as error:
+                raise ValueError(
+                    f"--{f.name} takes a comma-separated list of {element.__name__}, got {value}"
+                ) from error
+        given[f.name] = value
+    return dataclasses.replace(presets[values["preset"]](), **given)

@@ -1,0 +1,1 @@
+"""The conversion baseline of a run."""

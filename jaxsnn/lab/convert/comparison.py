@@ -1,0 +1,125 @@
+"""The networks of `jaxsnn.lab.convert` side by side: at equal accuracy, as a table, as figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxsnn import analysis
+from jaxsnn.streaming import Streamed
+from jaxsnn.synapses import Connection
+
+SHOWN = (5, 10, 20, 50, 100, 200, 500, 1000, 2500)
+"""Time steps at which the table shows accuracies, as far as the networks run."""
+
+
+def numbers(curve: Streamed) -> dict[str, Any]:
+    """What `convert.json` holds of one network: accuracy, and spikes per inference, up to every step."""
+    return {
+        "accuracy": float(curve.accuracy[-1]),
+        "accuracy_at_step": [round(float(value), 6) for value in curve.accuracy],
+        "spikes_at_step": [round(float(value), 2) for value in hidden_spikes(curve)],
+        "input_spikes_at_step": [round(float(value), 2) for value in curve.spikes["input"]],
+        "spikes_per_layer": {name: round(float(count[-1]), 2) for name, count in curve.spikes.items()},
+    }
+
+
+def hidden_spikes(curve: Streamed) -> np.ndarray:
+    """Spikes of all layers but the input, per sample, up to every step `[T]`."""
+    return np.sum([count for name, count in curve.spikes.items() if name != "input"], 0)
+
+
+def fan_outs(connections: Sequence[Connection]) -> dict[str, np.ndarray]:
+    """Layer name to the number of neurons that a spike of each of its neurons reaches, additions in pools included."""
+    found: dict[str, Any] = {}
+    for connection in connections:
+        found[connection.source] = found.get(connection.source, 0) + analysis.fan_out(connection)
+    return found
+
+
+def multiplications(connections: Sequence[Connection]) -> int:
+    """Multiply-accumulates of the equal ReLU network for one sample."""
+    return sum(analysis.dense_operations(connection) for connection in connections if connection.weighted)
+
+
+def compare(direct: Streamed, converted: Streamed, margin: float, *, macs: int, analog: bool) -> dict[str, Any]:
+    """What both networks need for the accuracy that both have at the end, less a margin.
+
+    Args:
+      direct, converted: from `streaming.stream`, with `fan_outs`.
+      margin: a fraction of the samples.
+      macs: of the ReLU network.
+      analog: whether the input is no spikes: then its synapses multiply, at every step.
+
+    Returns:
+      For each network steps (the accuracy is not below the target from then on), spikes of hidden layers, synaptic
+      operations, and how many times its energy the ReLU network's is, by table of `analysis.TABLES`.
+    """
+    target = max(min(direct.accuracy[-1], converted.accuracy[-1]) - margin, 0.0)
+    found: dict[str, Any] = {"target": round(float(target), 6), "relu_macs": macs}
+    for name, curve in {"direct": direct, "converted": converted}.items():
+        steps = analysis.steps_needed(curve.accuracy, target - 1e-9) or len(curve.accuracy)
+        operations = {source: float(up_to[steps - 1]) for source, up_to in curve.operations.items()}
+        first = operations.get("input", 0.0) if analog else 0.0
+        found[name] = {
+            "steps": steps,
+            "spikes": round(float(hidden_spikes(curve)[steps - 1]), 2),
+            "operations": round(sum(operations.values()), 1),
+            "energy_ratio": {
+                table: round(macs * cost.mac / (first * cost.mac + (sum(operations.values()) - first) * cost.ac), 3)
+                for table, cost in analysis.TABLES.items()
+                if sum(operations.values()) > 0
+            },
+        }
+    for what in ("steps", "spikes", "operations"):
+        found[f"{what}_ratio"] = round(found["converted"][what] / max(found["direct"][what], 1e-9), 3)
+    return found
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Markdown: a row per network."""
+    equal, options = summary["equal_accuracy"], summary["options"]
+    runs = {
+        "direct": "direct training",
+        "converted": f"converted, {options['balance']}, {options['percentile']:g} %, {options['reset']} reset",
+    }
+    longest = max(len(summary[name]["accuracy_at_step"]) for name in runs)
+    shown = [steps for steps in SHOWN if steps <= longest]
+    costs = list(analysis.TABLES)
+    head = [*("network", "T", "accuracy"), *(f"t = {steps:,}" for steps in shown)]
+    head += [f"steps to {_percent(equal['target'])}", "spikes", "operations", f"ReLU energy / its ({', '.join(costs)})"]
+    lines = [["ReLU", "1", _percent(summary["relu"]["accuracy"]), *[""] * len(shown)]]
+    lines[0] += ["", "", f"{equal['relu_macs']:,} MAC", "1"]
+    for name, label in runs.items():
+        curve, needed = summary[name]["accuracy_at_step"], equal[name]
+        values = [_percent(curve[steps - 1]) if steps <= len(curve) else "" for steps in shown]
+        ratios = ", ".join(f"{needed['energy_ratio'].get(cost, float('nan')):.3g}" for cost in costs)
+        lines.append([label, f"{len(curve):,}", _percent(curve[-1]), *values, f"{needed['steps']:,}"])
+        lines[-1] += [f"{needed['spikes']:,.0f}", f"{needed['operations']:,.0f}", ratios]
+    rows = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
+    return (
+        f"\n{rows}\n\nAccuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
+        f"synaptic operations and energy: per inference, to equal accuracy. Converted over direct: "
+        f"{equal['steps_ratio']:g} times the steps, {equal['spikes_ratio']:g} times the spikes, "
+        f"{equal['operations_ratio']:g} times the operations."
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
+    """Draws accuracy over time of both networks; returns the files.
+
+    Raises:
+      ImportError: if matplotlib is missing, saying how to install it.
+    """
+    from jaxsnn import viz
+
+    curves = {
+        "direct training": np.array(summary["direct"]["accuracy_at_step"]),
+        f"converted ({summary['options']['balance']})": np.array(summary["converted"]["accuracy_at_step"]),
+    }
+    return [viz.save(viz.accuracy_over_time(curves), where / "conversion.png")]

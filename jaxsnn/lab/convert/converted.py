@@ -1,0 +1,125 @@
+"""The converted network of a run: made of its ReLU twin, kept as `converted.npz`, read to start training from it."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxsnn import conversion, layers, models, training
+from jaxsnn.conversion import Converted
+from jaxsnn.data import Dataset
+from jaxsnn.lab.build import make_prepare
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.inputs import make_encode
+
+FILE = "converted.npz"
+BATCH = 100
+"""Training images per batch where thresholds are measured."""
+
+
+def network(config: Config, data: Dataset, neuron: layers.Neuron, pool: str) -> models.Sequential:
+    """A network of a run's shape with other neurons and pools, untrained."""
+    return models.create(
+        config.model,
+        input_shape=data.train_images.shape[-3:],
+        num_classes=data.num_classes,
+        neuron=neuron,
+        pool=pool,  # type: ignore[arg-type]
+        width=config.width,
+        rngs=nnx.Rngs(0),
+    )
+
+
+def make(
+    config: Config,
+    own: Config,
+    data: Dataset,
+    params: Any,
+    images: jax.Array,
+    *,
+    balance: str,
+    percentile: float,
+    reset: str,
+    pool: str,
+    samples: int,
+    steps: int,
+) -> tuple[Converted, models.Sequential]:
+    """Converts a ReLU network.
+
+    Args:
+      config: of the run whose input the converted network gets.
+      own: of the twin.
+      data: the data set.
+      params: weights of the twin.
+      images: training images, not yet prepared.
+      balance: "diehl", thresholds from activations of `samples` images, or "sengupta", from the currents of one batch
+        over `steps` steps per layer.
+      percentile: of the activations or currents.
+      reset, pool: of the converted network.
+      samples, steps: see `balance`.
+
+    Returns:
+      The converted network, and a module of its architecture.
+
+    Raises:
+      ValueError: for what cannot be converted, by name.
+    """
+    module = network(config, data, layers.LIF(leak=1.0, reset=reset), pool)  # type: ignore[arg-type]
+    apply, _, state = models.functionalize(module)
+    gain, key = config.gain if config.encoding == "poisson" else 1.0, jax.random.key(0)
+    if balance == "sengupta":
+        options: dict[str, Any] = {"key": key, "steps": steps, "gain": gain, "percentile": percentile}
+        return conversion.thresholds_from_currents(
+            apply, params, state, make_encode(config), images[:BATCH], **options
+        ), module
+    relu, _, model_state = models.functionalize(network(config, data, layers.ReLU(), pool))
+    see, size = make_prepare(own, train=False), min(BATCH, samples, len(images))
+    starts = range(0, min(samples, len(images)) - size + 1, size)
+    found = conversion.largest_activations(
+        relu, params, model_state, (see(key, images[begin : begin + size]) for begin in starts), percentile=percentile
+    )
+    return conversion.thresholds_from_activations(params, state, found, gain=gain), module
+
+
+def write(where: Path, net: Converted) -> Path:
+    """Writes the network into a run folder, whole or not at all; returns the file."""
+    flat: dict[str, Any] = {name: np.asarray(value) for name, value in flatten_dict(net._asdict(), sep=":").items()}
+    temporary = where / "converted.tmp"
+    with temporary.open("wb") as file:
+        np.savez(file, **flat)
+    return temporary.replace(where / FILE)
+
+
+def read(where: Path) -> Converted:
+    """The network of a run folder.
+
+    Raises:
+      ValueError: if there is none, or it is damaged.
+    """
+    path = where / FILE
+    if not path.exists():
+        raise ValueError(
+            f"{where} holds no converted network (no {FILE}): make one with python -m jaxsnn.lab.convert --run={where}"
+        )
+    try:
+        with np.load(path) as file:
+            found = unflatten_dict({name: file[name] for name in file.files}, sep=":")
+        return Converted(found["params"], found["state"], {k: float(v) for k, v in found["scales"].items()})
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({error}): run python -m jaxsnn.lab.convert again") from error
+
+
+def start_from(config: Config, state: training.TrainState) -> training.TrainState:
+    """A run before its first step, with the weights of the converted network in `config.init_from`, if given.
+
+    Raises:
+      ValueError: if there is none, or it is of another architecture.
+    """
+    if not config.init_from:
+        return state
+    params, model_state = conversion.initialise(state.params, state.model_state, read(Path(config.init_from)))
+    return state._replace(params=params, model_state=model_state)

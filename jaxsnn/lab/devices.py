@@ -1,0 +1,110 @@
+"""What a configuration says of devices and processes: who shares a batch, and where state and data are put."""
+
+import functools
+import operator
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from jax.sharding import Mesh
+
+from jaxsnn import models, parallel, training
+from jaxsnn.data.prepare import check_set, to_device
+from jaxsnn.lab.config import Config
+
+
+def define_process_flags() -> None:
+    """Defines the flags that differ between the processes of a run, and so are no part of its configuration."""
+    options: dict[str, Any] = {"module_name": sys.argv[0]}
+    text = "With multihost, where TPU, Slurm and Open MPI do not say it: "
+    flags.DEFINE_string("coordinator", None, f"{text}host:port of process 0, the same for all.", **options)
+    flags.DEFINE_integer("num_processes", None, f"{text}how many processes there are.", **options)
+    flags.DEFINE_integer("process_id", None, f"{text}which one this is, from 0.", **options)
+
+
+def connect(multihost: bool) -> None:
+    """Connects this process with the others of the run, if there are others.
+
+    Raises:
+      ValueError: if flags do not go together, or no cluster is found.
+      ConnectionError: if the others cannot be reached.
+    """
+    given = {name: flags.FLAGS[name].value for name in ("coordinator", "num_processes", "process_id")}
+    if multihost:
+        parallel.start(**given)
+        here = f"process {jax.process_index()} of {jax.process_count()}"
+        print(
+            f"{here}, {jax.local_device_count()} of {jax.device_count()} devices; if a process is lost, the others end "
+            f"within {parallel.HEARTBEAT_SECONDS} s: go on with --resume"
+        )
+    elif names := [f"--{name}" for name, value in given.items() if value is not None]:
+        raise ValueError(f"{' and '.join(names)} only with --multihost: add it, or train in one process without them")
+
+
+def make_mesh(config: Config) -> Mesh | None:
+    """The devices that share every batch; None for one device.
+
+    Raises:
+      ValueError: if there are fewer than `data_parallel`; or with `multihost` other than all were asked for, or this
+        process is not connected.
+    """
+    if not config.multihost:
+        return None if config.data_parallel == 1 else parallel.data_mesh(config.data_parallel)
+    if not jax.distributed.is_initialized():
+        raise ValueError("multihost: this process is not connected with others; call jaxsnn.parallel.start() first")
+    if config.data_parallel not in (0, 1, count := jax.device_count()):
+        raise ValueError(
+            f"--multihost uses all devices of all processes, {count} here, got data_parallel={config.data_parallel}: "
+            "leave --data_parallel out"
+        )
+    return parallel.data_mesh()
+
+
+def make_distribute(config: Config) -> Callable[[training.Gradients], training.Gradients] | None:
+    """What spreads a batch over several devices; None for one device.
+
+    Raises:
+      ValueError: as `make_mesh`, or if the batch cannot be divided by the number of devices.
+    """
+    mesh = make_mesh(config)
+    if mesh is None:
+        return None
+    parallel.check_batch(config.batch_size, mesh)
+    return functools.partial(parallel.data_parallel, mesh=mesh, mean=config.loss != "squared_error")
+
+
+def place(config: Config, tree: Any) -> Any:
+    """Puts state or data where the train step wants them: as they are on one device, or on each of several."""
+    mesh = make_mesh(config)
+    return tree if mesh is None else parallel.replicate(mesh, tree)
+
+
+def spread_evaluation(config: Config, apply: models.Apply) -> models.Apply:
+    """The model as evaluation runs it: spread over several devices, or as it is on one."""
+    mesh = make_mesh(config)
+    return apply if mesh is None else parallel.evaluate_parallel(apply, mesh)
+
+
+def make_fetch(config: Config) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """What fetches the images of a batch: from the devices of all processes, or from the whole set on this device."""
+    mesh = make_mesh(config)
+    return parallel.fetch_rows(mesh) if mesh is not None and config.multihost else operator.getitem
+
+
+def put_samples(
+    config: Config, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray, *, num_classes: int
+) -> training.Data:
+    """Puts the samples `chosen` on the device, on each of several, or with `multihost` on all of them in parts.
+
+    Raises:
+      ValueError: as `check_set`.
+    """
+    mesh = make_mesh(config)
+    if mesh is None or not config.multihost:
+        return place(config, training.Data(*to_device(images[chosen], labels[chosen], num_classes=num_classes)))
+    check_set(images, labels, num_classes=num_classes)
+    numbers = jax.device_put(labels[chosen].astype(np.int32))  # whole in every process: four bytes a sample
+    return training.Data(parallel.divide(mesh, images, chosen), parallel.replicate(mesh, numbers))

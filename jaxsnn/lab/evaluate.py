@@ -1,0 +1,136 @@
+"""What a trained network knows and does: accuracy at every time step and per class, confusion matrix; and, unless
+`--noanalyse`, in a second pass, activity of its layers, operations, energy, early exit.
+
+    python -m jaxsnn.lab.evaluate --run=runs/mnist_lenet_small [--data_dir=...] [--which=last] [--part=validation]
+
+Needs the run folder (wherever it is now) and the data set; writes `evaluation.json` and figures into the folder.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from jaxsnn import training
+from jaxsnn.lab import profile, run_folder
+from jaxsnn.lab.build import build, restore
+from jaxsnn.lab.command import command, define_run_flags
+from jaxsnn.lab.config import ONE_DEVICE, Config
+from jaxsnn.lab.results import scores
+from jaxsnn.lab.splits import load_data, split
+
+
+def evaluate(
+    where: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "", analyse: bool = True
+) -> dict[str, Any]:
+    """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns what it holds.
+
+    Args:
+      where: the run folder.
+      which: "selected", the epoch with the best validation accuracy, or "last".
+      part: "test" or "validation".
+      data_dir, cache_dir: where the data is now; empty for what the run used.
+      analyse: observe the network in a second pass: activity, operations, energy, early exit (`jaxsnn.lab.profile`).
+
+    Raises:
+      ValueError, OSError: if the folder holds no run, or a damaged one, or the data cannot be loaded.
+      CheckpointError: if a checkpoint is missing or damaged.
+    """
+    config = run_folder.read_config(where)
+    config = dataclasses.replace(
+        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
+    )
+    data = load_data(config)
+    program = build(config, data)
+    run = profile.make_profile(config, data) if analyse and config.rule != "relu" else None
+    found = []
+    for one in run_folder.runs(config):
+        rows = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+        if not any("test_accuracy" in row for row in rows):
+            print(f"{one.name}: no evaluated epoch yet, left out")
+            continue
+        step = scores(one, rows, 0.0)["selected_step"] if which == "selected" else None
+        state = restore(program, one.seed, where / one.name, step)
+        samples = getattr(split(config, data, one.fold), part)
+        result = program.evaluate(state, *samples)
+        found.append({"run": one.name, "step": int(state.step), **_numbers(result)})
+        _show(config, found[-1], result)
+        if run is not None:
+            observed = profile.observe(run, state, samples)
+            found[-1]["analysis"] = profile.numbers(observed, state)
+            profile.show(observed)
+    if not found:
+        raise ValueError(f"{where} has nothing to evaluate: no network finished an evaluated epoch")
+    summary = {"which": which, "part": part, **run_folder.environment(), "networks": found}
+    run_folder.write_json(where / "evaluation.json", summary)
+    print(f"wrote {where / 'evaluation.json'}")
+    return summary
+
+
+def _numbers(result: training.Evaluation) -> dict[str, Any]:
+    per_class = np.diag(result.confusion) / np.maximum(result.confusion.sum(1), 1)
+    return {
+        "accuracy": float(result.accuracy[-1]),
+        "accuracy_at_step": [round(float(value), 6) for value in result.accuracy],
+        "accuracy_per_class": [round(float(value), 6) for value in per_class],
+        "confusion": result.confusion.tolist(),
+    }
+
+
+def _show(config: Config, numbers: dict[str, Any], result: training.Evaluation) -> None:
+    print(f"\n{numbers['run']}, after step {numbers['step']}: accuracy {100 * numbers['accuracy']:.2f} %")
+    steps = len(result.accuracy)
+    shown = sorted({max(1, round(steps * part / 8)) for part in range(1, 9)})
+    print("time step   " + " ".join(f"{step:6d}" for step in shown))
+    print("accuracy    " + " ".join(f"{100 * result.accuracy[step - 1]:6.2f}" for step in shown))
+    print("confusion: rows are true classes, columns answers")
+    width = max(4, len(str(result.confusion.max())) + 1)
+    classes = range(len(result.confusion))
+    print("        " + "".join(f"{c:{width}d}" for c in classes) + "   correct")
+    for c in classes:
+        row = "".join(f"{value:{width}d}" for value in result.confusion[c])
+        print(f"{c:7d} {row}   {100 * numbers['accuracy_per_class'][c]:6.2f} %")
+
+
+def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
+    """Draws accuracy over time of every network and the confusion matrix over all of them; returns the files."""
+    from jaxsnn import viz
+
+    networks = summary["networks"]
+    curves = {network["run"]: np.array(network["accuracy_at_step"]) for network in networks}
+    confusion = np.sum([network["confusion"] for network in networks], 0)
+    figures = {"accuracy_over_time.png": viz.accuracy_over_time(curves), "confusion.png": viz.confusion(confusion)}
+    return [viz.save(figure, where / name) for name, figure in figures.items()]
+
+
+def main() -> None:
+    """Parses flags, evaluates, draws."""
+    define_run_flags()
+    flags.DEFINE_enum(
+        "which", "selected", ["selected", "last"], "Epoch with the best validation accuracy, or the last."
+    )
+    flags.DEFINE_enum("part", "test", ["test", "validation"], "Which samples.")
+    flags.DEFINE_boolean("analyse", True, "Activity, operations, energy and early exit, in a second pass.")
+    flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
+
+    def run() -> None:
+        given, where = flags.FLAGS, Path(flags.FLAGS.run)
+        summary = evaluate(
+            where,
+            which=given.which,
+            part=given.part,
+            data_dir=given.data_dir,
+            cache_dir=given.cache_dir,
+            analyse=given.analyse,
+        )
+        if given.figures:
+            for figure in draw(where, summary):
+                print(f"wrote {figure}")
+
+    command(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""What a run folder holds, as one page to look at and to send: `report.html`, and its figures as PNGs.
+
+    python -m jaxsnn.lab.report --run=runs/mnist_lenet_small [--data_dir=...] [--sample=7]
+
+The page opens from disk and loads nothing else. Curves and tables come from the folder; what shows the network at work
+needs a checkpoint and the data set too. What a folder does not hold (yet) is left out, and the page says so.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from jaxsnn import training, viz
+from jaxsnn.lab import run_folder
+from jaxsnn.lab.command import command, define_run_flags
+from jaxsnn.lab.config import ONE_DEVICE, Config
+from jaxsnn.lab.evaluate import evaluate
+from jaxsnn.lab.report import costs, inside, page, sections
+from jaxsnn.lab.report.sample import Sample, look
+from jaxsnn.lab.report.sections import Material, read
+from jaxsnn.lab.results import scores
+
+NEEDED = {"run", "step", "accuracy_at_step", "confusion"}
+"""What the page needs of every network in `evaluation.json`."""
+
+
+def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int = 0) -> list[Path]:
+    """Writes the page and its figures into the run folder; evaluates the networks if that was not done yet.
+
+    Args:
+      where: the run folder.
+      data_dir, cache_dir: where the data is now; empty for what the run used.
+      sample: number of the test sample to look at.
+
+    Returns:
+      The files written, the page first.
+
+    Raises:
+      ValueError: if the folder holds no run, a damaged `config.json`, or one of another version.
+      OSError: if the folder cannot be written.
+    """
+    material = gather(where, data_dir=data_dir, cache_dir=cache_dir, number=sample)
+    for sentence in material.missing.values():
+        print(f"note: {sentence}", file=sys.stderr)
+    parts = [
+        sections.results(material),
+        sections.training(material),
+        sections.accuracy(material),
+        *inside.sections(material),
+        costs.activity(material),
+        costs.energy(material),
+        costs.conversion(material),
+        sections.origin(material),
+    ]
+    html = page.page(sections.title(material.config), header(material), parts, footer(material))
+    figures = [
+        viz.save(one.draw(page.FULL if one.full else 5.2), where / f"{one.name}.png") for one in page.drawings(parts)
+    ]
+    run_folder.write_text(where / "report.html", html)
+    return [where / "report.html", *figures]
+
+
+def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Material:
+    """Reads the folder, evaluates if need be, and looks at a sample; what cannot be had is named in `missing`."""
+    config = run_folder.read_config(where)
+    config = dataclasses.replace(
+        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
+    )
+    missing: dict[str, str] = {}
+    environment = read(
+        where, "environment", missing, otherwise="There is no `environment.json`: versions are not known."
+    )
+    unfinished = "The run is not finished: it has no `results.json` yet."
+    stored = read(where, "results", missing, otherwise=unfinished, keys=("runs",))
+    seconds = {one["run"]: one["seconds"] for one in stored["runs"]} if stored else {}
+    rows = _rows(where, config, missing)
+    found = [
+        scores(one, rows[one.name], seconds.get(one.name, 0.0))
+        for one in run_folder.runs(config)
+        if any("test_accuracy" in row for row in rows[one.name])
+    ]
+    return Material(
+        where=where,
+        config=config,
+        environment=environment or {},
+        rows=rows,
+        scores=found,
+        evaluation=_evaluation(where, config, found, missing),
+        conversion=read(
+            where,
+            "convert",
+            missing,
+            otherwise=f"Not made yet: `python -m jaxsnn.lab.convert --run={where}` trains a ReLU network of the same "
+            "shape, converts it and compares.",
+            keys=("direct", "converted", "equal_accuracy", "relu", "samples"),
+        ),
+        sample=_sample(where, config, found, number, missing),
+        missing=missing,
+    )
+
+
+def _rows(where: Path, config: Config, missing: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Metrics of every network; a last line that was cut short is how a killed run ends, more than that is damage."""
+    rows, damaged = {}, []
+    for one in run_folder.runs(config):
+        metrics = training.MetricsFile(where / one.name / "metrics.jsonl")
+        rows[one.name] = metrics.read()
+        lines = metrics.path.read_text(errors="replace").splitlines() if metrics.path.exists() else []
+        if len(lines) > len(rows[one.name]) + 1:
+            damaged.append(one.name)
+    if damaged:
+        missing["metrics"] = f"`metrics.jsonl` of {', '.join(damaged)} is damaged: rows behind the damage are left out."
+    return rows
+
+
+def _evaluation(
+    where: Path, config: Config, found: list[dict[str, Any]], missing: dict[str, str]
+) -> dict[str, Any] | None:
+    """`evaluation.json`, made again if it is not there, damaged, or of other checkpoints than the chosen ones."""
+    chosen = {one["run"]: one["selected_step"] for one in found}
+    nothing, keys = "Nothing to evaluate: no network has finished an evaluated epoch.", ("which", "part", "networks")
+    stored = read(where, "evaluation", missing, otherwise=nothing, keys=keys)
+    if stored and not all(one.keys() >= NEEDED for one in stored["networks"]):  # by another version
+        stored = None
+    if stored and (stored["which"] != "selected" or {one["run"]: one["step"] for one in stored["networks"]} == chosen):
+        return stored
+    if not found:
+        return None
+    try:
+        made = evaluate(where, which="selected", part="test", data_dir=config.data_dir, cache_dir=config.cache_dir)
+    except (ValueError, OSError, ImportError, training.CheckpointError) as error:
+        old = f" What is shown is of {stored['date']}, from other checkpoints." if stored else ""
+        missing["evaluation"] = f"Not evaluated: {error}.{old}"
+        return stored
+    missing.pop("evaluation", None)
+    return made
+
+
+def _sample(
+    where: Path, config: Config, found: list[dict[str, Any]], number: int, missing: dict[str, str]
+) -> Sample | None:
+    """The sample in the first network that has a checkpoint."""
+    if config.rule == "relu":
+        missing["sample"] = "A ReLU network has no spikes and no membranes to show."
+        return None
+    steps = {one["run"]: one["selected_step"] for one in found}
+    having = [one for one in run_folder.runs(config) if (where / one.name / "checkpoints").is_dir()]
+    if not having:
+        missing["sample"] = f"There is no checkpoint in {where} yet, so the network cannot be shown at work."
+        return None
+    one = next((one for one in having if one.name in steps), having[0])
+    try:
+        return look(config, one, where / one.name, step=steps.get(one.name), number=number)
+    except (ValueError, OSError, ImportError, training.CheckpointError) as error:
+        missing["sample"] = f"The network cannot be shown at work: {error}"
+        return None
+
+
+def header(m: Material) -> list[page.Html]:
+    """What the run is in a sentence, whether it is finished, and the numbers that matter most."""
+    config = m.config
+    code, date = sections.ENCODINGS[config.encoding], m.environment.get("date", "")[:10]
+    lead = (
+        f"{sections.rule(config)}: T = {config.time_steps} time steps, "
+        f"{code} input, {sections.networks(config)}. {date}"
+    )
+    parts = [page.paragraph(lead, "lead")]
+    if "results" in m.missing:
+        done = ", ".join(f"{one['run']} {one['epoch']} of {config.epochs} epochs" for one in m.scores) or "no epoch yet"
+        parts.append(page.paragraph(f"{m.missing['results']} So far: {done}.", "note"))
+    numbers = []
+    if m.scores:
+        for key, what in (("test_accuracy", "last epoch"), ("selected_test_accuracy", "epoch chosen on validation")):
+            numbers.append((f"test accuracy, {what}", sections.spread([one[key] for one in m.scores])))
+    if found := m.analyses:
+        hidden = np.mean([costs.hidden_spikes(one) for one in found])
+        numbers.append(("spikes per sample, hidden layers", f"{hidden:,.0f}"))
+        if ratios := [ratio for one in found if (ratio := costs.energy_ratio(one)) is not None]:
+            numbers.append(("energy, ReLU network to this one, arithmetic alone", f"{np.mean(ratios):.1f} : 1"))
+    if m.sample:
+        numbers.append(("weights", f"{m.sample.weights:,}"))
+    return [*parts, page.facts(numbers)] if numbers else parts
+
+
+def footer(m: Material) -> str:
+    """Where the page comes from."""
+    made = run_folder.environment()
+    where = f"commit {made['commit']}, {made['device']}, jax {made['versions']['jax']}"
+    return f"Made by `{made['command']}` on {made['date']}, {where}."
+
+
+def main() -> None:
+    """Parses flags, writes the page."""
+    define_run_flags()
+    flags.DEFINE_integer("sample", 0, "Number of the test sample to look at.")
+
+    def run() -> None:
+        given = flags.FLAGS
+        for path in report(Path(given.run), data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
+            print(f"wrote {path}")
+
+    command(run)

@@ -1,0 +1,107 @@
+"""What happens inside a trained network when it sees a sample: spikes, membranes, filters."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxsnn import models
+from jaxsnn.lab.build import build, make_model, make_prepare, restore
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.run_folder import Run
+from jaxsnn.lab.splits import load_data, split
+
+
+class Neuron(NamedTuple):
+    """One neuron over time."""
+
+    potentials: np.ndarray
+    """Before the reset, `[T]`."""
+    spikes: np.ndarray
+    """`[T]`."""
+    threshold: float
+
+
+class Sample(NamedTuple):
+    """One test sample in one trained network."""
+
+    run: str
+    step: int
+    """After which step of the training the network was stored."""
+    number: int
+    """Of the sample in the test set."""
+    label: int
+    image: np.ndarray | None
+    """`[H, W, C]`; None for event data."""
+    trains: dict[str, np.ndarray]
+    """Layer name to spikes `[T, ...]`, in network order."""
+    potentials: np.ndarray
+    """Of the readout, `[T, classes]`."""
+    neurons: dict[str, Neuron]
+    """By layer and position, one of every layer."""
+    filters: np.ndarray
+    """First layer's weights `[height, width, channels, features]`."""
+    weights: int
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The image; of event data, where events were."""
+        return self.trains["input"].sum(0) if self.image is None else self.image
+
+
+def look(config: Config, one: Run, where: Path, *, step: int | None, number: int) -> Sample:
+    """Shows a network of a run folder a sample.
+
+    Args:
+      config: of the run, with the folders where the data is now.
+      one: which network.
+      where: its folder.
+      step: which checkpoint; None for the last.
+      number: of the sample in the test set.
+
+    Raises:
+      ValueError, OSError, ImportError: if the data cannot be loaded, or has no such sample.
+      CheckpointError: if there is no such checkpoint, or it is damaged.
+    """
+    data = load_data(config)
+    program = build(config, data)
+    state = restore(program, one.seed, where, step)
+    test = split(config, data, one.fold).test
+    if not 0 <= number < len(test.labels):
+        raise ValueError(f"sample must be one of the test samples 0 to {len(test.labels) - 1}, got {number}")
+    prepare, membranes = make_prepare(config, train=False), models.membranes(make_model(config, data, one.seed))
+    names: list[str] = []  # in network order, which dictionaries lose on their way through jit
+
+    @jax.jit
+    def observe(params: Any, model_state: Any, x: jax.Array) -> tuple[Any, ...]:
+        output, _ = program.apply(params, model_state, x, train=False, record=True)
+        names.extend(output.trains)
+        return output.trains, output.potentials, membranes(params, model_state, output.trains)
+
+    x = prepare(jax.random.key(0), test.images[number : number + 1])
+    trains, potentials, found = jax.device_get(observe(state.params, state.model_state, x))
+    return Sample(
+        run=one.name,
+        step=int(state.step),
+        number=number,
+        label=int(test.labels[number]),
+        image=None if config.encoding == "events" else np.asarray(test.images[number]) / 255,
+        trains={name: trains[name][:, 0] for name in names},
+        potentials=potentials[:, 0],
+        neurons=dict(_typical(name, trains[name][:, 0], found[name]) for name in names if name in found),
+        filters=np.asarray(state.params["conv1"]["kernel"]),
+        weights=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+    )
+
+
+def _typical(name: str, train: np.ndarray, membrane: models.Membrane) -> tuple[str, Neuron]:
+    """The neuron with the median spike count of those that fired; if none did, the one that came closest."""
+    flat, potentials = train.reshape(len(train), -1), np.asarray(membrane.potentials)[:, 0].reshape(len(train), -1)
+    counts = flat.sum(0)
+    fired = np.flatnonzero(counts)
+    chosen = (
+        fired[np.argsort(counts[fired], kind="stable")[len(fired) // 2]] if len(fired) else potentials.max(0).argmax()
+    )
+    place = ", ".join(str(index) for index in np.unravel_index(int(chosen), train.shape[1:]))
+    return f"{name} [{place}]", Neuron(potentials[:, chosen], flat[:, chosen], float(membrane.threshold))

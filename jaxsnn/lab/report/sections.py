@@ -1,0 +1,223 @@
+"""The parts of a report that say what was reached, and how: results, training, accuracy, origin."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxsnn import viz
+from jaxsnn.lab import run_folder
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.report.page import Drawing, Part, Section, details, paragraph, table
+from jaxsnn.lab.report.sample import Sample
+
+NETWORKS = {"lenet": "LeNet", "vgg9": "VGG9", "resnet7": "ResNet7", "resnet9": "ResNet9", "resnet11": "ResNet11"}
+DATASETS = {
+    "digits": "the digits",
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "svhn": "SVHN",
+    "nmnist": "N-MNIST",
+}
+
+ENCODINGS = {"poisson": "Poisson", "direct": "direct", "latency": "latency", "events": "event"}
+
+
+class Material(NamedTuple):
+    """What a report is made from; None where the folder does not have it, and why in `missing`."""
+
+    where: Path
+    config: Config
+    environment: dict[str, Any]
+    rows: dict[str, list[dict[str, Any]]]
+    """Name of a network (`seed0`, `fold1`) to its metrics."""
+    scores: list[dict[str, Any]]
+    """One per network with an evaluated epoch, as in `results.json`."""
+    evaluation: dict[str, Any] | None
+    conversion: dict[str, Any] | None
+    sample: Sample | None
+    missing: dict[str, str]
+    """`evaluation`, `convert`, `sample`, `metrics`, `environment`, `results` to a sentence."""
+
+    @property
+    def analyses(self) -> list[dict[str, Any]]:
+        """What `jaxsnn.lab.profile` found of every network; none if the evaluation was made without."""
+        networks = self.evaluation["networks"] if self.evaluation else []
+        return [one["analysis"] for one in networks if "analysis" in one]
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and standard deviation if there are several."""
+    mean = f"{100 * np.mean(values):.2f}"
+    return f"{mean} %" if len(values) == 1 else f"{mean} ± {100 * np.std(values, ddof=1):.2f} %"
+
+
+def title(config: Config) -> str:
+    """What was trained on what."""
+    return f"{NETWORKS.get(config.model, config.model)} on {DATASETS.get(config.dataset, config.dataset)}"
+
+
+def rule(config: Config) -> str:
+    """What was trained how, in words."""
+    if config.rule == "spikebp":
+        return "A spiking network, trained by the paper's spike-based backpropagation"
+    if config.rule == "relu":
+        return "A ReLU network, trained by backpropagation"
+    return f"A spiking network, trained by backpropagation through time with the surrogate {config.rule}"
+
+
+def networks(config: Config) -> str:
+    """How many networks, in words."""
+    if config.folds > 1:
+        return f"{config.folds} folds of a cross-validation"
+    return f"{config.seeds} seeds" if config.seeds > 1 else f"seed {config.seed}"
+
+
+def results(m: Material) -> Section:
+    """Accuracy of every network, twice: after the last epoch, and chosen on validation."""
+    if not m.scores:
+        return Section("results", "Results", [paragraph("No network has finished an evaluated epoch yet.", "note")])
+    rows = [
+        [
+            one["run"],
+            one["epoch"],
+            percent(one["test_accuracy"]),
+            percent(one["selected_test_accuracy"]),
+            one["selected_epoch"],
+            f"{one['seconds']:,.0f} s" if one.get("seconds") else "",
+        ]
+        for one in m.scores
+    ]
+    several = len(rows) > 1
+    if several:
+        last, chosen = (spread([one[key] for one in m.scores]) for key in ("test_accuracy", "selected_test_accuracy"))
+        rows.append(["mean ± std", "", last, chosen, "", ""])
+    head = ["network", "epochs", "test, last epoch", "test, chosen on validation", "chosen epoch", "time"]
+    tested = "the part of the training set that each fold leaves out" if m.config.folds > 1 else "the test set"
+    caption = f"Accuracy on {tested}. The chosen epoch has the best accuracy on held-out training samples."
+    parts: list[Part] = [table(head, rows, caption=caption, whole=several)]
+    return Section("results", "Results", parts)
+
+
+def training(m: Material) -> Section:
+    """Loss and accuracy over epochs."""
+    rows = {name: some for name, some in m.rows.items() if any(row["kind"] == "epoch" for row in some)}
+    if not rows:
+        said = m.missing.get("metrics", "No epoch has been completed yet, so there is no curve.")
+        return Section("training", "Training", [paragraph(said, "note")])
+    epochs = [[row for row in some if row["kind"] == "epoch"] for some in rows.values()]
+    first, last = (np.mean([some[n]["loss"] for some in epochs]) for n in (0, -1))
+    drawing = Drawing(
+        "training_curve",
+        lambda width: viz.training_curve(rows, width=width),
+        alt=f"Two curves over {max(map(len, epochs))} epochs: training loss, from {first:.3g} to {last:.3g}, and "
+        "accuracy on training and test samples.",
+        caption=f"Training loss (logarithmic) and accuracy after every epoch, of {networks(m.config)}. Training "
+        "accuracy is counted during the epoch, with augmentation and dropout where they are on, so it can be below the "
+        "test accuracy. From `metrics.jsonl` of every network.",
+        full=True,
+    )
+    parts: list[Part] = [drawing]
+    if "metrics" in m.missing:
+        parts.insert(0, paragraph(m.missing["metrics"], "note"))
+    return Section("training", "Training", parts)
+
+
+def accuracy(m: Material) -> Section:
+    """Accuracy over time, direct and converted, and the confusion matrix."""
+    parts: list[Part] = [paragraph(m.missing["evaluation"], "note")] if "evaluation" in m.missing else []
+    if m.evaluation is not None:
+        parts.append((_over_time(m.evaluation), _confusion(m.evaluation)))
+    return Section("accuracy", "Accuracy", parts)
+
+
+def _over_time(evaluation: dict[str, Any]) -> Drawing:
+    curves = {one["run"]: np.array(one["accuracy_at_step"]) for one in evaluation["networks"]}
+    exits = {}
+    for one in evaluation["networks"]:
+        if len(curves) == 1 and "analysis" in one:  # of several networks the crosses would hide each other
+            found = one["analysis"]["early_exit"]
+            exits[one["run"]] = (np.array(found["steps"]), np.array(found["accuracy"]))
+    mean = np.mean(list(curves.values()), 0)
+    early = " Crosses: each sample stops once its answer leads by a margin; mean steps, for many margins."
+    enough = int(np.argmax(mean >= mean[-1] - 0.01)) + 1
+    return Drawing(
+        "accuracy_over_time",
+        lambda width: viz.accuracy_over_time(curves, exits=exits, width=width),
+        alt=f"Accuracy rises from {percent(mean[0])} after one time step to {percent(mean[-1])} after {len(mean)}.",
+        caption=f"Accuracy if the readout is asked after 1, 2, ... {len(mean)} time steps, from one pass over the "
+        f"{evaluation['part']} samples. After {enough} step{'s' * (enough > 1)} it is within one point of its last "
+        f"value, {percent(mean[-1])}.{early if exits else ''}",
+    )
+
+
+def _confusion(evaluation: dict[str, Any]) -> Drawing:
+    matrix = np.sum([one["confusion"] for one in evaluation["networks"]], 0)
+    wrong = matrix - np.diag(np.diag(matrix))
+    true, answer = np.unravel_index(wrong.argmax(), wrong.shape)
+    often = (
+        f"The most frequent mistake: {true} taken for {answer}, {wrong.max()} times." if wrong.max() else "No mistake."
+    )
+    several = len(evaluation["networks"]) > 1
+    return Drawing(
+        "confusion",
+        lambda width: viz.confusion(matrix, width=width),
+        alt=f"Confusion matrix of {len(matrix)} classes; {np.trace(matrix)} of {matrix.sum()} answers are right.",
+        caption="True class (row) against answer (column) after the last time step"
+        f"{', summed over the networks' * several}. {often}",
+    )
+
+
+def origin(m: Material) -> Section:
+    """Configuration, versions, commands."""
+    default, now = Config(), dataclasses.asdict(m.config)
+    every = {f.name: (now[f.name], f.metadata["help"]) for f in dataclasses.fields(Config)}
+    changed = {name: value for name, value in every.items() if value[0] != getattr(default, name)}
+    head = ["setting", "value", "what it is"]
+
+    def rows(settings: dict[str, Any]) -> list[list[str]]:
+        return [[f"`{name}`", _show(value), text] for name, (value, text) in settings.items()]
+
+    parts: list[Part] = [
+        table(head, rows(changed), caption="Where this run differs from the defaults."),
+        details(f"All {len(every)} settings", table(head, rows(every), caption="From `config.json`.")),
+    ]
+    if m.environment:
+        versions = m.environment.get("versions", {})
+        facts = {name: value for name, value in m.environment.items() if name != "versions"} | versions
+        caption = "Of the training, from `environment.json`."
+        parts.append(table(["what", "value"], [[k, str(v)] for k, v in facts.items()], caption=caption))
+    else:
+        parts.append(paragraph(m.missing["environment"], "note"))
+    return Section("origin", "How it was made", parts)
+
+
+def _show(value: Any) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value) or "none"
+
+
+def read(
+    where: Path, name: str, missing: dict[str, str], *, otherwise: str, keys: tuple[str, ...] = ()
+) -> dict[str, Any] | None:
+    """A JSON file of the folder with at least `keys`; None if there is none such, and why (in `missing`, by name)."""
+    path = where / f"{name}.json"
+    if not path.exists():
+        missing[name] = otherwise
+        return None
+    try:
+        found = run_folder.read_json(path)
+    except ValueError:
+        missing[name] = f"`{path.name}` is damaged and left out."
+        return None
+    if lacking := [key for key in keys if key not in found]:
+        missing[name] = (
+            f"`{path.name}` has no {', '.join(lacking)}: it is damaged or from another version, and left out."
+        )
+        return None
+    return found

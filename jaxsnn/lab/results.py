@@ -1,0 +1,80 @@
+"""The end of a run: scores per seed, a table, `results.json`, figures."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxsnn import parallel
+from jaxsnn.data import Dataset
+from jaxsnn.lab.build import Program, make_prepare, restore
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.run_folder import Run, environment, runs, write_json
+from jaxsnn.training import MetricsFile
+
+
+def scores(one: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Test accuracy of the last epoch, and of the epoch with the largest validation accuracy (the latest, if tied)."""
+    evaluated = [row for row in rows if "test_accuracy" in row]
+    last = evaluated[-1]
+    chosen = max(evaluated, key=lambda row: (row["validation_accuracy"], row["epoch"]))
+    return {
+        "run": one.name,
+        "seed": one.seed,
+        "epoch": last["epoch"],
+        "test_accuracy": last["test_accuracy"],
+        "validation_accuracy": last["validation_accuracy"],
+        "selected_epoch": chosen["epoch"],
+        "selected_step": chosen["step"],
+        "selected_test_accuracy": chosen["test_accuracy"],
+        "seconds": round(seconds, 1),
+    }
+
+
+def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Prints the table and writes `results.json`; returns what it holds."""
+    summary: dict[str, Any] = {"preset": name, **environment(), "runs": results}
+    print(f"\n{name}: {config.model} on {config.dataset}, {config.rule}, T = {config.time_steps}")
+    print("  run  epochs  test, last epoch  test, epoch chosen on validation    time")
+    for r in results:
+        chosen = f"{100 * r['selected_test_accuracy']:.2f} % (epoch {r['selected_epoch']})"
+        print(f"{r['run']:>5}{r['epoch']:8d}{100 * r['test_accuracy']:16.2f} %{chosen:>34}{r['seconds']:7.0f} s")
+    for key in ("test_accuracy", "selected_test_accuracy"):
+        values = np.array([r[key] for r in results])
+        summary[key] = {"mean": values.mean(), "std": values.std(ddof=1) if len(values) > 1 else None, "n": len(values)}
+    if len(results) > 1:
+        last, chosen = (
+            f"{100 * summary[key]['mean']:.2f} +- {100 * summary[key]['std']:.2f} %"
+            for key in ("test_accuracy", "selected_test_accuracy")
+        )
+        what = f"{len(results)} folds of the training set" if config.folds > 1 else f"{len(results)} seeds"
+        print(f"test accuracy over {what}, mean +- std: {last}; chosen on validation: {chosen}")
+    write_json(folder / "results.json", summary)
+    return summary
+
+
+def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[Path]:
+    """Draws the training curves of all seeds and a raster of one test sample; returns the files.
+
+    Raises:
+      ImportError: if matplotlib is missing, saying how to install it.
+    """
+    from jaxsnn import viz
+
+    rows = {one.name: MetricsFile(folder / one.name / "metrics.jsonl").read() for one in runs(config)}
+    first = runs(config)[0]
+    state = parallel.local(restore(program, first.seed, folder / first.name))
+    if not parallel.is_first():
+        return []
+    image = data.test_images[:1]
+    spikes = make_prepare(config, train=False)(jax.random.key(0), jax.device_put(image))
+    output, _ = program.apply(state.params, state.model_state, spikes, train=False, record=True)
+    trains = {name: np.asarray(train[:, 0]) for name, train in output.trains.items()}
+    potentials = np.asarray(output.potentials[:, 0])
+    picture = image[0] if image.ndim == 4 else image[0].sum((0, 3))[..., None]  # of event data: where events were
+    figures = {
+        "training_curve.png": viz.training_curve(rows),
+        "raster.png": viz.raster(trains, potentials, image=picture, label=int(data.test_labels[0])),
+    }
+    return [viz.save(figure, folder / name) for name, figure in figures.items()]

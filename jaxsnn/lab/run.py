@@ -1,0 +1,156 @@
+"""From a configuration to a trained network, its metrics, its figures and a table: what all experiments share."""
+
+import dataclasses
+import sys
+import tempfile
+import time
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags
+from jax.experimental.compilation_cache import compilation_cache
+
+from jaxsnn import analysis, parallel, training
+from jaxsnn.lab import results, run_folder
+from jaxsnn.lab.build import Program, build, make_prepare
+from jaxsnn.lab.command import Presets, command, define_flags, from_flags
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.convert import converted
+from jaxsnn.lab.devices import connect, define_process_flags
+from jaxsnn.lab.splits import Sets, load_data, split
+
+
+def main(presets: Presets) -> None:
+    """Parses flags, runs the experiment, prints its table; errors of use end with a message, not a traceback."""
+
+    def run_from_flags() -> None:
+        config = from_flags(presets)
+        connect(config.multihost)
+        run(config, flags.FLAGS.preset)
+
+    define_flags(presets)
+    define_process_flags()
+    command(run_from_flags)
+
+
+def run(config: Config, name: str) -> dict[str, Any]:
+    """Trains `config.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds.
+
+    With `config.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
+    """
+    path = run_folder.choose(config, name)
+    if config.multihost:
+        mine = ("run_dir", "data_dir", "cache_dir", "compilation_cache", "progress", "activity")  # may differ
+        fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in mine}
+        parallel.check_same(fields | {"run folder": str(path)}, "configuration")
+    with nullcontext() if parallel.is_first() else redirect_stdout(None):
+        return _run(config, name, path)
+
+
+def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
+    writes = parallel.is_first()
+    if config.compilation_cache:
+        keep_compiled(Path(config.compilation_cache))
+    data = load_data(config)
+    if config.multihost:
+        parallel.check_same(
+            {f"{name} set": getattr(data, f"{name}_labels").tobytes() for name in ("train", "test")}, "data"
+        )
+    runs = run_folder.runs(config)
+    first = split(config, data, runs[0].fold)
+    program = build(config, data)
+    if writes:
+        run_folder.create(path, config)  # last: what cannot be built leaves no run folder behind
+    made = f" ({data.description})" if data.description else ""
+    print(
+        f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test samples{made}, run folder {path}"
+    )
+    if config.activity and not config.resume and writes and config.rule != "relu":
+        check_activity(config, program, first)
+    found = []
+    for one in runs:
+        sets = first if one.fold == runs[0].fold else split(config, data, one.fold)
+        found.append(train(config, program, sets, one, path / one.name))
+    summary = results.write(path, name, config, found) if writes else {}
+    if config.figures:
+        for figure in results.draw(path, config, data, program):
+            print(f"wrote {figure}")
+    return summary
+
+
+def check_activity(config: Config, program: Program, sets: Sets) -> None:
+    """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
+    x = make_prepare(config, train=False)(jax.random.key(0), parallel.local(sets.fitting.images)[:8])
+    state = parallel.local(program.start(config.seed))
+    for sentence in analysis.warnings(analysis.activity(program.apply, state.params, state.model_state, x)):
+        print(f"warning, before training: {sentence}", file=sys.stderr)
+
+
+def keep_compiled(path: Path) -> None:
+    """Makes jax keep what it compiles from now on in the folder, and look there first.
+
+    Raises:
+      OSError: if the folder cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise OSError(
+            f"cannot keep compiled programs in {path} ({error}): choose another folder with --compilation_cache"
+        ) from error
+    jax.config.update("jax_compilation_cache_dir", str(path.absolute()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # jax's default leaves out small programs
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation_cache.reset_cache()  # jax decides at its first compilation whether there is a cache
+
+
+def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, where: Path) -> dict[str, Any]:
+    """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.resume`.
+
+    Returns its scores; in processes other than the first, nothing.
+    """
+    began = time.perf_counter()
+    seed, description = one.seed, one.name.replace("seed", "seed ").replace("fold", "fold ")
+
+    def evaluate(state: training.TrainState) -> dict[str, float]:
+        return {
+            "validation_accuracy": float(program.evaluate(state, *sets.validation).accuracy[-1]),
+            "test_accuracy": float(program.evaluate(state, *sets.test).accuracy[-1]),
+        }
+
+    where.mkdir(parents=True, exist_ok=True)
+    writes = parallel.is_first()
+    metrics = training.MetricsFile(where / "metrics.jsonl", writes=writes)
+    checkpoints = training.Checkpoints(where / "checkpoints")
+    try:
+        state = program.start(seed)
+        if config.resume and checkpoints.steps():
+            state = checkpoints.load(state)
+            print(f"{description}: resuming after step {int(state.step)}")
+            metrics.rewind(int(state.step))
+        else:
+            state = converted.start_from(config, state)
+            metrics.rewind(-1)
+        training.fit(
+            state,
+            program.step,
+            sets.fitting,
+            batch_size=config.batch_size,
+            epochs=config.epochs,
+            evaluate=evaluate,
+            metrics=metrics,
+            checkpoints=checkpoints,
+            evaluate_every=config.evaluate_every,
+            log_every=config.log_every,
+            checkpoint_every=config.checkpoint_every or None,
+            steps_per_dispatch=config.steps_per_dispatch,
+            agree=parallel.agree if config.multihost else None,
+            progress=config.progress and writes,
+            description=description,
+        )
+    finally:
+        checkpoints.close()
+    return results.scores(one, metrics.read(), time.perf_counter() - began) if writes else {}

@@ -1,0 +1,1 @@
+"""Many networks of one preset, trained by few programs."""

@@ -1,0 +1,152 @@
+"""From the configurations of one program to trained networks and their scores."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxsnn import parallel, training
+from jaxsnn.data import Dataset
+from jaxsnn.lab.build import HParams, build, hparams_of
+from jaxsnn.lab.config import Config
+from jaxsnn.lab.convert.converted import start_from
+from jaxsnn.lab.results import scores
+from jaxsnn.lab.run_folder import Run
+from jaxsnn.lab.splits import load_data, split
+from jaxsnn.typing import DTypeLike
+
+
+def check(config: Config) -> None:
+    """Builds what can be built before anything is written.
+
+    Raises:
+      ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
+    """
+    data = load_data(config)
+    samples = len(split(config, data).fitting.labels)
+    build(config, data)
+    if samples < config.batch_size:
+        raise ValueError(f"batch_size={config.batch_size} is more than the {samples} training samples")
+
+
+def functions(
+    first: Config,
+    data: Dataset,
+    mesh: Mesh | None = None,
+    *,
+    vmap_size: int | None = None,
+    param_dtype: DTypeLike = jnp.float32,
+) -> Any:
+    """Train step and evaluation of a population: `parallel.make_population_step`, `make_population_evaluate`.
+
+    Args:
+      first: any of its members.
+      data: their data set.
+      mesh: from `parallel.population_mesh`; None for one device.
+      vmap_size: as in `parallel.over_members`.
+      param_dtype: of weights, membranes and input.
+    """
+    options: dict[str, Any] = {"mesh": mesh, "vmap_size": vmap_size}
+
+    def make(hparams: HParams) -> parallel.Member:
+        program = build(first, data, hparams=hparams, param_dtype=param_dtype)
+        return parallel.Member(program.step, program.count_batch)
+
+    step = parallel.make_population_step(make, **options)
+    return step, parallel.make_population_evaluate(make, first.evaluation_batch, **options)
+
+
+def create(
+    configs: Sequence[Config], data: Dataset, mesh: Mesh | None = None, *, param_dtype: DTypeLike = jnp.float32
+) -> parallel.Population:
+    """The members before their first step, each as it starts alone."""
+    states = [start_from(one, build(one, data, param_dtype=param_dtype).start(one.seed)) for one in configs]
+    return parallel.create_population([hparams_of(one) for one in configs], states, mesh)
+
+
+class Result(NamedTuple):
+    """One population of a program."""
+
+    configs: list[Config]
+    trained: parallel.Trained
+    """Its first members are those of `configs`; more were added to fill the program."""
+    steps_per_epoch: int
+    costs: training.Costs
+    """What it took to compile the program, once for all of its populations."""
+
+
+def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = True) -> Iterator[Result]:
+    """Trains the members of one program, in as few populations as fit into memory, one after another.
+
+    Args:
+      group: from `plan.programs`.
+      mesh: from `parallel.population_mesh`.
+      most: members of a population at most; 0 for as many as fit.
+      progress: show a bar.
+
+    Raises:
+      ValueError: if not even one member per device fits.
+    """
+    first, devices = group[0], mesh.size
+    data = load_data(first)
+    sets = parallel.replicate(mesh, split(first, data))
+    compiled: list[training.Costs] = []
+
+    step, accuracy = functions(first, data, mesh)
+
+    def evaluate(population: parallel.Population) -> dict[str, np.ndarray]:
+        parts = {"validation_accuracy": sets.validation, "test_accuracy": sets.test}
+        return {name: accuracy(population, *part)[:, -1] for name, part in parts.items()}
+
+    def measure(count: int) -> training.Costs:
+        like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype, sharding=x.sharding),
+            create(group[:1] * devices, data, mesh),
+        )
+        orders: Any = jax.ShapeDtypeStruct(
+            (count, len(sets.fitting.labels)), np.int32, sharding=like.states.seed.sharding
+        )
+        compiled.append(training.compile_steps(step, like, *sets.fitting, orders, several=False)[1])
+        return compiled[-1]
+
+    wanted = min(len(group), most or len(group))
+    size = parallel.members_that_fit(measure, wanted, parallel.memory_limit(devices), devices=devices)
+    for begin in range(0, len(group), size):
+        chunk = group[begin : begin + size]
+        padded = chunk + chunk[-1:] * (size - len(chunk))  # the same program for the last ones
+        trained = parallel.fit_population(
+            create(padded, data, mesh),
+            step,
+            sets.fitting,
+            batch_size=first.batch_size,
+            epochs=first.epochs,
+            evaluate=evaluate,
+            evaluate_every=first.evaluate_every,
+            mesh=mesh,
+            progress=progress,
+            description=f"{len(chunk)} networks",
+        )
+        yield Result(chunk, trained, len(sets.fitting.labels) // first.batch_size, compiled[-1])
+
+
+def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
+    """A row per network: the fields `names`, its accuracies as a single run states them, and where it diverged."""
+    chunk, trained = result.configs, result.trained
+    found = []
+    for number, config in enumerate(chunk):
+        evaluated = [
+            {"epoch": int(epoch), "step": int(epoch) * result.steps_per_epoch}
+            | {name: float(values[row, number]) for name, values in trained.accuracy.items()}
+            for row, epoch in enumerate(trained.evaluated)
+        ]
+        score = scores(Run("", config.seed, None), evaluated, trained.seconds / len(chunk))
+        bad = int(trained.diverged[number])
+        if bad >= 0:
+            score |= {name: None for name in score if name.startswith(("test_", "validation_", "selected_"))}
+        values = {name: getattr(config, name) for name in names}
+        score = {name: value for name, value in score.items() if name != "run"}
+        found.append({**values, **score, "diverged_step": None if bad < 0 else bad})
+    return found

@@ -1,0 +1,204 @@
+"""Sweeps: a grid of configurations and seeds of any preset, as populations trained by few programs.
+
+    python -m jaxsnn.lab.sweep --preset=digits --sweep=lr=log:1e-3:1e-1:8 --sweep=leak=0.9,0.99 --seeds=4
+
+Writes `results.jsonl` and `results.csv` (a row per network, as programs end), `summary.json` and a figure into
+`--run_dir`. `--resume` goes on with what is missing; `--worker=2/8` does the second of eight parts, in a folder of its
+own below `--run_dir`, and `--merge` joins them.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from jaxsnn import parallel, training
+from jaxsnn.lab.command import Presets, command, define_flags, from_flags
+from jaxsnn.lab.config import Config, check_resume
+from jaxsnn.lab.run import keep_compiled
+from jaxsnn.lab.run_folder import RUNS, environment, read_json, write_json
+from jaxsnn.lab.sweep import plan, populations, table
+
+
+def sweep(
+    config: Config, name: str, texts: Sequence[str], *, worker: tuple[int, int] | None = None, members: int = 0
+) -> list[table.Row]:
+    """Trains every network of a sweep that has no row yet; returns the summary.
+
+    Args:
+      config: what is not swept.
+      name: of its preset.
+      texts: `field=values`, as `plan.parse`.
+      worker: which part to do.
+      members: most networks of one program; 0 for as many as fit into memory.
+
+    Raises:
+      ValueError, OSError: for what cannot be swept, built or written; nothing has been written then.
+    """
+    if members < 0:
+        raise ValueError(f"--members must be >= 0 (0: as many as fit into memory), got {members}")
+    axes = [plan.parse(text) for text in texts]
+    networks = plan.members(config, axes)
+    mesh = parallel.population_mesh(config.data_parallel)
+    where = _folder(config, name, worker)
+    facts = {
+        "preset": name,
+        "axes": [[axis.name, list(axis.values)] for axis in axes],
+        "seeds": config.seeds,
+        "workers": worker and worker[1],
+        "config": json.loads(json.dumps(dataclasses.asdict(config))),
+    }
+    rows = _earlier(where, config, facts)
+    names = [axis.name for axis in axes]
+    done = {table.key(row, names) for row in rows}
+    part = [one for one in plan.share(networks, worker) if table.key(dataclasses.asdict(one), names) not in done]
+    groups = plan.programs(part)
+    if config.compilation_cache:
+        keep_compiled(Path(config.compilation_cache))
+    for group in groups:
+        populations.check(group[0])
+    _create(where, facts, rows)
+    print(f"{name}: {len(part)} networks to train ({len(rows)} are there), programs: {len(groups)}, folder {where}")
+    for number, group in enumerate(groups, 1):
+        for result in populations.train(group, mesh, most=members, progress=config.progress):
+            rows += populations.rows_of(result, names)
+            table.write(where, rows)
+            print(
+                f"program {number} of {len(groups)}: {len(result.configs)} networks, {_differs(group[0], config)}"
+                f"{result.trained.seconds:.0f} s ({result.costs})",
+                flush=True,
+            )
+    return _finish(where, config, facts, rows, axes)
+
+
+def _differs(config: Config, base: Config) -> str:
+    """The fields that make this program another one than that of the preset."""
+    one, other = plan.program(config), plan.program(base)
+    names = [f.name for f in dataclasses.fields(Config) if f.name not in plan.NOT_SWEPT]
+    return "".join(f"{n}={getattr(one, n)}, " for n in names if getattr(one, n) != getattr(other, n))
+
+
+def _folder(config: Config, name: str, worker: tuple[int, int] | None) -> Path:
+    if worker is None:
+        return Path(config.run_dir) if config.run_dir else RUNS / f"sweep_{name}"
+    if not config.run_dir:
+        raise ValueError("--worker needs --run_dir: a folder that all workers share, or to which theirs are copied")
+    return Path(config.run_dir) / f"worker{worker[0]}of{worker[1]}"
+
+
+def _earlier(where: Path, config: Config, facts: dict[str, Any]) -> list[table.Row]:
+    """The rows of a sweep to resume, checked; none for a new one."""
+    there = (where / table.PLAN).exists()
+    if not config.resume:
+        if there:
+            raise ValueError(f"{where} already holds a sweep: add --resume to go on with it, or give another --run_dir")
+        return []
+    if not there:
+        raise ValueError(f"nothing to resume: {where} holds no sweep (no {table.PLAN})")
+    stored = read_json(where / table.PLAN)
+    check_resume(stored["config"], config)
+    for name in ("preset", "axes", "seeds", "workers"):
+        if stored[name] != facts[name]:
+            raise ValueError(f"cannot resume: {name} of the sweep is {stored[name]}, now {facts[name]}")
+    if stored["config"]["epochs"] != config.epochs:
+        raise ValueError(f"cannot resume: epochs of the sweep is {stored['config']['epochs']}, now {config.epochs}")
+    return table.read(where)
+
+
+def _create(where: Path, facts: dict[str, Any], rows: list[table.Row]) -> None:
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        write_json(where / table.PLAN, facts)
+        write_json(where / "environment.json", environment())
+        table.write(where, rows)
+    except OSError as error:
+        raise OSError(f"cannot write the folder {where} ({error}): choose another with --run_dir") from error
+
+
+def _finish(
+    where: Path, config: Config, facts: dict[str, Any], rows: list[table.Row], axes: Sequence[plan.Axis]
+) -> list[table.Row]:
+    summary = table.summarise(rows, axes)
+    print(f"\n{facts['preset']}: {len(rows)} networks; mean +- standard deviation over seeds")
+    print(table.show(summary, axes))
+    write_json(where / "summary.json", {**environment(), "axes": facts["axes"], "settings": summary})
+    if config.figures:
+        _draw(where, summary, axes)
+    return summary
+
+
+def _draw(where: Path, summary: list[table.Row], axes: Sequence[plan.Axis]) -> None:
+    """A heat map of two swept fields, a line of one; nothing for other numbers of fields."""
+    if len(axes) not in (1, 2) or not summary:
+        return
+    from jaxsnn import viz
+
+    label = f"test accuracy [%], last epoch, {max(row['seeds'] for row in summary)} seeds"
+    mean, spread = np.full((2, *(len(axis.values) for axis in axes)), np.nan)
+    for row in summary:
+        place = tuple(axis.values.index(row[axis.name]) for axis in axes)
+        for array, name in ((mean, "test_accuracy"), (spread, "test_accuracy_std")):
+            array[place] = np.nan if row[name] is None else 100 * row[name]
+    first = axes[0]
+    if len(axes) == 1:
+        spread = np.nan_to_num(spread)
+        figure = viz.mean_and_spread(mean, spread, settings=first.values, setting_label=first.name, label=label)
+    else:
+        second = axes[1]
+        figure = viz.heat_map(
+            mean,
+            rows=first.values,
+            columns=second.values,
+            row_label=first.name,
+            column_label=second.name,
+            label=label,
+            form="{:.1f}",
+            spread=None if np.isnan(spread).all() else spread,
+        )
+    print(f"wrote {viz.save(figure, where / 'sweep.png')}")
+
+
+def merge(config: Config) -> list[table.Row]:
+    """Joins the tables of all workers below `run_dir`; returns the summary.
+
+    Raises:
+      ValueError: as `table.merge`.
+    """
+    where = Path(config.run_dir)
+    rows, facts = table.merge(where)
+    axes = [plan.Axis(name, tuple(values)) for name, values in facts["axes"]]
+    missing = int(np.prod([len(axis.values) for axis in axes])) * facts["seeds"] - len(rows)
+    if missing:
+        print(f"{missing} networks have no row yet", file=sys.stderr)
+    _create(where, facts, rows)
+    return _finish(where, config, facts, rows, axes)
+
+
+def main(presets: Presets) -> None:
+    """Parses flags and sweeps; errors of use end with a message, not a traceback."""
+    options: dict[str, Any] = {"module_name": sys.argv[0]}
+    flags.DEFINE_multi_string(
+        "sweep", [], "field=values, once per field: lr=log:1e-3:1e-1:8, lr=lin:0.1:0.5:5, leak=0.9,0.99.", **options
+    )
+    flags.DEFINE_string("worker", "", "i/n: do the i-th of n parts, in a folder of its own below --run_dir.", **options)
+    flags.DEFINE_boolean("merge", False, "Join the tables of the workers below --run_dir; train nothing.", **options)
+    flags.DEFINE_integer("members", 0, "Most networks of one program; 0 for as many as fit into memory.", **options)
+    define_flags(presets)
+
+    def run() -> None:
+        given, config = flags.FLAGS, from_flags(presets)
+        try:
+            if given.merge:
+                merge(config)
+            else:
+                worker = plan.parse_worker(given.worker)
+                sweep(config, given.preset, given.sweep, worker=worker, members=given.members)
+        except KeyboardInterrupt as stop:
+            raise training.Interrupted("stopped; what ended has its rows: go on with --resume") from stop
+
+    command(run)

@@ -1,0 +1,53 @@
+"""Work on the samples of `[N, ...]` in pieces that stay in the cache of a CPU."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxsnn.typing import Array
+
+
+def samples_per_tile(samples: int, sample_bytes: int, limit_bytes: int) -> int:
+    """The most samples that stay below the limit; a divisor of `samples` if there is one above half of that.
+
+    Without a remainder there is only one piece of program to compile.
+    """
+    most = min(samples, max(1, limit_bytes // sample_bytes))
+    return next((n for n in range(most, most // 2, -1) if samples % n == 0), most)
+
+
+def map_tiles(function: Callable[[Array], Array], n: int, x: Array) -> Array:
+    """`function` on pieces of `n` samples, results joined."""
+    if n == len(x):
+        return function(x)
+    pieces, rest = _split(n, x)
+    y = lax.map(function, pieces)
+    y = y.reshape(-1, *y.shape[2:])
+    return jnp.concatenate([y, function(rest)]) if len(rest) else y
+
+
+def fold_tiles(function: Callable[[Array, Array], tuple[Array, Any]], n: int, x: Array, g: Array) -> tuple[Array, Any]:
+    """`function(x piece, g piece)` returns what is summed over pieces of `n` samples, and what is joined (or None)."""
+    if n == len(x):
+        return function(x, g)
+    (xs, x_rest), (gs, g_rest) = _split(n, x), _split(n, g)
+    zero = jax.eval_shape(function, xs[0], gs[0])[0]
+
+    def body(total: Array, xg: tuple[Array, Array]) -> tuple[Array, Any]:
+        summed, joined = function(*xg)
+        return total + summed, joined
+
+    total, joined = lax.scan(body, jnp.zeros(zero.shape, zero.dtype), (xs, gs))
+    joined = jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), joined)
+    if len(x_rest):
+        summed, rest = function(x_rest, g_rest)
+        total, joined = total + summed, jax.tree.map(lambda *parts: jnp.concatenate(parts), joined, rest)
+    return total, joined
+
+
+def _split(n: int, x: Array) -> tuple[Array, Array]:
+    whole = len(x) - len(x) % n
+    return x[:whole].reshape(whole // n, n, *x.shape[1:]), x[whole:]
