@@ -28,8 +28,8 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
     Raises:
       ValueError: if `kernel` has not the shape that the connection names.
     """
-    if connection.pooled > 1:
-        return _through_pool(connection, fan_out(connection.behind_pool, kernel))
+    if connection.through is not None:
+        return _through_pool(connection.through, fan_out(connection.behind, kernel))
     if connection.kind in ("pool", "subsample"):
         return _unweighted(connection)
     if kernel is not None and kernel.shape != connection.kernel:
@@ -58,11 +58,12 @@ def _inputs_of_tap(tap: int, connection: Connection, axis: int) -> slice:
     return slice(offset + stride * first, offset + stride * last + 1, stride) if last >= first else slice(0)
 
 
-def _through_pool(connection: Connection, found: np.ndarray) -> np.ndarray:
+def _through_pool(pool: Connection, found: np.ndarray) -> np.ndarray:
     """A spike acts like one in the map behind the pool, with a divided weight; one in a left-over row does not act."""
-    spread = found.repeat(connection.pooled, 0).repeat(connection.pooled, 1)
-    rest = [(0, had - has) for had, has in zip(connection.input_shape, spread.shape, strict=True)]
-    return np.pad(spread, rest)
+    spread = found.repeat(pool.stride, 0).repeat(pool.stride, 1)
+    rest = [(0, had - has) for had, has in zip(pool.behind.input_shape, spread.shape, strict=True)]
+    before = np.pad(spread, rest)
+    return before if pool.through is None else _through_pool(pool.through, before)
 
 
 def _unweighted(connection: Connection) -> np.ndarray:
@@ -80,7 +81,7 @@ def dense_operations(connection: Connection) -> int:
 
     Agrees with NeuroBench's "Dense" synaptic operations.
     """
-    return int(fan_out(connection.behind_pool).sum())
+    return int(fan_out(connection.behind).sum())
 
 
 def synaptic_operations(

@@ -8,24 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn.typing import Array, DTypeLike, Shape
-
-Init = Callable[..., Any]
-"""`(params, shape, dtype) -> state` at rest."""
-CellStep = Callable[[Any, Any, Array], tuple[Any, Array]]
-"""`(params, state, current [B, ...]) -> (state, output [B, ...])`."""
+from jaxsnn.cells.cell import Cell
+from jaxsnn.typing import Array, CellStep, DTypeLike, Shape
 
 
 def check_cell(
-    init: Init,
-    step: CellStep,
-    params: Any,
+    cell: Cell,
+    params: Any = None,
     *,
     shape: Shape = (3, 4),
     dtype: DTypeLike = jnp.float32,
     steps: int = 16,
     scale: float = 2.0,
-    spiking: bool = True,
 ) -> None:
     """Runs a cell on random currents and raises at the first promise that it breaks; returns nothing if it keeps all.
 
@@ -34,26 +28,24 @@ def check_cell(
     spikes are 0 or 1, and there are some; gradients are finite and not all zero; parameters may be mapped by `vmap`.
 
     Args:
-      init: `(params, shape, dtype) -> state`.
-      step: `(params, state, current) -> (state, output)`; options are bound first, as in
-        `partial(lif.step, reset="soft")`.
-      params: any pytree of floating numbers, e.g. a NamedTuple.
+      cell: the record; options of its step are bound first, as in `lif.cell(reset="soft")`.
+      params: any pytree of floating numbers, e.g. a NamedTuple; None for `cell.params()`.
       shape: of one time step, `[B, ...]`, with B at least 2.
       dtype: of state and currents.
       steps: T, at least 2.
       scale: currents are uniform in [-scale/2, scale): positive more often than not. Raise it for high thresholds.
-      spiking: False for a cell that puts out potentials, as a readout does.
 
     Raises:
       ValueError: the promise that is broken, what came, and what mends it.
 
     Example:
       >>> from jaxsnn.cells import check_cell, lif
-      >>> check_cell(lif.init, lif.step, lif.LIFParams(leak=0.9))
+      >>> check_cell(lif.CELL, lif.LIFParams(leak=0.9))
     """
     if steps < 2 or not shape or shape[0] < 2:
         raise ValueError(f"the check needs steps >= 2 and shape (B, ...) with B >= 2, got {steps} and {shape}")
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), params)
+    init, step, spiking = cell.init, cell.step, cell.fires
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), cell.params() if params is None else params)
     key, weight_key = jax.random.split(jax.random.key(0))
     currents = jax.random.uniform(key, (steps, *shape), dtype, -scale / 2, scale)
 
@@ -153,7 +145,7 @@ def _check_spikes(outputs: Array, scale: float) -> None:
     if not set(values) <= {0.0, 1.0}:
         raise ValueError(
             f"spikes must be 0 or 1, got {values[:5].tolist()}: put out surrogate(potential - threshold), or say "
-            "spiking=False for a cell that puts out potentials"
+            "fires=False for a cell that puts out potentials"
         )
     if len(values) < 2:
         raise ValueError(

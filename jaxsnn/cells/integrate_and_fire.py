@@ -1,10 +1,15 @@
-"""Integrate-and-fire neuron: a leaky one that does not leak; the paper's pooling neuron (E3)."""
+"""Integrate-and-fire neuron: the LIF neuron without leak; the paper's pooling neuron (E3).
 
+u_t = v_(t-1) + I_t,    s_t = 1[u_t > V_th],    v_t = (1 - s_t) u_t        (soft reset: u_t - V_th s_t)
+"""
+
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from jaxsnn.cells import lif
+from jaxsnn.cells.cell import POSITIVE, Cell
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
 
@@ -36,3 +41,16 @@ def step(
     Source: Lee et al. (2020): (E3) in docs/equations.md.
     """
     return lif.step(lif.LIFParams(1.0, params.threshold), state, current, spike=spike, reset=reset)
+
+
+def integrate(params: IFParams, state: IFState, current: Array) -> Array:
+    """The potential that is compared with the threshold, `[B, ...]`."""
+    return state.potential + current
+
+
+def cell(*, reset: lif.Reset = "hard") -> Cell:
+    """The record of this neuron; `reset` as in `lif.step`."""
+    return Cell(IFParams, init, partial(step, reset=reset), integrate, {"threshold": POSITIVE})
+
+
+CELL = cell()

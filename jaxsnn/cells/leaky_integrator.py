@@ -1,9 +1,14 @@
-"""Leaky integrator that never fires: the readout of a network (E6)."""
+"""Leaky integrator that never fires: the readout of a network (E6).
 
+v_t = leak (v_(t-1) + I_t)        with `leak_first`: v_t = leak v_(t-1) + I_t
+"""
+
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxsnn.cells.cell import UNIT, Cell
 from jaxsnn.checks import check_leak, check_state
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape
 
@@ -56,3 +61,11 @@ def step(
     potential = potential * params.leak
     potential = potential + current if leak_first else potential
     return LeakyIntegratorState(potential), potential
+
+
+def cell(*, leak_first: bool = False) -> Cell:
+    """The record of this neuron; `leak_first` as in `step`."""
+    return Cell(LeakyIntegratorParams, init, partial(step, leak_first=leak_first), bounds={"leak": UNIT}, fires=False)
+
+
+CELL = cell()

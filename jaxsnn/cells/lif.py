@@ -1,10 +1,21 @@
-"""Leaky integrate-and-fire neuron (E2)."""
+"""Leaky integrate-and-fire neuron (E2).
 
+    u_t = v_(t-1) + I_t                      integrate
+    s_t = 1[u_t > V_th]                      fire
+    v_t = leak (1 - s_t) u_t                 hard reset, leak        (soft reset: leak (u_t - V_th s_t))
+
+With `leak_first` the leak comes before the input, as in most libraries: `u_t = leak v_(t-1) + I_t`, `v_t = (1 - s_t) u_t`.
+
+Source: Lee et al. (2020), as discretised in the authors' code.
+"""
+
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax.lax import stop_gradient
 
+from jaxsnn.cells.cell import POSITIVE, UNIT, Cell
 from jaxsnn.checks import check_leak, check_state, check_threshold
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
@@ -84,3 +95,17 @@ def step(
     else:
         raise ValueError(f"reset must be 'hard' or 'soft', got {reset!r}")
     return LIFState(potential if leak_first else potential * params.leak), spikes
+
+
+def cell(*, reset: Reset = "hard", leak_first: bool = False) -> Cell:
+    """The record of this neuron; options as in `step`."""
+    return Cell(
+        LIFParams,
+        init,
+        partial(step, reset=reset, leak_first=leak_first),
+        partial(integrate, leak_first=leak_first),
+        {"leak": UNIT, "threshold": POSITIVE},
+    )
+
+
+CELL = cell()

@@ -1,24 +1,20 @@
-"""Flax layers around the pure functions: spiking convolution, dense, average pool, residual block, dropout, readout."""
+"""Flax layers around the pure functions: synapses, the numbers of neurons, dropout, and the row of a network's table."""
 
-from jaxsnn.layers.cell import Cell
 from jaxsnn.layers.dropout import Dropout, Masks
-from jaxsnn.layers.neurons import LIF, Constant, Neuron, ReLU, SpikeBP
-from jaxsnn.layers.residual import ResidualBlock
-from jaxsnn.layers.spiking import AvgPool, Readout, SpikingAvgPool, SpikingConv, SpikingDense
+from jaxsnn.layers.layer import Layer, Sent
+from jaxsnn.layers.neurons import Constant, NeuronLayer
+from jaxsnn.layers.synapses import AvgPool, Conv, Dense, Subsample, Synapse
 
 __all__ = [
-    "LIF",
     "AvgPool",
-    "Cell",
     "Constant",
+    "Conv",
+    "Dense",
     "Dropout",
+    "Layer",
     "Masks",
-    "Neuron",
-    "ReLU",
-    "Readout",
-    "ResidualBlock",
-    "SpikeBP",
-    "SpikingAvgPool",
-    "SpikingConv",
-    "SpikingDense",
+    "NeuronLayer",
+    "Sent",
+    "Subsample",
+    "Synapse",
 ]

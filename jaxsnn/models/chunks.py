@@ -1,6 +1,7 @@
-"""A model over time in pieces: memory that hardly grows with T, the same numbers."""
+"""A model over time in chunks: memory that hardly grows with T, the same numbers."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,15 +9,15 @@ import jax.numpy as jnp
 
 from jaxsnn import spikebp
 from jaxsnn.models.functional import Apply
-from jaxsnn.models.sequential import Output
+from jaxsnn.models.network import INPUT, Output
 from jaxsnn.typing import Array
 from jaxsnn.unroll import unroll
 
 
 def default_chunk(steps: int, platform: str | None = None) -> int:
-    """Steps per piece: what measured well on CPU; elsewhere (not measured) bounded memory and large products.
+    """Steps per chunk: measured on CPU; elsewhere (not measured) bounded memory and large products.
 
-    On a CPU pieces of about 5 steps take 0.9 to 1.2 times as long as all at once, in a half to a third of the memory
+    On a CPU chunks of about 5 steps take 0.9 to 1.2 times as long as all at once, in a half to a third of the memory
     (benchmarks/README.md); elsewhere about 20.
 
     Args:
@@ -24,7 +25,7 @@ def default_chunk(steps: int, platform: str | None = None) -> int:
       platform: "cpu", "gpu" or "tpu"; None for the one in use.
 
     Returns:
-      A divisor of T within a factor of 1.6 of that if there is one, so that no shorter last piece is compiled.
+      A divisor of T within a factor of 1.6 of that if there is one, so that no shorter last chunk is compiled.
     """
     aim = 5 if (platform or jax.default_backend()) == "cpu" else 20
     if steps <= 1.6 * aim:
@@ -34,72 +35,91 @@ def default_chunk(steps: int, platform: str | None = None) -> int:
 
 
 def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
-    """Makes `apply` run its T steps in pieces of `chunk`, one after another, handing the neurons' states on.
+    """Makes `apply` run its T steps in chunks of time, one after another, handing the neurons' states on.
 
-    A chunk of 1 is stepping, a chunk of T is one piece. Only one piece's currents are in memory at a time; what the
-    backward pass needs of the earlier ones is their spikes. Outputs and gradients are those of the whole.
+    A chunk of 1 is stepping, a chunk of T is the whole train. Only one chunk's currents are in memory at a time; the
+    backward pass needs the spikes of the earlier ones. Outputs, gradients and new model state are those of the whole.
 
     Args:
       apply: from `models.functionalize`.
-      chunk: time steps per piece.
-      remat: store only the states between pieces, and run each piece again in the backward pass.
+      chunk: time steps per chunk.
+      remat: store only the states between chunks, and run each chunk again in the backward pass.
 
     Returns:
       A function like `apply`. Neurons start from rest, where all their states are zero.
 
     Raises:
-      ValueError: if `chunk` is not at least 1.
+      ValueError: if `chunk` is not at least 1; from the function returned, for a layer that needs the whole train.
     """
     if chunk < 1:
         raise ValueError(f"chunk must be a number of time steps >= 1, got {chunk}")
 
     def run(
-        params: Any, state: Any, x: Array, *, carry: Any = None, record: bool = False, **options: Any
+        params: Any, model_state: Any, x: Array, *, carry: Any = None, record: bool = False, **options: Any
     ) -> tuple[Output, Any]:
-        if jnp.ndim(x) == 0 or chunk >= len(x):  # what is no train at all gets the model's own message
-            return apply(params, state, x, carry=carry, record=record, **options)
+        if jnp.ndim(x) == 0 or chunk >= len(x):  # an input without time gets the model's own message
+            return apply(params, model_state, x, carry=carry, record=record, **options)
 
-        names: list[str] = []  # in network order, which dictionaries lose on their way through a scan
-
-        def piece(carry: Any, x: Array) -> tuple[Any, Output]:
-            output, _ = apply(params, state, x, carry=carry, record=record, **options)
-            names[:] = ["input", *output.spikes]
-            return output.carry, output._replace(carry={})
+        def step(carried: Any, x: Array) -> tuple[Any, Output]:
+            carry, state = carried
+            output, state = apply(params, state, x, carry=carry, record=record, **options)
+            return (output.carry, state), output._replace(carry={})
 
         if carry is None:
-            resting = jax.eval_shape(lambda x: piece(None, x)[0], x[:1])
-            carry = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), resting)
-        carry = spikebp.unfinished(carry)
+            carry = resting(apply, params, model_state, x[:1], **options)
+        carried = (spikebp.unfinished(carry), model_state)
         whole = len(x) - len(x) % chunk
-        ran = unroll(piece, carry, x[:whole].reshape(-1, chunk, *x.shape[1:]), remat=remat)
-        output, carry = _join(ran.outputs), ran.state
+        ran = unroll(step, carried, x[:whole].reshape(-1, chunk, *x.shape[1:]), remat=remat)
+        output, carried = _join(ran.outputs), ran.state
         if whole < len(x):
-            carry, rest = (jax.checkpoint(piece) if remat else piece)(carry, x[whole:])
-            output = Output(
-                rest.logits,
-                jnp.concatenate([output.potentials, rest.potentials]),
-                jax.tree.map(jnp.add, output.spikes, rest.spikes),
-                {},
-                jax.tree.map(lambda a, b: jnp.concatenate([a, b]), output.trains, rest.trains),
-            )
+            carried, rest = (jax.checkpoint(step) if remat else step)(carried, x[whole:])
+            output = _append(output, rest)
+        carry, model_state = carried
         output, carry = spikebp.finish(output, carry)
-        ordered = {name: output.spikes[name] for name in names[1:]}
-        trains = {name: output.trains[name] for name in names} if output.trains else None
-        return output._replace(carry=carry, spikes=ordered, trains=trains), state
+        counts, spikes = (_ordered(of, apply.names) for of in (output.spike_counts, output.spikes))
+        return output._replace(carry=carry, spike_counts=counts, spikes=spikes), model_state
 
-    return run
+    return replace(apply, run=run)
+
+
+def resting(apply: Apply, params: Any, model_state: Any, x: Array, **options: Any) -> Any:
+    """The carry of neurons at rest, all zeros, for inputs like `x` `[T, B, ...]`; nothing is run."""
+    carry = jax.eval_shape(lambda x: apply(params, model_state, x, **options)[0].carry, x)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carry)
+
+
+def _ordered(layers: dict[str, Array] | None, names: tuple[str, ...]) -> dict[str, Array] | None:
+    """By network order, which dictionaries lose on their way through a scan."""
+    return layers and {name: layers[name] for name in (INPUT, *names) if name in layers}
 
 
 def _join(outputs: Output) -> Output:
-    """The output of the whole from those of its pieces, stacked along a leading axis."""
+    """The output of the whole from those of its chunks, stacked along a leading axis."""
 
-    def over_time(pieces: Array) -> Array:
-        return pieces.reshape(-1, *pieces.shape[2:])
+    def over_time(chunks: Array) -> Array:
+        return chunks.reshape(-1, *chunks.shape[2:])
 
     return Output(
         outputs.logits[-1],
         over_time(outputs.potentials),
-        jax.tree.map(lambda pieces: jnp.sum(pieces, 0), outputs.spikes),
+        over_time(outputs.answers),
+        jax.tree.map(lambda counts: jnp.sum(counts, 0, dtype=counts.dtype), outputs.spike_counts),
         {},
-        jax.tree.map(over_time, outputs.trains),
+        jax.tree.map(over_time, outputs.spikes),
+    )
+
+
+def _append(output: Output, rest: Output) -> Output:
+    """The output of the steps so far with a last, shorter chunk behind them."""
+
+    def behind(a: Array, b: Array) -> Array:
+        return jnp.concatenate([a, b])
+
+    return Output(
+        rest.logits,
+        behind(output.potentials, rest.potentials),
+        behind(output.answers, rest.answers),
+        jax.tree.map(jnp.add, output.spike_counts, rest.spike_counts),
+        {},
+        jax.tree.map(behind, output.spikes, rest.spikes),
     )

@@ -2,22 +2,25 @@
 
 from typing import Any
 
+from flax import nnx
+
 from jaxsnn.models.builder import Builder
-from jaxsnn.models.sequential import Sequential
+from jaxsnn.models.network import Network
 
 
-def lenet(**options: Any) -> Sequential:
+def lenet(*, rngs: nnx.Rngs, **options: Any) -> Network:
     """Builds the network; 517,500 weights for 28x28x1 and 10 classes.
 
     Args:
-      options: as in `models.create`.
+      rngs: `nnx.Rngs(seed)`.
+      options: as in `NetworkOptions`.
 
     Raises:
       ValueError: as in `models.create`.
 
     Source: Lee et al. (2020) and their released code.
     """
-    net = Builder(init_scale=2.0, **options)
+    net = Builder(init_scale=2.0, rngs=rngs, **options)
     for features in (20, 50):
         net.conv(features, kernel_size=5)
         net.pool()

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxsnn.models.builder import Builder
-from jaxsnn.models.sequential import Sequential
+from jaxsnn.models.network import Network
 
 
 def resnet(
     blocks: Sequence[tuple[int, int]], *, stem: int = 64, hidden: Sequence[int] = (1024,), **options: Any
-) -> Sequential:
+) -> Network:
     """Builds a residual network.
 
     Args:
-      blocks: `(features, stride)` of each block of two convolutions (see `layers.ResidualBlock`).
+      blocks: `(features, stride)` of each block of two convolutions (see `block`).
       stem: features of the first convolution, which a pool follows.
       hidden: widths of the dense layers.
-      options: as in `models.create`.
+      options: as in `models.create`, `rngs` among them.
 
     Raises:
       ValueError: as in `models.create`.
@@ -29,22 +29,35 @@ def resnet(
     net.conv(stem)
     net.pool()
     for features, stride in blocks:
-        net.block(features, stride)
+        block(net, features, stride)
     for features in hidden:
         net.dense(features)
     return net.finish()
 
 
-def resnet7(**options: Any) -> Sequential:
+def block(net: Builder, features: int, stride: int = 1) -> None:
+    """Two 3x3 convolutions; the block's input goes round them into the membranes of the second (E4).
+
+    The stride is on the second convolution and on the shortcut, a 1x1 convolution, or, where the widths are equal, the
+    input itself at every `stride`-th row and column.
+
+    Source: Lee et al. (2020), as released.
+    """
+    name, start = net.next_name("block"), net.here()
+    net.conv(features, name=f"{name}/conv1")
+    net.conv(features, stride=stride, name=f"{name}/conv2", shortcut=(f"{name}/shortcut", start))
+
+
+def resnet7(**options: Any) -> Network:
     """Two blocks; options as in `models.create`."""
     return resnet(((128, 1), (256, 2)), **options)
 
 
-def resnet9(**options: Any) -> Sequential:
+def resnet9(**options: Any) -> Network:
     """Three blocks; options as in `models.create`."""
     return resnet(((128, 1), (256, 2), (512, 2)), **options)
 
 
-def resnet11(**options: Any) -> Sequential:
+def resnet11(**options: Any) -> Network:
     """ResNet11 of Lee et al. (2020), four blocks; options as in `models.create`."""
     return resnet(((128, 1), (256, 2), (512, 1), (512, 2)), **options)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxsnn.models.builder import Builder
-from jaxsnn.models.sequential import Sequential
+from jaxsnn.models.network import Network
 
 
-def vgg(stages: Sequence[Sequence[int]], hidden: Sequence[int], **options: Any) -> Sequential:
+def vgg(stages: Sequence[Sequence[int]], hidden: Sequence[int], **options: Any) -> Network:
     """Builds a network of `stages`, each the widths of its convolutions, and `hidden` dense layers before the readout.
 
     VGG5, for instance, is `vgg(((64,), (128, 128)), (1024, 1024), **options)`.
@@ -15,7 +15,7 @@ def vgg(stages: Sequence[Sequence[int]], hidden: Sequence[int], **options: Any) 
     Args:
       stages: e.g. `((64, 64), (128, 128))`; each stage halves height and width.
       hidden: widths of the dense layers.
-      options: as in `models.create`.
+      options: as in `models.create`, `rngs` among them.
 
     Raises:
       ValueError: as in `models.create`.
@@ -30,6 +30,6 @@ def vgg(stages: Sequence[Sequence[int]], hidden: Sequence[int], **options: Any) 
     return net.finish()
 
 
-def vgg9(**options: Any) -> Sequential:
+def vgg9(**options: Any) -> Network:
     """VGG9 of Lee et al. (2020): 5,938,880 weights for 32x32x3 and 10 classes; options as in `models.create`."""
     return vgg(((64, 64), (128, 128), (256, 256, 256)), (1024,), **options)

@@ -2,7 +2,6 @@
 
 from jaxsnn.parallel.data import (
     AXIS,
-    Gradients,
     Readouts,
     check_batch,
     data_mesh,
@@ -42,7 +41,6 @@ __all__ = [
     "AXIS",
     "HEARTBEAT_SECONDS",
     "POPULATION",
-    "Gradients",
     "Member",
     "Population",
     "Readouts",

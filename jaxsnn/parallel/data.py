@@ -1,7 +1,8 @@
 """Data-parallel training: every device takes its part of the batch, gradients are summed, all else is the same.
 
     mesh = parallel.data_mesh()
-    step = training.make_train_step(..., distribute=functools.partial(parallel.data_parallel, mesh=mesh, mean=False))
+    gradients = parallel.data_parallel(training.backpropagation(apply, loss), mesh, mean=False)
+    step = training.make_train_step(gradients, ...)
     evaluate = training.make_evaluate(parallel.evaluate_parallel(apply, mesh), ...)
     state, data = parallel.replicate(mesh, (state, data))
 
@@ -11,7 +12,6 @@ that no random number depends on the number of devices. Sums over the batch are 
 up to rounding.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -19,13 +19,11 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxsnn.typing import Array
+from jaxsnn.typing import Apply, Array, Gradients
 
 AXIS = "data"
 """Name of the mesh axis along which the batch is divided."""
 
-Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
-"""`(params, model_state, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
 Tree = TypeVar("Tree")
 
 
@@ -80,7 +78,8 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
     """Makes `gradients` of a batch out of those of its parts, one per device, by one sum over the devices.
 
     Args:
-      gradients: of one device, for any batch size.
+      gradients: of one device, for any batch size. Its new model state must be the same on all devices: a norm
+        averages its statistics over `axis_name`.
       mesh: from `data_mesh`.
       mean: whether the loss is a mean over the batch (the cross-entropies) or a sum over it (`squared_error`).
 
@@ -89,18 +88,20 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
     """
     devices = mesh.shape[AXIS]
 
-    def part(params: Any, model_state: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
-        found = gradients(params, model_state, x, labels, keys)
-        (loss, correct), found = jax.lax.psum(found, AXIS)
+    def part(params: Any, model_state: Any, x: Array, labels: Array, keys: Array) -> Any:
+        (loss, (correct, state)), slopes = gradients(params, model_state, x, labels, keys, axis_name=AXIS)
+        loss, correct, slopes = jax.lax.psum((loss, correct, slopes), AXIS)
         if mean:
-            loss, found = jax.tree.map(lambda total: total / devices, (loss, found))
-        return (loss, correct), found
+            loss, slopes = jax.tree.map(lambda total: total / devices, (loss, slopes))
+        return (loss, (correct, state)), slopes
 
     # check_vma=False: the scans over time start from zeros, which jax takes for equal on all devices
     batch = (P(None, AXIS), P(AXIS), P(AXIS))
     everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), *batch), out_specs=P(), check_vma=False)
 
-    def whole(params: Any, model_state: Any, x: Array, labels: Array, keys: Array) -> tuple[tuple[Array, Array], Any]:
+    def whole(
+        params: Any, model_state: Any, x: Array, labels: Array, keys: Array, axis_name: str | None = None
+    ) -> tuple[tuple[Array, tuple[Array, Any]], Any]:
         check_batch(len(labels), mesh)
         return everywhere(params, model_state, x, labels, keys)
 
@@ -112,11 +113,11 @@ class Readouts(NamedTuple):
 
     logits: Array
     """`[B, classes]`"""
-    potentials: Array
+    answers: Array
     """`[T, B, classes]`"""
 
 
-def evaluate_parallel(apply: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Callable[..., tuple[Readouts, Any]]:
+def evaluate_parallel(apply: Apply, mesh: Mesh) -> Apply:
     """Makes `apply` run a batch in parts, one per device; for evaluation, which has no random numbers.
 
     Args:
@@ -131,7 +132,7 @@ def evaluate_parallel(apply: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Call
         output, _ = apply(params, model_state, x, train=False)
         return Readouts(
             jax.lax.all_gather(output.logits, AXIS, axis=0, tiled=True),
-            jax.lax.all_gather(output.potentials, AXIS, axis=1, tiled=True),
+            jax.lax.all_gather(output.answers, AXIS, axis=1, tiled=True),
         )
 
     everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), P(None, AXIS)), out_specs=P(), check_vma=False)
@@ -144,7 +145,7 @@ def evaluate_parallel(apply: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Call
         if missing:  # then every device makes the whole input: parts of unequal size would have to be passed around
             x = jax.lax.with_sharding_constraint(x, NamedSharding(mesh, P()))
             x = jnp.pad(x, ((0, 0), (0, missing), *((0, 0),) * (x.ndim - 2)))
-        logits, potentials = everywhere(params, model_state, x)
-        return Readouts(logits[:size], potentials[:, :size]), model_state
+        logits, answers = everywhere(params, model_state, x)
+        return Readouts(logits[:size], answers[:, :size]), model_state
 
     return whole

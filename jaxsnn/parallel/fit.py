@@ -160,13 +160,14 @@ def train_population(
 
       >>> import jax.numpy as jnp, optax
       >>> from flax import nnx
-      >>> from jaxsnn import encoding, layers, losses, models, parallel, training
+      >>> from jaxsnn import encoding, losses, models, parallel, training
       >>> images = jnp.eye(2)[jnp.arange(16) % 2].reshape(16, 1, 2, 1)
       >>> data = training.Data(images, jnp.arange(16) % 2)
       >>> def prepare(key, images):
       ...     return encoding.direct(images, 3)
       >>> def network(member):
-      ...     net = models.Builder(input_shape=(1, 2, 1), num_classes=2, init_scale=1.0, rngs=nnx.Rngs(member["seed"]))
+      ...     rngs = nnx.Rngs(member["seed"])
+      ...     net = models.Builder(input_shape=(1, 2, 1), num_classes=2, init_scale=1.0, rngs=rngs)
       ...     return models.functionalize(net.finish())
       >>> def start(member):
       ...     apply, params, model_state = network(member)
@@ -174,7 +175,8 @@ def train_population(
       >>> apply, _, _ = network({"seed": 0})
       >>> def make(hparams):
       ...     loss = lambda output, labels: losses.squared_error(output.logits, labels)
-      ...     step = training.make_train_step(apply, optax.sgd(hparams["lr"]), loss, prepare, 8)
+      ...     gradients = training.backpropagation(apply, loss)
+      ...     step = training.make_train_step(gradients, optax.sgd(hparams["lr"]), prepare, 8)
       ...     return parallel.Member(step, training.make_count_batch(apply, prepare, 16))
       >>> members = parallel.grid(lr=[0.0001, 0.1], seed=range(2))
       >>> trained = parallel.train_population(

@@ -6,6 +6,7 @@ The dtype of the input is that of the currents; products are added up in float32
 
 from jaxsnn.synapses.convolution import Padding, conv, resolve_padding
 from jaxsnn.synapses.geometry import Connection
+from jaxsnn.synapses.im2col import output_size
 from jaxsnn.synapses.linear import average_pool, dense, masked, over_time, subsample
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "conv",
     "dense",
     "masked",
+    "output_size",
     "over_time",
     "resolve_padding",
     "subsample",

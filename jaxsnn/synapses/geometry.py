@@ -27,16 +27,15 @@ class Connection(NamedTuple):
     """Of `source`, without time and batch: `[H, W, C]`, or `[features]`."""
     output_shape: Shape
     """Of `target`, likewise."""
-    pooled: int = 1
-    """Window of an average pool without neurons that the spikes pass on their way; 1 if there is none."""
+    through: "Connection | None" = None
+    """Synapses of a layer without neurons (an average pool) that the spikes pass on their way; None if there is none."""
 
     @property
-    def behind_pool(self) -> "Connection":
-        """The same synapses as the map behind such a pool sees them; itself if there is none."""
-        if self.pooled == 1:
+    def behind(self) -> "Connection":
+        """The same synapses as the layer without neurons feeds them; itself if there is none."""
+        if self.through is None:
             return self
-        height, width, channels = self.input_shape
-        return self._replace(input_shape=(height // self.pooled, width // self.pooled, channels), pooled=1)
+        return self._replace(source=self.through.target, input_shape=self.through.output_shape, through=None)
 
     @property
     def weighted(self) -> bool:

@@ -10,11 +10,8 @@ import numpy as np
 import optax
 
 from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, key_for
-from jaxsnn.typing import Array, ArrayLike
+from jaxsnn.typing import Apply, Array, ArrayLike, Gradients
 
-Apply = Callable[..., tuple[Any, Any]]
-"""`(params, model_state, x, *, train, key) -> (output, model_state)`, `output` with `logits` and `potentials`; in
-training, `key` is one per sample, `[B]`."""
 Loss = Callable[[Any, Array], Array]
 """`(output, labels [B]) -> scalar`."""
 Prepare = Callable[[Array, Array], Array]
@@ -24,8 +21,6 @@ Fetch = Callable[[Array, Array], Array]
 TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
 CountBatch = Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
 """`(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])` of one batch."""
-Gradients = Callable[[Any, Any, Array, Array, Array], tuple[tuple[Array, Array], Any]]
-"""`(params, model_state, x [T, B, ...], labels [B], keys [B]) -> ((loss, number correct), gradients of params)`."""
 
 
 def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
@@ -33,42 +28,49 @@ def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
     return jax.random.permutation(key_for(seed, ORDER, epoch), samples)
 
 
+def backpropagation(apply: Apply, loss: Loss) -> Gradients:
+    """The gradients of a loss by reverse-mode differentiation; another learning rule is another maker of `Gradients`.
+
+    Args:
+      apply: the model; its output has `logits [B, classes]`.
+      loss: of the model's output.
+    """
+
+    def gradients(
+        params: Any, model_state: Any, x: Array, labels: Array, keys: Array, axis_name: str | None = None
+    ) -> tuple[tuple[Array, tuple[Array, Any]], Any]:
+        options = {} if axis_name is None else {"axis_name": axis_name}
+
+        def objective(params: Any) -> tuple[Array, tuple[Array, Any]]:
+            output, state = apply(params, model_state, x, train=True, key=keys, **options)
+            return loss(output, labels), (jnp.sum(jnp.argmax(output.logits, -1) == labels), state)
+
+        return jax.value_and_grad(objective, has_aux=True)(params)
+
+    return gradients
+
+
 def make_train_step(
-    apply: Apply,
+    gradients: Gradients,
     optimizer: optax.GradientTransformation,
-    loss: Loss,
     prepare: Prepare,
     batch_size: int,
     *,
-    distribute: Callable[[Gradients], Gradients] | None = None,
     fetch: Fetch = operator.getitem,
 ) -> TrainStep:
     """Builds the train step; jit it with the state donated (`jax.jit(step, donate_argnums=0)`).
 
-    The step takes `(state, images [N, H, W, C], labels [N], order [N])` and trains on the batch of `order` that its
-    step number names; the incomplete batch at the end of an order is left out. Everything random comes from the run's
-    seed and the step number.
+    The step takes `(state, images [N, ...], labels [N], order [N])` and trains on the batch of `order` that its step
+    number names; the incomplete batch at the end of an order is left out. Everything random comes from the run's seed
+    and the step number.
 
     Args:
-      apply: the model.
+      gradients: from `backpropagation`, spread over devices by `parallel.data_parallel` where there are several.
       optimizer: from optax.
-      loss: of the model's output.
-      prepare: images to input spikes; called on the whole batch.
+      prepare: samples to input spikes; called on the whole batch.
       batch_size: samples per step, of all devices together.
-      distribute: spreads the computation of the gradients over devices (`parallel.data_parallel`); None for one device.
-      fetch: fetches the images of a batch (`parallel.fetch_rows` where each process holds its own).
+      fetch: fetches the samples of a batch (`parallel.fetch_rows` where each process holds its own).
     """
-
-    def gradients(
-        params: Any, model_state: Any, x: Array, labels: Array, keys: Array
-    ) -> tuple[tuple[Array, Array], Any]:
-        def objective(params: Any) -> tuple[Array, Array]:
-            output, _ = apply(params, model_state, x, train=True, key=keys)
-            return loss(output, labels), jnp.sum(jnp.argmax(output.logits, -1) == labels)
-
-        return jax.value_and_grad(objective, has_aux=True)(params)
-
-    differentiate = distribute(gradients) if distribute else gradients
 
     def step(state: TrainState, images: Array, labels: Array, order: Array) -> TrainState:
         position = state.step % (order.shape[0] // batch_size) * batch_size
@@ -76,7 +78,7 @@ def make_train_step(
         input_key, dropout_key = jax.random.split(key_for(state.seed, STEP, state.step))
         keys = jax.random.split(dropout_key, batch_size)  # one per sample: the masks are the same on any device
         x = prepare(input_key, fetch(images, chosen))
-        (value, correct), found = differentiate(state.params, state.model_state, x, labels[chosen], keys)
+        (value, (correct, model_state)), found = gradients(state.params, state.model_state, x, labels[chosen], keys)
         updates, optimizer_state = optimizer.update(found, state.optimizer, state.params)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(found))
         totals = Totals(
@@ -85,7 +87,7 @@ def make_train_step(
             jnp.where((state.totals.bad_step < 0) & ~finite, state.step, state.totals.bad_step),
         )
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, state.seed, params, state.model_state, optimizer_state, totals)
+        return TrainState(state.step + 1, state.seed, params, model_state, optimizer_state, totals)
 
     return step
 
@@ -112,9 +114,9 @@ def make_count_batch(apply: Apply, prepare: Prepare, batch_size: int, *, fetch: 
         index = jnp.where(inside, index, 0)
         x = prepare(key_for(state.seed, EVALUATE, start), fetch(images, index))
         output, _ = apply(state.params, state.model_state, x, train=False)
-        answers = jnp.argmax(output.potentials, -1)
+        answers = jnp.argmax(output.answers, -1)
         hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
-        classes = output.potentials.shape[-1]
+        classes = output.answers.shape[-1]
         return hits, jnp.zeros((classes, classes), jnp.int32).at[labels[index], answers[-1]].add(
             inside.astype(jnp.int32)
         )

@@ -1,0 +1,40 @@
+"""A layer: synapses with named sources, whose currents are summed, then a norm or none, then neurons or none."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flax import nnx
+
+from jaxsnn.layers.neurons import NeuronLayer
+from jaxsnn.layers.synapses import Synapse
+from jaxsnn.typing import Array, Sends
+
+
+class Sent(NamedTuple):
+    """The output of one layer, as the layers behind it receive it."""
+
+    x: Array
+    """`[T, B, ...]`."""
+    mask: Array | None
+    """Dropout of every step (E5), `[B, ...]`: synapses multiply by it. None: no dropout."""
+    kind: Sends
+    """The values of `x` before the mask."""
+
+
+class Layer(NamedTuple):
+    """One row of the table that a network is: see `models.Network`."""
+
+    name: str
+    synapses: Mapping[str, tuple[str, Synapse]]
+    """Name of each bundle of synapses to its source, `input` or an earlier layer, and its module. Parameters are found
+    under this name; the layer's own bundle has the layer's name."""
+    neurons: NeuronLayer | None = None
+    """None: the sum of the currents is sent on as it is, e.g. the means of an average pool."""
+    norm: nnx.Module | None = None
+    """Called as `norm(currents [T, B, ...], train=bool, axis_name=str | None) -> currents`. It may hold running
+    statistics in variables of its own (e.g. `nnx.BatchStat`), which training hands on. `axis_name` names the devices
+    that share the batch: statistics over the batch must be averaged over it (`jax.lax.pmean`). Its attribute `span`,
+    "step" or "train", says whether a step's statistics come from that step alone; without the attribute, or with
+    "train", the norm cannot be trained in chunks of time."""
+    dropout: bool = False
+    """Whether the network's dropout follows."""

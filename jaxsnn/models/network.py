@@ -1,0 +1,310 @@
+"""A network as a table of layers with named sources; one loop runs it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxsnn.checks import check_steps
+from jaxsnn.layers import Dropout, Layer, Masks, NeuronLayer, Sent
+from jaxsnn.layers.dropout import fold_in
+from jaxsnn.models.readouts import READOUTS
+from jaxsnn.storage import Storage
+from jaxsnn.synapses import Connection
+from jaxsnn.typing import Array, DTypeLike, Sends, Shape, accumulator
+
+INPUT = "input"
+"""The source that stands for the network's input."""
+
+
+class Output(NamedTuple):
+    """The output of a network."""
+
+    logits: Array
+    """The answer after the last step, `answers[-1] / (V_th T)` (E6), `[B, classes]`; T counts the steps since the carry
+    started."""
+    potentials: Array
+    """Readout membrane at every step, `[T, B, classes]`."""
+    answers: Array
+    """Evidence for each class after every step, as the network's readout accumulates it, `[T, B, classes]`; the
+    largest is the answer, so that one pass gives the accuracy at any time."""
+    spike_counts: dict[str, Array]
+    """Layer name to spikes per sample in this call, int32 `[B]`; in residual blocks `block1/conv1`, `block1/conv2`.
+    A layer without neurons sends none and is left out, here and in `spikes`."""
+    carry: dict[str, Any]
+    """Layer name to neuron state after the last step, and `steps`: hand it back to go on in time."""
+    spikes: dict[str, Array] | None
+    """Layer name to spikes at every step `[T, B, ...]`, `input` included; None unless `record=True`."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer in the table, as static facts; its modules are attributes of the network."""
+
+    name: str
+    synapses: tuple[tuple[str, str], ...]
+    """Name and source of each bundle of synapses, the layer's own first."""
+    shape: Shape
+    """Of its output, without time and batch."""
+    norm: bool
+    neurons: bool
+    dropout: bool
+
+
+class Network(nnx.Module):
+    """Layers in order, each receiving the outputs of earlier layers; the last is the readout.
+
+    The modules of layer `conv1` are the attributes `conv1` (its synapses), `conv1/norm` and `conv1/neurons`; past
+    `functionalize` they are `params["conv1"]["kernel"]`, `model_state["conv1"]["neurons"]["leak"]` and so on.
+
+    Args:
+      layers: in the order of computation; the last one's neurons need a parameter `threshold`, the unit of the logits.
+      input_shape: of one sample at one time step, e.g. `(H, W, C)` or `(features,)`.
+      readout: key of `READOUTS`: the answer is the last potential ("last") or the mean over time ("mean").
+      dropout: rate after the layers that say so.
+      dropout_mask: "fixed", one mask for all steps (E5), or "fresh", another at every step.
+      pack_spikes: the backward pass stores spikes in one bit each, not one byte.
+      param_dtype: of the input and, by convention, the weights.
+      compute_dtype: of spikes and currents between layers; None for `param_dtype`.
+
+    Raises:
+      ValueError: for no layer, a name that comes twice, a source that is no earlier layer, synapses that do not fit
+        their source, sums of currents of different shapes, an unknown readout.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        input_shape: Shape,
+        readout: str = "last",
+        dropout: float = 0.0,
+        dropout_mask: Masks = "fixed",
+        pack_spikes: bool = False,
+        param_dtype: DTypeLike = jnp.float32,
+        compute_dtype: DTypeLike | None = None,
+    ):
+        if readout not in READOUTS:
+            raise ValueError(f"readout must be one of {', '.join(READOUTS)}, got {readout!r}")
+        self.input_shape, self.param_dtype = tuple(input_shape), jnp.dtype(param_dtype)
+        self.compute_dtype = jnp.dtype(param_dtype if compute_dtype is None else compute_dtype)
+        self.readout, self.pack_spikes = readout, pack_spikes
+        made = Dropout(dropout, masks=dropout_mask, param_dtype=param_dtype)
+        self.dropout = made if dropout else None
+        shapes: dict[str, Shape] = {INPUT: self.input_shape}
+        rows: list[Row] = []
+        for layer in layers:
+            shapes[layer.name] = _shape(layer, shapes)
+            for name, (_, synapse) in layer.synapses.items():
+                if hasattr(self, name):
+                    raise ValueError(f"two bundles of synapses are called {name!r}: give each a name of its own")
+                setattr(self, name, synapse)
+            for name, part in (("norm", layer.norm), ("neurons", layer.neurons)):
+                if part is not None:
+                    setattr(self, f"{layer.name}/{name}", part)
+            sources = tuple((name, source) for name, (source, _) in layer.synapses.items())
+            flags = (layer.norm is not None, layer.neurons is not None, layer.dropout)
+            rows.append(Row(layer.name, sources, shapes[layer.name], *flags))
+        last = layers[-1].neurons if layers else None
+        if last is None or not hasattr(last, "threshold"):
+            raise ValueError(
+                "the last layer must be a readout: neurons with a parameter `threshold`, the unit of the logits, e.g. "
+                "layers.NeuronLayer(neurons.lif().readout)"
+            )
+        self.rows = tuple(rows)
+
+    def connections(self) -> tuple[Connection, ...]:
+        """Every bundle of synapses between neurons, in network order; layers without neurons are passed through."""
+        connections: list[Connection] = []
+        through: dict[str, Connection] = {}
+        shapes = {INPUT: self.input_shape}
+        for row in self.rows:
+            for name, source in row.synapses:
+                made = getattr(self, name).connection(name, source, row.name, shapes[source])
+                if source in through:
+                    pool = through[source]
+                    made = made._replace(source=pool.source, input_shape=pool.input_shape, through=pool)
+                if row.neurons:
+                    connections.append(made)
+                else:
+                    through[row.name] = made
+            shapes[row.name] = row.shape
+        return tuple(connections)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Layers whose neurons send spikes, in network order: the keys of `Output.spike_counts`."""
+        return tuple(row.name for row in self.rows[:-1] if row.neurons)
+
+    def __call__(
+        self,
+        x: Array,
+        *,
+        train: bool = False,
+        key: Array | None = None,
+        carry: dict[str, Any] | None = None,
+        record: bool = False,
+        axis_name: str | None = None,
+    ) -> Output:
+        """Runs T steps.
+
+        Args:
+          x: input spikes or currents, `[T, B, ...]`, in the dtype of the parameters.
+          train: dropout on, norms take and update statistics.
+          key: random key of the dropout masks, or one per sample, `[B]`; the same for all chunks of one train.
+          carry: where an earlier call stopped; None starts from rest.
+          record: return the spikes of all layers too.
+          axis_name: mesh axis of the devices that share the batch, for norms; None for one device.
+
+        Raises:
+          ValueError, TypeError: if the rank, size or dtype of `x` are not what the model was built for, T is 0, dropout
+            has no key or not one per sample, or a layer that needs the whole train gets it in chunks.
+        """
+        self._check(x)
+        drop = self.dropout if train else None
+        if drop is not None and key is None:
+            raise ValueError("this model has dropout: training needs key=jax.random.key(...)")
+        if drop is not None and key is not None and key.shape not in ((), x.shape[1:2]):
+            raise ValueError(f"dropout needs one key, or one per sample [{x.shape[1]}], got keys of shape {key.shape}")
+        start = jnp.int32(0) if carry is None else carry["steps"]
+        steps = start + x.shape[0]
+        carries: dict[str, Any] = {"steps": steps}
+        spikes = {INPUT: x}
+        sent = {INPUT: Sent(x.astype(self.compute_dtype), None, "numbers")}
+        *hidden, last = self.rows
+        for number, row in enumerate(hidden):
+            y, kind, after = self._layer(row, sent, carry, train=train, axis_name=axis_name)
+            if row.neurons:
+                carries[row.name], spikes[row.name] = after, y
+            mask = None
+            if drop is not None and key is not None and row.dropout:
+                y, mask = drop.split(y, fold_in(key, number), start)
+            sent[row.name] = Sent(y, mask, kind)
+        potentials, _, carries[last.name] = self._layer(last, sent, carry, train=train, axis_name=axis_name, exact=True)
+        gathered = None if carry is None else carry.get("answers")
+        gathered, answers = READOUTS[self.readout](gathered, potentials)
+        if gathered is not None:
+            carries["answers"] = gathered
+        logits = answers[-1] / (self._neurons(last).threshold[...] * steps.astype(answers.dtype))
+        counts = {
+            name: jnp.sum(spikes[name] != 0, _all_but_batch(spikes[name]), dtype=jnp.int32) for name in self.names
+        }
+        return Output(logits, potentials, answers, counts, carries, spikes if record else None)
+
+    def membranes(self, spikes: Mapping[str, Array]) -> dict[str, Array]:
+        """The potentials before each reset of all hidden layers, `[T, B, ...]`, from recorded spikes and from rest."""
+        potentials: dict[str, Array] = {}
+        sent = {INPUT: Sent(spikes[INPUT].astype(self.compute_dtype), None, "numbers")}
+        for row in self.rows[:-1]:
+            currents = self._currents(row, sent, None, train=False, axis_name=None)
+            if row.neurons:
+                potentials[row.name], currents = self._neurons(row).membranes(currents), spikes[row.name]
+            sent[row.name] = Sent(currents, None, "numbers")
+        return potentials
+
+    def thresholds(self) -> dict[str, Array]:
+        """The firing threshold of every layer that has a parameter of this name, aligned with `[B, ...]`."""
+        params = {name: getattr(self, f"{name}/neurons").params(len(self._row(name).shape) + 1) for name in self.names}
+        return {name: jnp.asarray(p.threshold) for name, p in params.items() if hasattr(p, "threshold")}
+
+    def _row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
+
+    def _neurons(self, row: Row) -> NeuronLayer:
+        neurons: NeuronLayer = getattr(self, f"{row.name}/neurons")
+        return neurons
+
+    def _layer(
+        self, row: Row, sent: Mapping[str, Sent], carry: Any, *, exact: bool = False, **options: Any
+    ) -> tuple[Array, Sends, Any]:
+        """A layer's output, the kind of its values, and the state of its neurons."""
+        currents = self._currents(row, sent, carry, exact=exact, **options)
+        if not row.neurons:
+            return currents.astype(self.compute_dtype), "numbers", None
+        neurons = self._neurons(row)
+        if not neurons.neuron.causal and carry is not None:
+            raise ValueError(f"the neurons of {row.name} need the whole train at once: run without chunks and carry")
+        y, after = neurons(currents, None if carry is None else carry[row.name])
+        return y if exact else y.astype(self.compute_dtype), neurons.neuron.sends, after
+
+    def _currents(
+        self,
+        row: Row,
+        sent: Mapping[str, Sent],
+        carry: Any,
+        *,
+        train: bool,
+        axis_name: str | None,
+        exact: bool = False,
+    ) -> Array:
+        """The sum of a layer's currents, normed; `exact` computes in the parameters' dtype at least (the readout)."""
+        currents = []
+        for name, source in row.synapses:
+            x, mask, kind = sent[source]
+            x = x.astype(self.param_dtype) if exact else x
+            currents.append(getattr(self, name)(x, storage=self._storage(kind), mask=mask))
+        if len(currents) > 1 or exact:
+            currents = [current.astype(accumulator(current.dtype)) for current in currents]
+        total = currents[0]
+        for current in currents[1:]:
+            total = total + current
+        if not row.norm:
+            return total
+        norm = getattr(self, f"{row.name}/norm")
+        if train and carry is not None and getattr(norm, "span", "train") == "train":
+            raise ValueError(
+                f"the norm of {row.name} takes its statistics over the whole train, which comes in chunks here: train "
+                "with a chunk of T steps or more (time_chunk), or use a norm with statistics per step"
+            )
+        normed: Array = norm(total, train=train, axis_name=axis_name)
+        return normed
+
+    def _storage(self, kind: Sends) -> Storage:
+        if kind == "spikes":
+            return "bits" if self.pack_spikes else "bytes"
+        return "bytes" if kind == "counts" else "floats"
+
+    def _check(self, x: Array) -> None:
+        expected = f"[T, B, {', '.join(map(str, self.input_shape))}]"
+        shape = jnp.shape(x)
+        if len(shape) != 2 + len(self.input_shape):
+            raise ValueError(
+                f"model input must be time-major spikes {expected}, got rank {len(shape)} {shape}; "
+                "encode samples [B, ...] first, e.g. encoding.poisson(key, images, steps)"
+            )
+        if shape[2:] != self.input_shape:
+            raise ValueError(
+                f"model input must be {expected}, got {shape}: this model was built with "
+                f"input_shape={self.input_shape} (channels last)"
+            )
+        check_steps(shape[0])
+        if jnp.result_type(x) != self.param_dtype:
+            raise TypeError(
+                f"model input must be {self.param_dtype} like its parameters, got {jnp.result_type(x)}; "
+                f"convert with x.astype('{self.param_dtype}'), or create the model with another param_dtype"
+            )
+
+
+def _all_but_batch(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
+    """The shape of a layer's output, checked."""
+    if layer.name in shapes:
+        raise ValueError(f"two layers are called {layer.name!r}: give each a name of its own")
+    if not layer.synapses:
+        raise ValueError(f"{layer.name} has no synapses: a layer needs one bundle at least")
+    reached: dict[str, Shape] = {}
+    for name, (source, synapse) in layer.synapses.items():
+        if source not in shapes:
+            raise ValueError(
+                f"{name} receives {source!r}, which is no earlier layer; layers so far: {', '.join(shapes)}"
+            )
+        reached[name] = synapse.connection(name, source, layer.name, shapes[source]).output_shape
+    if len(set(reached.values())) > 1:
+        sums = ", ".join(f"{name} {list(shape)}" for name, shape in reached.items())
+        raise ValueError(f"the currents of {layer.name} are summed and must have one shape, got {sums}")
+    return next(iter(reached.values()))

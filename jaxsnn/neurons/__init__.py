@@ -1,0 +1,16 @@
+"""The neurons of a network as one argument: rule or surrogate, leak, threshold, the fields that are learned.
+
+`spikebp()` is the paper's rule, `lif()` backpropagation through time with a surrogate, `of_cell(cell)` the same for any
+cell, `relu()` no spiking neuron at all. Each returns `Neurons`, for `models.create(..., neurons=...)`.
+"""
+
+from collections.abc import Callable
+
+from jaxsnn.neurons.bptt import bptt, lif, of_cell, run_cell
+from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
+from jaxsnn.neurons.paper import spikebp
+from jaxsnn.neurons.relu import relu
+
+NEURONS: dict[str, Callable[..., Neurons]] = {"spikebp": spikebp, "lif": lif, "relu": relu}
+
+__all__ = ["NEURONS", "Neuron", "Neurons", "ReadoutParams", "bptt", "lif", "of_cell", "relu", "run_cell", "spikebp"]

@@ -1,0 +1,152 @@
+"""Backpropagation through time: any cell unrolled with `lax.scan`, its spikes differentiated by a surrogate."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxsnn.cells import integrate_and_fire, leaky_integrator
+from jaxsnn.cells import lif as lif_cell
+from jaxsnn.cells.cell import UNIT, Cell
+from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
+from jaxsnn.surrogate import arctan
+from jaxsnn.typing import Array, DTypeLike, Shape, SpikeFunction, Step
+from jaxsnn.unroll import unroll
+
+
+def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, remat: bool = False) -> Neuron:
+    """A cell over time, with its ordinary gradients.
+
+    Args:
+      cell: e.g. `lif.cell(reset="soft")`, or a cell of your own.
+      spike: surrogate that `cell.step` gets, e.g. `partial(surrogate.arctan, slope=4.0)`; None for the cell's own.
+      params: starting values; None for `cell.params()`.
+      remat: recompute the cell's inner values in the backward pass instead of storing them.
+
+    Raises:
+      ValueError: for parameters that the cell refuses.
+    """
+    params = cell.params() if params is None else params
+    cell.init(params, (1,), jnp.float32)  # checks the values
+    step = cell.step if spike is None or not cell.fires else partial(cell.step, spike=spike)
+    trace = cell.membrane
+
+    def run(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
+        return run_cell(partial(step, params), carry, currents, remat=remat)
+
+    def membranes(params: Any, carry: Any, currents: Array) -> Array:
+        wide = currents.astype(jnp.result_type(*jax.tree.leaves(carry)))
+        return unroll(partial(step, params), carry, wide, trace=partial(trace, params)).trace  # type: ignore[arg-type]
+
+    return Neuron(
+        params,
+        cell.init,
+        run,
+        None if trace is None else membranes,
+        "spikes" if cell.fires else "numbers",
+        bounds=cell.bounds,
+    )
+
+
+def run_cell(step: Step, state: Any, currents: Array, *, remat: bool = False) -> tuple[Any, Array]:
+    """A cell over `currents` `[T, B, ...]`, in the dtype of its state, which may be wider."""
+    wide = jnp.result_type(*jax.tree.leaves(state))
+
+    def body(state: Any, current: Array) -> tuple[Any, Array]:
+        state, output = step(state, current.astype(wide))
+        return state, output.astype(current.dtype)
+
+    run = unroll(body, state, currents, remat=remat)
+    return run.state, run.outputs
+
+
+def _readout(leak: Any, threshold: Any, *, leak_first: bool, remat: bool) -> Neuron:
+    cell = leaky_integrator.cell(leak_first=leak_first)
+
+    def init(params: ReadoutParams, shape: Shape, dtype: DTypeLike) -> Any:
+        return cell.init(leaky_integrator.LeakyIntegratorParams(params.leak), shape, dtype)
+
+    def run(params: ReadoutParams, carry: Any, currents: Array) -> tuple[Any, Array]:
+        step = partial(cell.step, leaky_integrator.LeakyIntegratorParams(params.leak))
+        return run_cell(step, carry, currents, remat=remat)
+
+    return Neuron(ReadoutParams(leak, threshold), init, run, sends="numbers", bounds={"leak": UNIT})
+
+
+def lif(
+    leak: Any = 0.99,
+    threshold: Any = 1.0,
+    pool_threshold: Any = 0.75,
+    *,
+    spike: SpikeFunction = arctan,
+    reset: lif_cell.Reset = "hard",
+    leak_first: bool = False,
+    learn: tuple[str, ...] = (),
+    remat: bool = False,
+    pack_spikes: bool = False,
+) -> Neurons:
+    """LIF neurons under a surrogate gradient; pools are integrate-and-fire neurons, the readout integrates and leaks.
+
+    Args:
+      leak, threshold, pool_threshold: the paper's by default; starting values where learned.
+      spike: surrogate, e.g. `surrogate.arctan` or `partial(surrogate.arctan, slope=4.0)`.
+      reset: "hard" or "soft".
+      leak_first: leak before integrating, the order of most libraries; the paper leaks last.
+      learn: learned fields of hidden layers and readout, see `Neurons.learn`.
+      remat: recompute the cells' inner values in the backward pass instead of storing them.
+      pack_spikes: the backward pass stores spikes in one bit each, not one byte.
+
+    Raises:
+      ValueError: for a leak outside (0, 1], or a threshold that is not positive.
+    """
+    cell = lif_cell.cell(reset=reset, leak_first=leak_first)
+    return of_cell(
+        cell,
+        spike,
+        params=lif_cell.LIFParams(leak, threshold),
+        pool=integrate_and_fire.cell(reset=reset),
+        pool_threshold=pool_threshold,
+        readout_leak=leak,
+        readout_threshold=threshold,
+        leak_first=leak_first,
+        learn=learn,
+        remat=remat,
+        pack_spikes=pack_spikes,
+    )
+
+
+def of_cell(
+    cell: Cell,
+    spike: SpikeFunction | None = None,
+    *,
+    params: Any = None,
+    pool: Cell = integrate_and_fire.CELL,
+    pool_threshold: Any = 0.75,
+    readout_leak: Any = 0.99,
+    readout_threshold: Any = 1.0,
+    leak_first: bool = False,
+    learn: tuple[str, ...] = (),
+    remat: bool = False,
+    pack_spikes: bool = False,
+) -> Neurons:
+    """Any cell in the hidden layers of a network; pools are integrate-and-fire neurons, the readout a leaky integrator.
+
+    Args:
+      cell, spike, params, remat: as in `bptt`.
+      pool, pool_threshold: of the pools.
+      readout_leak, readout_threshold, leak_first: of the readout.
+      learn: learned fields, see `Neurons.learn`; the readout learns those that it has.
+      pack_spikes: the backward pass stores spikes in one bit each, not one byte.
+
+    Raises:
+      ValueError: for parameters that a cell refuses.
+    """
+    pool_params = integrate_and_fire.IFParams(pool_threshold)
+    return Neurons(
+        bptt(cell, spike, params=params, remat=remat),
+        bptt(pool, arctan if spike is None else spike, params=pool_params, remat=remat),
+        _readout(readout_leak, readout_threshold, leak_first=leak_first, remat=remat),
+        learn,
+        pack_spikes,
+    )

@@ -1,0 +1,55 @@
+"""A neuron as a value: a whole train of currents in, a train out, and how the error walks back.
+
+`Neuron` is the neuron of one layer, made by `bptt(cell, spike)`, by the paper's rule (`paper.py`) or for a ReLU network.
+`Neurons` are those of a network: of hidden layers, of pools, of the readout.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from jaxsnn.cells.cell import Bound
+from jaxsnn.typing import Array, Sends
+
+
+class ReadoutParams(NamedTuple):
+    """Parameters of a network's readout."""
+
+    leak: Any = 0.99
+    """Membrane decay per time step, in (0, 1]."""
+    threshold: Any = 1.0
+    """V_th, the unit of the logits (E6); the readout itself never fires, so this number is never learned."""
+
+
+class Neuron(NamedTuple):
+    """The neurons of one layer over time: pure functions and the starting values of their parameters."""
+
+    params: Any
+    """A NamedTuple of numbers, each a scalar or broadcastable to the neurons; `()` if there are none."""
+    init: Callable[..., Any]
+    """`(params, shape [B, ...], dtype) -> carry` at rest, which is zero everywhere."""
+    run: Callable[[Any, Any, Array], tuple[Any, Array]]
+    """`(params, carry, currents [T, B, ...]) -> (carry, output [T, B, ...])`, in the dtype of the currents."""
+    membranes: Callable[[Any, Any, Array], Array] | None = None
+    """`(params, carry, currents) -> potentials [T, B, ...]` before each reset; None if the neuron has no membrane."""
+    sends: Sends = "spikes"
+    """The values that it sends: storage for the backward pass follows from them."""
+    causal: bool = True
+    """Whether output t depends on currents up to t alone; otherwise the train cannot come in chunks."""
+    bounds: Mapping[str, Bound] = MappingProxyType({})
+    """The fields that can be learned, with their ranges."""
+
+
+class Neurons(NamedTuple):
+    """The neurons of a network."""
+
+    hidden: Neuron
+    """Of convolutions and hidden dense layers."""
+    pool: Neuron | None
+    """Behind average pools; None: pools have no neurons."""
+    readout: Neuron
+    """Of the last layer; its parameters have the field `threshold`, the unit of the logits."""
+    learn: tuple[str, ...] = ()
+    """Learned fields of hidden layers and readout: `leak` (one number per layer), `leak:channel`, `leak:neuron`."""
+    pack_spikes: bool = False
+    """Whether the backward pass stores spikes in one bit each, not one byte."""
