@@ -18,13 +18,15 @@ def load_data(config: Config) -> Dataset:
       ValueError, OSError, ImportError: as `jaxsnn.data.load`.
     """
     options: dict[str, Any] = {}
-    if config.dataset in EVENT_DATASETS:
+    if config.data.dataset in EVENT_DATASETS:
         options = {
-            "time_steps": config.time_steps,
-            "event_bins": config.event_bins,
-            "event_values": config.event_values,
+            "time_steps": config.network.time_steps,
+            "event_bins": config.data.event_bins,
+            "event_values": config.data.event_values,
         }
-    return load(config.dataset, data_dir=config.data_dir or None, cache_dir=config.cache_dir or None, **options)
+    return load(
+        config.data.dataset, data_dir=config.data.data_dir or None, cache_dir=config.data.cache_dir or None, **options
+    )
 
 
 class Sets(NamedTuple):
@@ -38,7 +40,7 @@ class Sets(NamedTuple):
 
 def fold_size(config: Config, count: int) -> int:
     """How many of `count` training samples a fold tests on; 0 without cross-validation."""
-    return count // config.folds if config.folds > 1 else 0
+    return count // config.data.folds if config.data.folds > 1 else 0
 
 
 def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
@@ -58,18 +60,18 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
     if fold is not None:
         tested, order = order[fold * size :][:size], np.delete(order, np.s_[fold * size : (fold + 1) * size])
         test_images, test_labels = data.train_images[tested], data.train_labels[tested]
-    if config.validation >= len(order):
-        raise ValueError(f"validation={config.validation} images leave none of {len(order)} to train on")
-    held, kept = order[: config.validation], order[config.validation :]
-    kept = kept[: config.limit or None]
+    if config.data.validation >= len(order):
+        raise ValueError(f"validation={config.data.validation} images leave none of {len(order)} to train on")
+    held, kept = order[: config.data.validation], order[config.data.validation :]
+    kept = kept[: config.data.limit or None]
     if not len(test_labels):
         raise ValueError(
-            f"the test part of {config.dataset} is empty"
-            + (f": {config.folds} folds of {count} training samples" if fold is not None else "")
+            f"the test part of {config.data.dataset} is empty"
+            + (f": {config.data.folds} folds of {count} training samples" if fold is not None else "")
         )
     put = functools.partial(put_samples, config, num_classes=data.num_classes)
     return Sets(
         put(data.train_images, data.train_labels, kept),
         put(data.train_images, data.train_labels, held),
-        put(test_images, test_labels, np.arange(len(test_labels))[: config.limit_test or None]),
+        put(test_images, test_labels, np.arange(len(test_labels))[: config.data.limit_test or None]),
     )

@@ -1,7 +1,6 @@
 """Sweeps from the command line to the table: as single runs, resumed, divided, joined."""
 
 import csv
-import dataclasses
 import json
 import subprocess
 import sys
@@ -34,7 +33,7 @@ AXES = ["lr=0.001,0.02"]
 
 
 def tiny(folder, **changes):
-    return dataclasses.replace(digits.digits(), **{**TINY, "run_dir": str(folder), **changes})
+    return digits.digits().replace(**{**TINY, "run_dir": str(folder), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +62,14 @@ def test_members_equal_single_runs(whole, tmp_path):
 
 def test_members_equal_single_runs_in_float64(x64):
     """The whole step of the digits network, every number that is an axis another one: parameters to the last bits."""
-    config = tiny("", rule="arctan", slope=2.0, dropout=0.1, epochs=1)
+    config = tiny("", gradient="bptt", slope=2.0, dropout=0.1, epochs=1)
     numbers = {"lr": 0.02, "leak": 0.8, "threshold": 0.7, "slope": 3.0, "dropout": 0.3, "weight_decay": 0.1}
     more = {"pool_threshold": 0.6, "init_gain": 2.4, "gain": 0.7, "seed": 9}
-    configs = [config, dataclasses.replace(config, **numbers, **more)]
+    configs = [config, config.replace(**numbers, **more)]
     assert len(plan.programs(configs)) == 1
     data = load("digits")
     sets = split(config, data)
-    orders = np.stack([training.epoch_order(c.seed, 0, 48) for c in configs])
+    orders = np.stack([training.epoch_order(c.training.seed, 0, 48) for c in configs])
     step, _ = populations.functions(config, data, param_dtype=np.float64)
     population = populations.create(configs, data, param_dtype=np.float64)
     step = jax.jit(step)
@@ -78,7 +77,7 @@ def test_members_equal_single_runs_in_float64(x64):
         population = step(population, *sets.fitting, orders)
     one = configs[1]
     program = build.build(one, data, param_dtype=np.float64)
-    state, single = program.start(one.seed), jax.jit(program.step)
+    state, single = program.start(one.training.seed), jax.jit(program.step)
     for _ in range(3):
         state = single(state, *sets.fitting, orders[1])
     for a, b in zip(jax.tree.leaves(population.states.params), jax.tree.leaves(state.params), strict=True):
@@ -231,7 +230,7 @@ def test_sweep_step_and_evaluation_lower_for_other_platforms(platform):
     config = tiny("", shift=1)
     data = load("digits")
     sets = split(config, data)
-    configs = [dataclasses.replace(config, seed=n) for n in range(2)]
+    configs = [config.replace(seed=n) for n in range(2)]
     population = populations.create(configs, data)
     orders = np.zeros((2, 48), np.int32)
     step, _ = populations.functions(config, data, vmap_size=0)

@@ -57,7 +57,7 @@ def _membranes(s: Sample) -> Drawing:
 
 
 def _input(m: Material, s: Sample) -> Drawing:
-    train, how = s.trains["input"], m.config.encoding
+    train, how = s.trains["input"], m.config.network.encoding
     made = {
         "poisson": "In every step each pixel spikes with a probability given by its intensity (Poisson input)",
         "direct": "The image itself is the input current of every step (direct input), so sums are multiples of it",

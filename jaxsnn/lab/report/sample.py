@@ -86,7 +86,7 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         step=int(state.step),
         number=number,
         label=int(test.labels[number]),
-        image=None if config.encoding == "events" else np.asarray(test.images[number]) / 255,
+        image=None if config.network.encoding == "events" else np.asarray(test.images[number]) / 255,
         trains={name: trains[name][:, 0] for name in names},
         potentials=potentials[:, 0],
         neurons=dict(_typical(name, trains[name][:, 0], found[name]) for name in names if name in found),

@@ -28,8 +28,8 @@ def check(config: Config) -> None:
     data = load_data(config)
     samples = len(split(config, data).fitting.labels)
     build(config, data)
-    if samples < config.batch_size:
-        raise ValueError(f"batch_size={config.batch_size} is more than the {samples} training samples")
+    if samples < config.training.batch_size:
+        raise ValueError(f"batch_size={config.training.batch_size} is more than the {samples} training samples")
 
 
 def functions(
@@ -56,14 +56,14 @@ def functions(
         return parallel.Member(program.step, program.count_batch)
 
     step = parallel.make_population_step(make, **options)
-    return step, parallel.make_population_evaluate(make, first.evaluation_batch, **options)
+    return step, parallel.make_population_evaluate(make, first.training.evaluation_batch, **options)
 
 
 def create(
     configs: Sequence[Config], data: Dataset, mesh: Mesh | None = None, *, param_dtype: DTypeLike = jnp.float32
 ) -> parallel.Population:
     """The members before their first step, each as it starts alone."""
-    states = [start_from(one, build(one, data, param_dtype=param_dtype).start(one.seed)) for one in configs]
+    states = [start_from(one, build(one, data, param_dtype=param_dtype).start(one.training.seed)) for one in configs]
     return parallel.create_population([hparams_of(one) for one in configs], states, mesh)
 
 
@@ -121,15 +121,15 @@ def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = Tr
             create(padded, data, mesh),
             step,
             sets.fitting,
-            batch_size=first.batch_size,
-            epochs=first.epochs,
+            batch_size=first.training.batch_size,
+            epochs=first.training.epochs,
             evaluate=evaluate,
-            evaluate_every=first.evaluate_every,
+            evaluate_every=first.training.evaluate_every,
             mesh=mesh,
             progress=progress,
             description=f"{len(chunk)} networks",
         )
-        yield Result(chunk, trained, len(sets.fitting.labels) // first.batch_size, compiled[-1])
+        yield Result(chunk, trained, len(sets.fitting.labels) // first.training.batch_size, compiled[-1])
 
 
 def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -142,11 +142,11 @@ def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
             | {name: float(values[row, number]) for name, values in trained.accuracy.items()}
             for row, epoch in enumerate(trained.evaluated)
         ]
-        score = scores(Run("", config.seed, None), evaluated, trained.seconds / len(chunk))
+        score = scores(Run("", config.training.seed, None), evaluated, trained.seconds / len(chunk))
         bad = int(trained.diverged[number])
         if bad >= 0:
             score |= {name: None for name in score if name.startswith(("test_", "validation_", "selected_"))}
-        values = {name: getattr(config, name) for name in names}
+        values = config.values(names)
         score = {name: value for name, value in score.items() if name != "run"}
         found.append({**values, **score, "diverged_step": None if bad < 0 else bad})
     return found
