@@ -79,7 +79,7 @@ def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
     out = capsys.readouterr().out
     assert f"seed 0: resuming after step {20 * TWIN_EPOCHS}" in out
     assert "converted, sengupta, 99.9 %, hard reset" in out
-    assert stored(copy)["options"]["thresholds_from_currents"] == "sengupta"
+    assert stored(copy)["options"]["balance"] == "sengupta"
     with pytest.raises(ValueError, match="twin is no twin of this run; move it away to train another: cannot resume"):
         convert.convert(copy, dataclasses.replace(options, epochs=5))
     (copy / "twin" / "config.json").write_text('{"dataset": ')

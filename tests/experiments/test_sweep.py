@@ -105,8 +105,8 @@ def trained(monkeypatch):
     found = []
 
     def train(group, mesh, *, most, progress):
-        found.extend((one.lr, one.seed) for one in group)
-        accuracy = np.array([[one.lr + 0.1 * one.seed] for one in group]).T
+        found.extend((one.training.lr, one.training.seed) for one in group)
+        accuracy = np.array([[one.training.lr + 0.1 * one.training.seed] for one in group]).T
         accuracies = {"validation_accuracy": accuracy, "test_accuracy": accuracy}
         none = np.full(len(group), -1)
         costs = training.Costs(0.0, 0.0, 0.0, 0.0)
@@ -150,7 +150,7 @@ def test_killed_between_programs_loses_none_that_ended(trained, tmp_path, monkey
         sweep.sweep(tiny(tmp_path / "cut"), "digits", axes)
     sweep.sweep(tiny(tmp_path / "cut", resume=True), "digits", axes)
     assert len(trained) == len(table.read(tmp_path / "cut")) == 12
-    assert [group[0].time_steps for group in calls] == [2, 3, 3, 4]
+    assert [group[0].network.time_steps for group in calls] == [2, 3, 3, 4]
 
 
 def test_workers_and_merge(trained, tmp_path, capsys):
@@ -182,7 +182,7 @@ def test_workers_and_merge(trained, tmp_path, capsys):
     [
         ({}, ["lr=log:1"], {}, "log takes first:last:number"),
         ({}, ["run_dir=a"], {}, "cannot be swept: it says where files are"),
-        ({}, ["leak=2"], {}, "leak must lie in"),
+        ({}, ["leak=2"], {}, "leak must be a finite number in"),
         ({}, AXES, {"members": -1}, "--members must be >= 0"),
         ({"data_parallel": 99}, AXES, {}, "99 devices were asked for"),
         ({"limit": 8}, AXES, {}, "batch_size=16 is more than the 8 training samples"),
@@ -238,7 +238,7 @@ def test_sweep_step_and_evaluation_lower_for_other_platforms(platform):
     assert text.count("stablehlo.convolution") >= 5  # two layers, forward and both gradients (one has no input's)
 
     def count_batch(member, *arguments):
-        return build.build(config, data, hparams=member.numbers).count_batch(member.states, *arguments)
+        return build.build(config, data, hparams=member.hparams).count_batch(member.states, *arguments)
 
     each = jax.jit(parallel.over_members(count_batch, vmap_size=0))
     text = each.trace(population, *sets.test, np.int32(0)).lower(lowering_platforms=(platform,)).as_text()
