@@ -139,6 +139,11 @@ def _prepared(config: Config) -> tuple[Program, Sets]:
     return build(config, data), split(config, data)
 
 
+def _shared(cell: Cell, config: Config) -> Config:
+    """The configuration that the cells have in common which differ in leak alone: that of their program."""
+    return cell.config.replace(leak=config.network.leak, resume=False)
+
+
 def _with_leak(program: Program, leak: float) -> Program:
     """The same compiled functions, started with another leak: leaks are constants in the state."""
 
@@ -160,6 +165,7 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     """
     where = run_folder.choose(config, f"ablate_{which}")
     wanted = list(cells(config, which, fixed))
+    _prepared(_shared(wanted[0], config))  # what cannot be built leaves no run folder behind
     run_folder.create(where, config)
     results = training.MetricsFile(where / "ablate.jsonl")
     done = results.read() if config.run.resume else []
@@ -169,7 +175,7 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
         key = cell.key(which)
         if any(key.items() <= row.items() for row in done):
             continue
-        program, sets = _prepared(cell.config.replace(leak=config.network.leak, resume=False))
+        program, sets = _prepared(_shared(cell, config))
         place = where / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
         place.parent.mkdir(exist_ok=True)
         result = train(

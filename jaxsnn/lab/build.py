@@ -13,12 +13,12 @@ from flax import nnx
 from jaxsnn import encoding, layers, models, training
 from jaxsnn.data import Dataset
 from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip
-from jaxsnn.lab.config import Config, names
+from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.devices import make_distribute, make_fetch, place, spread_evaluation
 from jaxsnn.lab.network import NEURONS
 from jaxsnn.lab.objectives import LOSSES
 from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
-from jaxsnn.lab.splits import fold_size
+from jaxsnn.lab.splits import sizes
 from jaxsnn.training.state import INIT
 from jaxsnn.typing import DTypeLike
 
@@ -28,7 +28,7 @@ HParams = dict[str, Any]
 
 def hparams_of(config: Config) -> HParams:
     """Those of one configuration."""
-    return config.values(names(traced="step"))
+    return config.values(fields_with(traced="step"))
 
 
 class Program(NamedTuple):
@@ -59,10 +59,8 @@ def build(
     Raises:
       ValueError: if the model cannot be built for this data, or a value is out of range.
     """
-    count = len(data.train_labels)
-    samples = min(count - fold_size(config, count) - config.data.validation, config.data.limit or count)
     hparams = hparams or hparams_of(config)
-    optimizer = make_optimizer(config, samples // config.training.batch_size, hparams)
+    optimizer = make_optimizer(config, sizes(config, data).fitting // config.training.batch_size, hparams)
 
     def model(seed: int) -> Any:
         return models.functionalize(make_model(config, data, seed, hparams=hparams, param_dtype=param_dtype))
@@ -87,8 +85,19 @@ def build(
         distribute=make_distribute(config),
         fetch=fetch,
     )
-    seen = (spread_evaluation(config, apply), functools.partial(prepare, train=False), config.training.evaluation_batch)
-    evaluate, count_batch = training.make_evaluate(*seen, fetch=fetch), training.make_count_batch(*seen, fetch=fetch)
+    batch, seen = (
+        config.training.evaluation_batch,
+        (spread_evaluation(config, apply), functools.partial(prepare, train=False)),
+    )
+
+    @functools.cache
+    def evaluate_by(size: int) -> Callable[..., training.Evaluation]:
+        return training.make_evaluate(*seen, size, fetch=fetch)
+
+    def evaluate(state: training.TrainState, images: jax.Array, labels: jax.Array) -> training.Evaluation:
+        return evaluate_by(max(min(batch, len(labels)), 1))(state, images, labels)  # no more work than samples
+
+    count_batch = training.make_count_batch(*seen, batch, fetch=fetch)
     return Program(apply, optimizer, step, evaluate, count_batch, start)
 
 

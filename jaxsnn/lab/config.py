@@ -76,6 +76,6 @@ FIELDS: dict[str, dataclasses.Field] = {f.name: f for group in GROUPS.values() f
 """Every field by name; its metadata is an `options.Option`."""
 
 
-def names(**metadata: Any) -> list[str]:
-    """The fields with this metadata, e.g. `names(traced="step")`."""
+def fields_with(**metadata: Any) -> list[str]:
+    """The fields with this metadata, e.g. `fields_with(traced="step")`."""
     return [name for name, f in FIELDS.items() if metadata.items() <= f.metadata.items()]

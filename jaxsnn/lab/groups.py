@@ -82,11 +82,14 @@ class TrainingConfig:
     seed: int = option(0, "Seed of the first run.", bound="[0, inf)", traced="state", not_swept=_SEEDS, common=True)
     evaluate_every: int = option(1, "Epochs between evaluations on validation and test set.", bound="[1, inf)")
     evaluation_batch: int = option(250, "Samples per evaluation batch.", bound="[1, inf)")
-    log_every: int = option(50, "Steps between rows of training metrics.", bound="[1, inf)", not_swept=_SHOWN)
+    log_every: int = option(
+        50, "Steps between rows of training metrics.", bound="[1, inf)", single=True, not_swept=_SHOWN
+    )
     steps_per_dispatch: int = option(
         1,
         "Train steps that the device takes on its own; the same up to rounding.",
         bound="[1, inf)",
+        single=True,
         not_swept="it changes how fast the steps are dispatched, not what is trained",
     )
 
@@ -114,6 +117,7 @@ class RunConfig:
         0,
         "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one.",
         bound="[0, inf)",
+        single=True,
         not_swept=_SHOWN,
     )
     data_parallel: int = option(
@@ -144,7 +148,11 @@ class RunConfig:
     )
     progress: bool = option(True, "Show a progress bar.", per_process=True, not_swept=_SHOWN)
     activity: bool = option(
-        True, "Before training, warn of layers that are silent or saturated.", per_process=True, not_swept=_SHOWN
+        True,
+        "Before training, warn of layers that are silent or saturated.",
+        per_process=True,
+        single=True,
+        not_swept=_SHOWN,
     )
     figures: bool = option(True, "Draw figures at the end (needs the extra 'viz').", not_swept=_SHOWN)
 

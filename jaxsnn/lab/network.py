@@ -54,7 +54,7 @@ class NetworkConfig:
 
     model: str = option("lenet", "Network.", choices=tuple(MODELS), analog=True, common=True)
     width: float = option(
-        1.0, "Multiplies the features of every hidden layer.", bound="(0, 100]", analog=True, common=True
+        1.0, "Multiplies the features of every hidden layer.", bound="(0, 16]", analog=True, common=True
     )
     neuron: str = option(
         "lif", "Neurons: spiking (lif), or those of an analog network (relu).", choices=tuple(NEURONS), common=True

@@ -69,6 +69,8 @@ class Option(NamedTuple):
     """May differ between the processes of a run."""
     not_swept: str = ""
     """Why it cannot be swept."""
+    single: bool = False
+    """Has no meaning but in a run of its own: the command that sweeps refuses the flag."""
     traced: str = ""
     """In a sweep an array axis of one program: of the numbers that the step computes with (`step`), or of the first
     state (`state`). Every other field makes programs of its own."""

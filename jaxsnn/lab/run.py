@@ -15,7 +15,7 @@ from jaxsnn import analysis, parallel, training
 from jaxsnn.lab import results, run_folder
 from jaxsnn.lab.build import Program, build, make_prepare
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
-from jaxsnn.lab.config import Config, names
+from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.convert import converted
 from jaxsnn.lab.devices import connect, define_process_flags
 from jaxsnn.lab.splits import Sets, load_data, split
@@ -41,7 +41,7 @@ def run(config: Config, name: str) -> dict[str, Any]:
     """
     path = run_folder.choose(config, name)
     if config.run.multihost:
-        fields = config.values(names(per_process=False))
+        fields = config.values(fields_with(per_process=False))
         parallel.check_same(fields | {"run folder": str(path)}, "configuration")
     with nullcontext() if parallel.is_first() else redirect_stdout(None):
         return _run(config, name, path)

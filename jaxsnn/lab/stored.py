@@ -1,7 +1,9 @@
 """Configurations in run folders: read from `config.json`, compared on resumption, opened on another machine."""
 
 import dataclasses
+import functools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +88,20 @@ def check_resume(stored: Config, config: Config) -> None:
 def opened(config: Config, *, data_dir: str = "", cache_dir: str = "") -> Config:
     """The configuration of a run to look at its networks here: on one device, with the data where it is now.
 
+    The run's own folders are not used: a run folder that came from somebody else would choose what is read and written.
+
     Args:
       config: of the run, wherever it was made.
       data_dir, cache_dir: where the data is now; empty for the user's own folders.
     """
-    run = RunConfig(seeds=config.run.seeds)
-    return dataclasses.replace(config, run=run).replace(data_dir=data_dir, cache_dir=cache_dir)
+    here = {"data_dir": data_dir, "cache_dir": cache_dir}
+    for name, value in config.values(here).items():
+        if value and not here[name]:
+            _note(f"note: the run used --{name}={value}, this is your own default: give the flag to use another")
+    return dataclasses.replace(config, run=RunConfig(seeds=config.run.seeds)).replace(**here)
+
+
+@functools.cache
+def _note(text: str) -> None:
+    """Says it once."""
+    print(text, file=sys.stderr)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import experiments
-from jaxsnn.lab.config import FIELDS, GROUPS, Config, names
+from jaxsnn.lab.config import FIELDS, GROUPS, Config, fields_with
 from jaxsnn.lab.stored import check_resume, opened, parse
 
 PRESETS = experiments.presets()
@@ -86,7 +86,7 @@ def test_resume_frees_the_group_run_and_fields_that_say_so():
     run = {"seeds": 3, "checkpoint_every": 7, "data_parallel": 0, "compilation_cache": "c", "run_dir": "r"}
     shown = {"resume": True, "progress": False, "activity": False, "figures": False, "multihost": True}
     assert set(run | shown) == {f.name for f in dataclasses.fields(GROUPS["run"])}
-    assert names(free=True) == ["data_dir", "cache_dir", "epochs"]
+    assert fields_with(free=True) == ["data_dir", "cache_dir", "epochs"]
     check_resume(Config(), Config.of(**run, **shown, data_dir="d", cache_dir="e", epochs=2))
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import digits
-from jaxsnn.lab.config import Config, names
+from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.sweep import plan
 
 
@@ -37,7 +37,8 @@ def test_values(text, values):
         ("rate=1", "there is no field 'rate'; known are"),
         ("lr=log:1:2", "log takes first:last:number, e.g. log:0.001"),
         ("lr=log:0:1:3", "log needs ends above 0; use lin:0:1:3"),
-        ("lr=lin:0:1:1", "number of values >= 2"),
+        ("lr=lin:0:1:1", "number of values from 2 to 100,000"),
+        ("lr=lin:0:1:1000000000", "number of values from 2 to 100,000"),
         ("lr=lin:0:inf:2", "two finite ends"),
         ("model=lin:0:1:3", "for a field that is a number"),
         ("time_steps=lin:1:2:3", "the values would not all be whole: 1, 1.5, 2"),
@@ -75,6 +76,7 @@ def grid(*texts, **changes):
         (["slope=1,2", "gradient=bptt,spikebp"], {}, "at slope=1.0, gradient=spikebp"),
         (["lr=0.1"], {"folds": 3, "seeds": 1}, "folds=3: a sweep compares over seeds"),
         (["lr=0.1"], {"multihost": True}, "processes share a sweep by --worker"),
+        (["lr=lin:0.1:1:20000", "leak=0.9,0.99"], {"seeds": 10}, "asks for 400,000 networks, the most are 100,000"),
     ],
 )
 def test_bad_grids(texts, changes, message):
@@ -95,7 +97,7 @@ def test_grid_and_programs():
     assert all(len({(n.network.time_steps, bool(n.network.dropout)) for n in group}) == 1 for group in groups)
 
 
-@pytest.mark.parametrize("name", [*names(traced="step"), *names(traced="state")])
+@pytest.mark.parametrize("name", [*fields_with(traced="step"), *fields_with(traced="state")])
 def test_what_is_said_to_share_a_program_does(name):
     base = Config.of(gradient="bptt", slope=2.0, dropout=0.1, seed=3)
     other = base.replace(**{name: 4 if name == "seed" else 0.3})

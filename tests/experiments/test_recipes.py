@@ -64,7 +64,7 @@ def test_cosine_falls_to_zero():
 
 def test_dropout_acts_in_training_and_not_in_evaluation():
     config = mnist.mnist_lenet().replace(time_steps=4, dropout=0.5, init_gain=3.0)
-    program = build.build(config.replace(validation=4), made_up(config))
+    program = build.build(config.replace(validation=4, batch_size=4), made_up(config))
     state = program.start(0)
     x = jax.random.bernoulli(jax.random.key(0), 0.5, (4, 2, 28, 28, 1)).astype(jnp.float32)
     run = jax.jit(program.apply, static_argnames="train")
@@ -111,7 +111,7 @@ def test_presets_take_steps(name):
 
 
 def test_folds_part_the_training_set():
-    config = Config.of(folds=3, validation=4, dataset="mnist", limit=0)
+    config = Config.of(folds=3, validation=4, batch_size=4, dataset="mnist", limit=0)
     data = made_up(config, 32)
     data = data._replace(
         train_images=np.arange(32, dtype=np.uint8)[:, None, None, None] * np.ones((28, 28, 1), np.uint8)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxsnn.lab import run as training_run
 from jaxsnn.lab import run_folder, stored
-from jaxsnn.lab.config import Config, names
+from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.network import NetworkConfig
 
 
@@ -19,7 +19,7 @@ def configuration(config: Config, where: Path, epochs: int = 0) -> Config:
     """
     events = config.network.encoding == "events"
     network = NetworkConfig(
-        **{name: getattr(config.network, name) for name in names(analog=True)},
+        **{name: getattr(config.network, name) for name in fields_with(analog=True)},
         neuron="relu",
         pool="average",
         encoding="events" if events else "direct",

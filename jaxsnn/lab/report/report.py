@@ -67,7 +67,7 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
 def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Material:
     """Reads the folder, evaluates if need be, and looks at a sample; what cannot be had is named in `missing`."""
     config = run_folder.read_config(where)
-    config = opened(config, data_dir=data_dir, cache_dir=cache_dir)
+    here = opened(config, data_dir=data_dir, cache_dir=cache_dir)
     missing: dict[str, str] = {}
     environment = read(
         where, "environment", missing, otherwise="There is no `environment.json`: versions are not known."
@@ -87,7 +87,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
         environment=environment or {},
         rows=rows,
         scores=found,
-        evaluation=_evaluation(where, config, found, missing),
+        evaluation=_evaluation(where, here, found, missing),
         conversion=read(
             where,
             "convert",
@@ -96,7 +96,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
             "shape, converts it and compares.",
             keys=("direct", "converted", "equal_accuracy", "relu", "samples"),
         ),
-        sample=_sample(where, config, found, number, missing),
+        sample=_sample(where, here, found, number, missing),
         missing=missing,
     )
 

@@ -14,6 +14,9 @@ from jaxsnn.lab.options import NOTHING, kind
 
 _LIST = "its values are lists, and the comma separates values here: make it a preset, or one sweep for each"
 
+MOST = 100_000
+"""Networks of a sweep, and values of an axis."""
+
 Item = TypeVar("Item")
 
 
@@ -56,16 +59,11 @@ def _spaced(text: str, values: str, element: type) -> tuple[Any, ...]:
         first, last, count = float(numbers[0]), float(numbers[1]), int(numbers[2])
     except (ValueError, IndexError) as error:
         raise ValueError(f"--sweep={text}: {how} takes first:last:number, e.g. {how}:0.001:0.1:8") from error
-    if (
-        len(numbers) > 3
-        or count < 2
-        or not math.isfinite(first)
-        or not math.isfinite(last)
-        or element not in (float, int)
-    ):
+    finite = math.isfinite(first) and math.isfinite(last)
+    if len(numbers) > 3 or not 2 <= count <= MOST or not finite or element not in (float, int):
         raise ValueError(
-            f"--sweep={text}: {how} takes first:last:number with two finite ends and a number of values >= 2, "
-            "for a field that is a number"
+            f"--sweep={text}: {how} takes first:last:number with two finite ends and a number of values from 2 to "
+            f"{MOST:,}, for a field that is a number"
         )
     if how == "log" and min(first, last) <= 0:
         raise ValueError(f"--sweep={text}: log needs ends above 0; use lin:{':'.join(numbers)}")
@@ -105,6 +103,9 @@ def members(config: Config, axes: Sequence[Axis]) -> list[Config]:
         raise ValueError(
             "multihost is for one large network; several processes share a sweep by --worker=1/8, 2/8, ..."
         )
+    count = math.prod(len(axis.values) for axis in axes) * config.run.seeds
+    if count > MOST:
+        raise ValueError(f"--sweep asks for {count:,} networks, the most are {MOST:,}: give fewer values or seeds")
     base = dataclasses.replace(config, run=RunConfig(progress=config.run.progress))
     found = []
     for values in itertools.product(*(axis.values for axis in axes)):

@@ -1,6 +1,7 @@
 """From the configurations of one program to trained networks and their scores."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,11 +26,7 @@ def check(config: Config) -> None:
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
     """
-    data = load_data(config)
-    samples = len(split(config, data).fitting.labels)
-    build(config, data)
-    if samples < config.training.batch_size:
-        raise ValueError(f"batch_size={config.training.batch_size} is more than the {samples} training samples")
+    build(config, load_data(config))
 
 
 def functions(
@@ -51,12 +48,19 @@ def functions(
     """
     options: dict[str, Any] = {"mesh": mesh, "vmap_size": vmap_size}
 
-    def make(hparams: HParams) -> parallel.Member:
-        program = build(first, data, hparams=hparams, param_dtype=param_dtype)
+    def member(hparams: HParams, *, batch: int = first.training.evaluation_batch) -> parallel.Member:
+        program = build(first.replace(evaluation_batch=batch), data, hparams=hparams, param_dtype=param_dtype)
         return parallel.Member(program.step, program.count_batch)
 
-    step = parallel.make_population_step(make, **options)
-    return step, parallel.make_population_evaluate(make, first.training.evaluation_batch, **options)
+    @functools.cache
+    def evaluate_by(batch: int) -> Callable[..., np.ndarray]:
+        return parallel.make_population_evaluate(functools.partial(member, batch=batch), batch, **options)
+
+    def evaluate(population: parallel.Population, images: jax.Array, labels: jax.Array) -> np.ndarray:
+        size = max(min(first.training.evaluation_batch, len(labels)), 1)  # as a single run evaluates
+        return evaluate_by(size)(population, images, labels)
+
+    return parallel.make_population_step(member, **options), evaluate
 
 
 def create(

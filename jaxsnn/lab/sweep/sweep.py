@@ -19,7 +19,7 @@ from absl import flags
 
 from jaxsnn import parallel, training
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
-from jaxsnn.lab.config import FIELDS, Config
+from jaxsnn.lab.config import FIELDS, Config, fields_with
 from jaxsnn.lab.run import keep_compiled
 from jaxsnn.lab.run_folder import RUNS, environment, read_json, write_json
 from jaxsnn.lab.stored import check_resume, parse
@@ -43,6 +43,11 @@ def sweep(
     """
     if members < 0:
         raise ValueError(f"--members must be >= 0 (0: as many as fit into memory), got {members}")
+    if not texts:
+        raise ValueError(
+            "nothing is swept: give --sweep=field=values, e.g. --sweep=lr=log:1e-3:1e-1:8; one network is "
+            "trained by the command of its preset"
+        )
     axes = [plan.parse(text) for text in texts]
     networks = plan.members(config, axes)
     mesh = parallel.population_mesh(config.run.data_parallel)
@@ -196,6 +201,8 @@ def main(presets: Presets) -> None:
 
     def run() -> None:
         given, config = flags.FLAGS, from_flags(presets)
+        if single := [f"--{name}" for name in fields_with(single=True) if given[name].value is not None]:
+            raise ValueError(f"{' and '.join(single)} only for single runs: a sweep keeps one row for each network")
         try:
             if given.merge:
                 merge(config)
