@@ -12,7 +12,8 @@ from flax import nnx
 
 from jaxsnn import encoding, layers, models, training
 from jaxsnn.data import Dataset
-from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip
+from jaxsnn.data.prepare import event_frames, normalise
+from jaxsnn.lab.augmentations import augment
 from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.devices import make_distribute, make_fetch, place, spread_evaluation
 from jaxsnn.lab.network import NEURONS
@@ -151,8 +152,8 @@ def make_prepare(config: Config, *, train: bool, hparams: HParams | None = None)
 
     def prepare(key: jax.Array, images: jax.Array) -> jax.Array:
         augment_key, spike_key = jax.random.split(key)
-        if train and (config.data.shift or config.data.flip):
-            images = shift_and_flip(augment_key, images, shift=config.data.shift, flip=config.data.flip)
+        if train:
+            images = augment(config.data, augment_key, images)
         if config.network.encoding == "events":
             frames = event_frames(images)
             return frames if config.network.spiking else frames.mean(0, keepdims=True)

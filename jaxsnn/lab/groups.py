@@ -17,7 +17,7 @@ _SEEDS = "seeds are an axis of every sweep: give --seeds=5, and --seed for the f
 class DataConfig:
     """The samples: which, how they are augmented and normalised, what is held out. A ReLU twin takes them whole."""
 
-    dataset: str = option("mnist", "Data set.", choices=tuple(DATASETS), common=True)
+    dataset: str = option("mnist", "Data set.", choices=DATASETS, common=True)
     event_bins: str = option("time", "Event data: steps of equal time, or of equal event count.", choices=BINS)
     event_values: str = option(
         "binary", "Event data: 1 where there was an event (binary), or how many.", choices=VALUES
@@ -62,13 +62,13 @@ class TrainingConfig:
     """How the weights are found."""
 
     loss: str = option(
-        "squared_error", "Loss; squared_error is a sum over the batch, the others are means.", choices=tuple(LOSSES)
+        "squared_error", "Loss; squared_error is a sum over the batch, the others are means.", choices=LOSSES
     )
-    optimizer: str = option("sgd", "Optimiser.", choices=tuple(OPTIMIZERS), common=True)
+    optimizer: str = option("sgd", "Optimiser.", choices=OPTIMIZERS, common=True)
     momentum: float = option(0.0, "Momentum of sgd.", bound="[0, 1)")
     lr: float = option(0.0085, "Learning rate.", bound="(0, inf)", traced="step", common=True)
     schedule: str = option(
-        "steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", choices=tuple(SCHEDULES)
+        "steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", choices=SCHEDULES
     )
     lr_decay: float = option(0.2, "Factor on the learning rate at each of lr_decay_epochs.", bound="(0, inf)")
     lr_decay_epochs: tuple[int, ...] = option(

@@ -52,12 +52,12 @@ NEURONS: dict[str, Callable[["NetworkConfig", ArrayLike | None], layers.Neuron]]
 class NetworkConfig:
     """The network, its neurons, and how samples become its input over time."""
 
-    model: str = option("lenet", "Network.", choices=tuple(MODELS), analog=True, common=True)
+    model: str = option("lenet", "Network.", choices=MODELS, analog=True, common=True)
     width: float = option(
         1.0, "Multiplies the features of every hidden layer.", bound="(0, 16]", analog=True, common=True
     )
     neuron: str = option(
-        "lif", "Neurons: spiking (lif), or those of an analog network (relu).", choices=tuple(NEURONS), common=True
+        "lif", "Neurons: spiking (lif), or those of an analog network (relu).", choices=NEURONS, common=True
     )
     gradient: str = option(
         "spikebp",
@@ -65,9 +65,7 @@ class NetworkConfig:
         choices=GRADIENTS,
         common=True,
     )
-    surrogate: str = option(
-        "arctan", "Surrogate derivative of a spike, of bptt.", choices=tuple(SURROGATES), common=True
-    )
+    surrogate: str = option("arctan", "Surrogate derivative of a spike, of bptt.", choices=SURROGATES, common=True)
     slope: float | None = option(
         None, "Steepness of the surrogate; none for its own default.", bound="(0, inf)", traced="step", off=None
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import optax
 
 from jaxsnn.typing import ArrayLike
@@ -38,14 +39,21 @@ SCHEDULES: dict[str, Schedule] = {
 Make = Callable[["TrainingConfig", Any, ArrayLike], optax.GradientTransformation]
 
 
+def _kernels(params: Any) -> Any:
+    """Which parameters are weights: leaks and thresholds that are learned would be pulled to some number instead."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: getattr(path[-1], "key", None) == "kernel", params)
+
+
 def _added(optimizer: Callable[["TrainingConfig", Any], optax.GradientTransformation]) -> Make:
     """With weight decay added to the gradient."""
-    return lambda training, rate, decay: optax.chain(optax.add_decayed_weights(decay), optimizer(training, rate))
+    return lambda training, rate, decay: optax.chain(
+        optax.add_decayed_weights(decay, _kernels), optimizer(training, rate)
+    )
 
 
 OPTIMIZERS: dict[str, Make] = {
     "sgd": _added(lambda training, rate: optax.sgd(rate, training.momentum or None)),
     "adam": _added(lambda training, rate: optax.adam(rate)),
-    "adamw": lambda training, rate, decay: optax.adamw(rate, weight_decay=decay),
+    "adamw": lambda training, rate, decay: optax.adamw(rate, weight_decay=decay, mask=_kernels),
 }
-"""Name to `(training, rate, weight decay) -> optimizer`; the weight decay may be traced."""
+"""Name to `(training, rate, weight decay) -> optimizer`; the weight decay may be traced. It acts on kernels alone."""

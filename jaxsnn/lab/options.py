@@ -3,6 +3,7 @@ what resumptions and sweeps may do with them. Flags, stored files and sweeps are
 
 import dataclasses
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_args, get_origin
 
@@ -53,8 +54,8 @@ class Option(NamedTuple):
     """The metadata of a field."""
 
     help: str
-    choices: tuple[str, ...] = ()
-    """The values that a name may have; none: any."""
+    choices: Collection[str] = ()
+    """The values that a name may have, often the keys of a table, to which members can be added; none: any."""
     bound: Bound = Bound()
     """Of a number, of every number of a list, and of the numbers in `layer:number`."""
     per_layer: bool = False

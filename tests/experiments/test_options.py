@@ -43,7 +43,7 @@ def refused(f):
     elif f.metadata["per_layer"]:
         wrong = [f"conv1:{n}" for n in outside(bound)[:-1]] + ["conv1", "conv1:", ":1", "conv1:a", "conv1=1", ""]
     elif choices:
-        wrong += ["", "magic", choices[0].upper()]
+        wrong += ["", "magic", next(iter(choices)).upper()]
     if several:
         valid = () if element is str else (1,)
         return [(*valid, value) for value in wrong] + [None, 1, "1", 1.5, True, {}, list(valid)]

@@ -1,15 +1,19 @@
 """What a recipe is made of reaches the weights: weight decay, schedule, dropout; every preset takes a step."""
 
+import collections
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from experiments import cifar10, mnist, nmnist, svhn
-from jaxsnn import training
+from jaxsnn import models, training
 from jaxsnn.data import Dataset
-from jaxsnn.lab import build
+from jaxsnn.lab import build, optimizers
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.optimizers import OPTIMIZERS
 from jaxsnn.lab.splits import split
 
 PRESETS = cifar10.PRESETS | mnist.PRESETS | nmnist.PRESETS | svhn.PRESETS
@@ -30,10 +34,10 @@ def made_up(config, samples=24):
 def updates(config, gradients, params, steps, per_epoch=10):
     """The updates of constant gradients, step by step."""
     optimizer = build.make_optimizer(config, per_epoch)
-    state, found = optimizer.init(params), []
+    state, found = optimizer.init({"kernel": params}), []
     for _ in range(steps):
-        update, state = optimizer.update(gradients, state, params)
-        found.append(np.asarray(update))
+        update, state = optimizer.update({"kernel": gradients}, state, {"kernel": params})
+        found.append(np.asarray(update["kernel"]))
     return found
 
 
@@ -47,6 +51,32 @@ def test_weight_decay_of_adamw_is_not():
     config = Config.of(lr=0.5, weight_decay=0.1, schedule="constant", optimizer="adamw")
     update = updates(config, jnp.zeros(1), jnp.asarray([2.0]), 1)[0]
     np.testing.assert_allclose(update, [-0.5 * 0.1 * 2.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_weight_decay_acts_on_weights_alone(optimizer):
+    """Without any gradient every kernel shrinks, and learned leaks and thresholds stay as they are."""
+    config = Config.of(
+        gradient="bptt", learn=("leak", "threshold"), width=0.05, optimizer=optimizer, weight_decay=0.1, lr=0.1
+    )
+    _, params, _ = models.functionalize(build.make_model(config, made_up(config), 0))
+    optimizer = build.make_optimizer(config, 10)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    after = optax.apply_updates(params, optimizer.update(zero, optimizer.init(params), params)[0])
+    changed = jax.tree_util.tree_map_with_path(
+        lambda path, old, new: (path[-1].key == "kernel", bool((old != new).any())), params, after
+    )
+    found = collections.Counter(jax.tree.leaves(changed, is_leaf=lambda x: isinstance(x, tuple)))
+    assert set(found) == {(True, True), (False, False)}
+
+
+def test_an_optimiser_and_a_schedule_are_added_by_their_tables(monkeypatch):
+    monkeypatch.setitem(optimizers.OPTIMIZERS, "sign", lambda training, rate, decay: optax.sign_sgd(rate))
+    halved = optimizers.Schedule(lambda training, lr, steps: optax.exponential_decay(lr, steps, 0.5), ends=False)
+    monkeypatch.setitem(optimizers.SCHEDULES, "halved", halved)
+    config = Config.of(optimizer="sign", schedule="halved", lr=0.5)
+    rates = [u[0] for u in updates(config, jnp.full(1, 3.0), jnp.ones(1), 11)]
+    np.testing.assert_allclose([rates[0], rates[10]], [-0.5, -0.25])
 
 
 def test_the_papers_presets_decay_their_rate_at_the_papers_epochs():
