@@ -31,7 +31,7 @@ def evaluate(
       where: the run folder.
       which: "selected", the epoch with the best validation accuracy, or "last".
       part: "test" or "validation".
-      data_dir, cache_dir: where the data is now; empty for what the run used.
+      data_dir, cache_dir: where the data is now; empty for your own default.
       analyse: observe the network in a second pass: activity, operations, energy, early exit (`jaxsnn.lab.profile`).
 
     Raises:

@@ -70,7 +70,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     Args:
       where: the run folder.
       options: how.
-      data_dir, cache_dir: where the data is now; empty for what the run used.
+      data_dir, cache_dir: where the data is now; empty for your own default.
 
     Raises:
       ValueError, OSError: if the folder holds no run, a damaged one, or one that cannot be converted; if the data

@@ -33,7 +33,7 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
 
     Args:
       where: the run folder.
-      data_dir, cache_dir: where the data is now; empty for what the run used.
+      data_dir, cache_dir: where the data is now; empty for your own default.
       sample: number of the test sample to look at.
 
     Returns:
