@@ -10,7 +10,6 @@ and adds the peak of that process. Appends to benchmarks/results/<device>/memory
 """
 
 import argparse
-import dataclasses
 import itertools
 import subprocess
 import sys
@@ -43,8 +42,8 @@ def compiled(network: common.Network, rule: str, chunk: int) -> dict[str, float]
 
 def of_preset(name: str, steps: int, batch: int, chunk: int) -> dict[str, float]:
     """What the train step of an experiment would take, in MB; the data set counts as an argument, with two batches."""
-    config = dataclasses.replace(
-        cifar10.PRESETS[name](), time_steps=steps, batch_size=batch, time_chunk=chunk, validation=batch, limit=0
+    config = cifar10.PRESETS[name]().replace(
+        time_steps=steps, batch_size=batch, time_chunk=chunk, validation=batch, limit=0
     )
     images, labels = np.zeros((2 * batch, 32, 32, 3), np.uint8), np.zeros(2 * batch, np.int32)
     data = Dataset("made up", images, labels, images, labels, 10)

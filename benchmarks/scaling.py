@@ -14,7 +14,6 @@ assumed (`--tflops`, `--gigabytes`, `--latency`).
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import os
@@ -52,7 +51,7 @@ def traffic(text: str) -> dict[str, float]:
 
 def measure(devices: int, batch: int, repeats: int, *, multihost: bool) -> dict[str, Any]:
     """Takes train steps in this process, which has its share of the devices."""
-    config = dataclasses.replace(digits.digits(), data_parallel=devices, multihost=multihost, batch_size=batch)
+    config = digits.digits().replace(data_parallel=devices, multihost=multihost, batch_size=batch)
     data = load("digits")
     program, sets = build.build(config, data), split(config, data)
     state = program.start(0)

@@ -8,7 +8,6 @@ runs of another rate compile again, seeds share a program. Appends to benchmarks
 """
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -36,8 +35,8 @@ def together(configs: Sequence[Config], data: Dataset, vmap_size: int | None, dt
         populations.create(configs, data, param_dtype=dtype),
         step,
         sets.fitting,
-        batch_size=first.batch_size,
-        epochs=first.epochs,
+        batch_size=first.training.batch_size,
+        epochs=first.training.epochs,
         evaluate=lambda population: {"test": accuracy(population, *sets.test)[:, -1]},
     )
 
@@ -46,7 +45,7 @@ def one_by_one(configs: Sequence[Config], data: Dataset, dtype: Any) -> np.ndarr
     """Each by `training.fit`; returns the accuracies after the last epoch, `[M]`."""
     found, last, program = [], None, None
     for config in configs:
-        shared = dataclasses.replace(config, seed=0)
+        shared = config.replace(seed=0)
         if program is None or shared != last:
             program, last = build.build(config, data, param_dtype=dtype), shared
         found.append(_alone(config, data, program))
@@ -61,11 +60,11 @@ def _alone(config: Config, data: Dataset, program: build.Program) -> float:
         return {"validation_accuracy": accuracies[-1]}  # a name that the loop wants; nothing is chosen here
 
     training.fit(
-        program.start(config.seed),
+        program.start(config.training.seed),
         program.step,
         sets.fitting,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
+        batch_size=config.training.batch_size,
+        epochs=config.training.epochs,
         evaluate=evaluate,
         progress=False,
     )
@@ -88,8 +87,8 @@ def main() -> None:
     if jnp.zeros((), dtype).dtype != dtype:
         parser.error("--float64 needs JAX_ENABLE_X64=1 in the environment")
     changes = {name: given[name] for name in ("width", "time_steps", "epochs", "init_gain", "limit")}
-    base, data = dataclasses.replace(digits.digits(), **changes, seeds=1), load("digits")
-    configs = [dataclasses.replace(base, lr=lr, seed=seed) for lr in RATES for seed in range(given["seeds"])]
+    base, data = digits.digits().replace(**changes, seeds=1), load("digits")
+    configs = [base.replace(lr=lr, seed=seed) for lr in RATES for seed in range(given["seeds"])]
     began = time.perf_counter()
     trained = together(configs, data, given["vmap_size"], dtype)
     population_s = time.perf_counter() - began

@@ -1,7 +1,5 @@
 """The paper's VGG9, ResNet9 and ResNet11 on CIFAR-10: on signed Poisson spikes, and small variants for a CPU."""
 
-import dataclasses
-
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.run import main
 
@@ -15,7 +13,7 @@ def cifar10_vgg9() -> Config:
     dropout 0.2, pad 4 and crop, flip.
     Command: `python -m experiments.cifar10 --preset=cifar10_vgg9`. Score and time: not measured here.
     """
-    return Config(
+    return Config.of(
         dataset="cifar10",
         model="vgg9",
         time_steps=100,
@@ -38,7 +36,7 @@ def cifar10_resnet11() -> Config:
     Source: Lee et al. (2020), as released: as VGG9, but rate 0.0025 and dropout 0.25.
     Command: `python -m experiments.cifar10 --preset=cifar10_resnet11`. Score and time: not measured here.
     """
-    return dataclasses.replace(cifar10_vgg9(), model="resnet11", lr=0.0025, dropout=0.25)
+    return cifar10_vgg9().replace(model="resnet11", lr=0.0025, dropout=0.25)
 
 
 def cifar10_resnet9() -> Config:
@@ -47,7 +45,7 @@ def cifar10_resnet9() -> Config:
     Source: Lee et al. (2020); its code for ResNet9 was not released, see docs/decisions/0006.
     Command: `python -m experiments.cifar10 --preset=cifar10_resnet9`. Score and time: not measured here.
     """
-    return dataclasses.replace(cifar10_resnet11(), model="resnet9")
+    return cifar10_resnet11().replace(model="resnet9")
 
 
 def cifar10_vgg9_small() -> Config:
@@ -55,9 +53,8 @@ def cifar10_vgg9_small() -> Config:
 
     The surrogate (arctan) because at so few steps the paper's rule falls silent: see experiments/README.md.
     """
-    return dataclasses.replace(
-        cifar10_vgg9(),
-        rule="arctan",
+    return cifar10_vgg9().replace(
+        gradient="bptt",
         width=0.25,
         init_gain=2.0,
         encoding="direct",
@@ -82,12 +79,12 @@ def cifar10_vgg9_small() -> Config:
 
 def cifar10_resnet9_small() -> Config:
     """ResNet9 a quarter as wide, 8 epochs, otherwise as `cifar10_vgg9_small`; 50.55 %, 15 minutes on a core."""
-    return dataclasses.replace(cifar10_vgg9_small(), model="resnet9", epochs=8)
+    return cifar10_vgg9_small().replace(model="resnet9", epochs=8)
 
 
 def cifar10_resnet11_small() -> Config:
     """ResNet11 a quarter as wide, otherwise as `cifar10_resnet9_small`. Score and time: not measured here."""
-    return dataclasses.replace(cifar10_resnet9_small(), model="resnet11")
+    return cifar10_resnet9_small().replace(model="resnet11")
 
 
 PRESETS = {

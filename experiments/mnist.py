@@ -10,12 +10,12 @@ def mnist_lenet() -> Config:
     Source: Lee et al. (2020), as released: batch 64, rate 0.0085 (x 0.2 after 75 epochs), input at half rate.
     Command: `python -m experiments.mnist --preset=mnist_lenet --seeds=5`. Score and time: not measured here.
     """
-    return Config(dataset="mnist", gain=0.5, time_steps=100, epochs=125, lr=0.0085, lr_decay_epochs=(75,))
+    return Config.of(dataset="mnist", gain=0.5, time_steps=100, epochs=125, lr=0.0085, lr_decay_epochs=(75,))
 
 
 def mnist_lenet_small() -> Config:
     """The same network and rule for a CPU: T = 20, full input rate, Adam, 4 epochs with the rate falling to 0."""
-    return Config(
+    return Config.of(
         dataset="mnist", time_steps=20, epochs=4, optimizer="adam", lr=0.002, schedule="cosine", weight_decay=0.0
     )
 

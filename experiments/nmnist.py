@@ -1,7 +1,5 @@
 """Spiking LeNet on N-MNIST: real events from a moving camera, fed as they are."""
 
-import dataclasses
-
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.run import main
 
@@ -13,7 +11,7 @@ def nmnist_lenet() -> Config:
     Command: `python -m experiments.nmnist --preset=nmnist_lenet --data_dir=<folder of Train and Test>`. Score and time:
     not measured here.
     """
-    return Config(
+    return Config.of(
         dataset="nmnist",
         encoding="events",
         time_steps=100,
@@ -29,9 +27,8 @@ def nmnist_lenet_small() -> Config:
 
     The surrogate (arctan) because at so few steps the paper's rule learns less: see experiments/README.md.
     """
-    return dataclasses.replace(
-        nmnist_lenet(),
-        rule="arctan",
+    return nmnist_lenet().replace(
+        gradient="bptt",
         time_steps=10,
         epochs=20,
         batch_size=20,

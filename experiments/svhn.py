@@ -1,7 +1,5 @@
 """The paper's VGG9 and ResNet7 on SVHN (cropped digits), and small variants for a CPU."""
 
-import dataclasses
-
 from experiments.cifar10 import cifar10_resnet11, cifar10_vgg9, cifar10_vgg9_small
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.run import main
@@ -15,7 +13,7 @@ def svhn_vgg9() -> Config:
     Source: Lee et al. (2020); the recipe for SVHN was not released, see docs/decisions/0006.
     Command: `python -m experiments.svhn --preset=svhn_vgg9`. Score and time: not measured here.
     """
-    return dataclasses.replace(cifar10_vgg9(), dataset="svhn_cropped", mean=MEAN, std=STD, flip=False)
+    return cifar10_vgg9().replace(dataset="svhn_cropped", mean=MEAN, std=STD, flip=False)
 
 
 def svhn_resnet7() -> Config:
@@ -24,19 +22,17 @@ def svhn_resnet7() -> Config:
     Source: Lee et al. (2020); network and recipe were not released, see docs/decisions/0006.
     Command: `python -m experiments.svhn --preset=svhn_resnet7`. Score and time: not measured here.
     """
-    return dataclasses.replace(
-        svhn_vgg9(), model="resnet7", lr=cifar10_resnet11().lr, dropout=cifar10_resnet11().dropout
-    )
+    return svhn_vgg9().replace(model="resnet7", **cifar10_resnet11().values(("lr", "dropout")))
 
 
 def svhn_vgg9_small() -> Config:
     """VGG9 a quarter as wide on 10,000 images, as `cifar10_vgg9_small`. Not measured: no data at hand."""
-    return dataclasses.replace(cifar10_vgg9_small(), dataset="svhn_cropped", mean=MEAN, std=STD, flip=False)
+    return cifar10_vgg9_small().replace(dataset="svhn_cropped", mean=MEAN, std=STD, flip=False)
 
 
 def svhn_resnet7_small() -> Config:
     """ResNet7 a quarter as wide, otherwise as `svhn_vgg9_small`. Not measured: no data at hand."""
-    return dataclasses.replace(svhn_vgg9_small(), model="resnet7")
+    return svhn_vgg9_small().replace(model="resnet7")
 
 
 PRESETS = {make.__name__: make for make in (svhn_vgg9_small, svhn_resnet7_small, svhn_vgg9, svhn_resnet7)}

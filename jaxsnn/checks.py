@@ -33,10 +33,10 @@ def check_threshold(threshold: ArrayLike) -> None:
         )
 
 
-def check_steps(steps: int) -> None:
-    """Raises ValueError unless there is at least one time step."""
-    if not isinstance(steps, int | np.integer) or steps < 1:
-        raise ValueError(f"the number of time steps T must be an integer >= 1, got {steps!r}")
+def check_steps(steps: int, name: str = "the number of time steps T") -> None:
+    """Raises ValueError unless a count (of time steps, or what `name` says) is an integer of at least 1."""
+    if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {steps!r}")
 
 
 def check_state(potential: Array, current: Array | jax.ShapeDtypeStruct) -> None:

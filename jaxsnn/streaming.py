@@ -133,11 +133,12 @@ def stream(
       progress: called after every piece with the number of sample steps it has taken (at most `steps * N` in all).
 
     Raises:
-      ValueError: if T or `chunk` is not at least 1, or there is no sample.
+      ValueError: if T, `chunk` or `batch_size` is not at least 1, or there is no sample.
       TypeError: if the model returns no spike trains.
     """
     check_steps(steps)
-    check_steps(chunk)
+    check_steps(chunk, "chunk")
+    check_steps(batch_size, "batch_size")
     if not len(labels):
         raise ValueError("cannot run a network on an empty set: no samples came")
     batch_size = min(batch_size, len(labels))

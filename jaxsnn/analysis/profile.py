@@ -79,8 +79,9 @@ def make_profile(
         if there is no sample.
       TypeError: from `observe`, if the model returns no spike trains.
     """
-    for number in (steps, chunk, batch_size):
-        check_steps(number)
+    check_steps(steps)
+    check_steps(chunk, "chunk")
+    check_steps(batch_size, "batch_size")
     check_counts(connections, steps, batch_size)
     bins = statistics.interval_bins(steps)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxsnn.data import cache
 
-DISTRIBUTION = "jaxsnn-lab"  # what pip installs; the import name is jaxsnn
+DISTRIBUTION = "."  # what pip installs, from a checkout, until there is a published one
 
 
 class Dataset(NamedTuple):

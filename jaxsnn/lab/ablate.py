@@ -8,7 +8,6 @@ appended to `ablate.jsonl` in the run folder as they come; with `--resume` finis
 table is printed as Markdown, and written to `ablate.json`.
 """
 
-import dataclasses
 import functools
 import itertools
 import shutil
@@ -70,7 +69,7 @@ ABLATIONS = {
 
 def digits() -> Config:
     """A LeNet of half width on the embedded digits, the paper's rule, 6 epochs, three seeds."""
-    return Config(
+    return Config.of(
         dataset="digits",
         width=0.5,
         init_gain=2.0,  # with 1 most networks fall silent at leak 0.5 or T = 8
@@ -90,7 +89,7 @@ def digits() -> Config:
 
 def mnist() -> Config:
     """The same on 6,400 images of MNIST, tested on 2,000."""
-    return dataclasses.replace(digits(), dataset="mnist", gain=0.5, shift=0, limit=6400, limit_test=2000)
+    return digits().replace(dataset="mnist", gain=0.5, shift=0, limit=6400, limit_test=2000)
 
 
 PRESETS: Presets = {"digits": digits, "mnist": mnist}
@@ -110,7 +109,7 @@ class Cell(NamedTuple):
             "which": which,
             **self.row,
             "variant": self.variant,
-            "epochs": self.config.epochs,
+            "epochs": self.config.training.epochs,
             "seed": self.one.seed,
         }
 
@@ -127,17 +126,22 @@ def cells(config: Config, which: str, fixed: Collection[str] = ()) -> Iterator[C
       ValueError: for a value out of range.
     """
     ablation = ABLATIONS[which]
-    values = [(getattr(config, name),) if name in fixed else given for name, given in ablation.rows.items()]
+    values = [(config.flat()[name],) if name in fixed else given for name, given in ablation.rows.items()]
     for row in itertools.product(*values):
         fields = dict(zip(ablation.rows, row, strict=True))
         for (variant, changes), one in itertools.product(ablation.variants.items(), run_folder.runs(config)):
-            yield Cell(fields, variant, dataclasses.replace(config, **fields, **changes), one)
+            yield Cell(fields, variant, config.replace(**fields, **changes), one)
 
 
 @functools.lru_cache(maxsize=4)
 def _prepared(config: Config) -> tuple[Program, Sets]:
     data = load_data(config)
     return build(config, data), split(config, data)
+
+
+def _shared(cell: Cell, config: Config) -> Config:
+    """The configuration that the cells have in common which differ in leak alone: that of their program."""
+    return cell.config.replace(leak=config.network.leak, resume=False)
 
 
 def _with_leak(program: Program, leak: float) -> Program:
@@ -161,20 +165,21 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     """
     where = run_folder.choose(config, f"ablate_{which}")
     wanted = list(cells(config, which, fixed))
+    _prepared(_shared(wanted[0], config))  # what cannot be built leaves no run folder behind
     run_folder.create(where, config)
     results = training.MetricsFile(where / "ablate.jsonl")
-    done = results.read() if config.resume else []
+    done = results.read() if config.run.resume else []
     results.rewind(len(done))  # a line cut short by a kill goes
     print(f"{which}: {len(wanted)} networks, run folder {where}")
     for number, cell in enumerate(wanted, 1):
         key = cell.key(which)
         if any(key.items() <= row.items() for row in done):
             continue
-        program, sets = _prepared(dataclasses.replace(cell.config, leak=config.leak, resume=False))
+        program, sets = _prepared(_shared(cell, config))
         place = where / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
         place.parent.mkdir(exist_ok=True)
         result = train(
-            dataclasses.replace(cell.config, resume=True), _with_leak(program, cell.config.leak), sets, cell.one, place
+            cell.config.replace(resume=True), _with_leak(program, cell.config.network.leak), sets, cell.one, place
         )
         done.append({"kind": "network", "step": len(done) + 1, **key, **result})
         results.write(done[-1])
@@ -183,7 +188,7 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     summary = {"which": which, "question": ABLATIONS[which].question, **run_folder.environment()}
     summary["rows"] = summarise(wanted, which, done)
     run_folder.write_json(where / "ablate.json", summary)
-    print(f"\n{summary['question']}: test accuracy after the last epoch, {config.seeds} seeds\n")
+    print(f"\n{summary['question']}: test accuracy after the last epoch, {config.run.seeds} seeds\n")
     print(table(summary["rows"]))
     return summary
 
@@ -231,8 +236,8 @@ def main() -> None:
 
     def run() -> None:
         config, which = from_flags(PRESETS), flags.FLAGS.which
-        if config.compilation_cache:
-            keep_compiled(Path(config.compilation_cache))
+        if config.run.compilation_cache:
+            keep_compiled(Path(config.run.compilation_cache))
         ablate(config, which, [name for name in ABLATIONS[which].rows if flags.FLAGS[name].value is not None])
 
     command(run)

@@ -5,13 +5,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import jax
 from absl import app, flags, logging
 
 from jaxsnn import parallel, training
-from jaxsnn.lab.config import RENAMED, Config
+from jaxsnn.lab.config import FIELDS, GROUPS, Config
+from jaxsnn.lab.options import kind
 
 EXPECTED = (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss)
 
@@ -71,44 +72,67 @@ def define_run_flags() -> None:
     module = sys.argv[0]  # absl lists the flags of this "module" under --help
     flags.DEFINE_string("run", None, "Folder of the run.", required=True, module_name=module)
     for name, what in (("data_dir", "the data"), ("cache_dir", "decoded data sets")):
-        flags.DEFINE_string(name, "", f"Folder of {what}; empty for the one that the run used.", module_name=module)
+        flags.DEFINE_string(name, "", f"Folder of {what}; empty for your own default.", module_name=module)
 
 
 Presets = dict[str, Callable[[], Config]]
 
 
 def define_flags(presets: Presets) -> None:
-    """Defines `--preset` (the first is the default) and one flag per field of `Config`, listed by `--help`."""
-    names, module = list(presets), sys.argv[0]
-    default = presets[names[0]]()
+    """Defines `--preset` (the first is the default) and one flag per field of `Config`, in groups."""
+    names = list(presets)
+    default = presets[names[0]]().flat()
     what = "; ".join(f"{name}: {(make.__doc__ or '').splitlines()[0]}" for name, make in presets.items())
     flags.DEFINE_enum(
         "preset",
         names[0],
         names,
         f"Where all other values come from; those of {names[0]} are shown in brackets. {what}",
-        module_name=module,
+        module_name=sys.argv[0],
     )
-    for f in dataclasses.fields(Config):
-        value = getattr(default, f.name)
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        text = f"{f.metadata['help']} [{'none' if shown in ('', None) else shown}]"
-        kind = f.type
-        options: dict[str, Any] = {"module_name": module}
-        if f.metadata["choices"]:
-            flags.DEFINE_enum(f.name, None, list(f.metadata["choices"]), text, **options)
-        elif get_origin(kind) is tuple:
-            flags.DEFINE_list(f.name, None, text + " Comma-separated.", **options)
-        elif kind is bool:
-            flags.DEFINE_boolean(f.name, None, text, **options)
-        elif kind is int:
-            flags.DEFINE_integer(f.name, None, text, **options)
-        elif kind is float or float in get_args(kind):
-            flags.DEFINE_float(f.name, None, text, **options)
-        else:
-            flags.DEFINE_string(f.name, None, text, **options)
-    for earlier, name in RENAMED.items():
-        flags.DEFINE_alias(earlier, name, module_name=module)
+    for group, options in GROUPS.items():
+        for f in dataclasses.fields(options):
+            value = default[f.name]
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            text = f"{f.metadata['help']} [{'none' if shown in ('', None) else shown}]"
+            define_flag(f, None, text, module_name=group)
+            if f.metadata["common"]:
+                flags.FLAGS.register_key_flag_for_module(_common(group), flags.FLAGS[f.name])
+    app.define_help_flags()
+    flags.DEFINE_flag(_Help())
+
+
+def define_flag(f: dataclasses.Field, default: Any, text: str, **module: Any) -> None:
+    """Defines the flag of one field of a dataclass of options."""
+    element, several, _ = kind(f)
+    if several:
+        flags.DEFINE_list(f.name, default, text + " Comma-separated.", **module)
+    elif f.metadata["choices"]:
+        flags.DEFINE_enum(f.name, default, list(f.metadata["choices"]), text, **module)
+    else:
+        define: dict[type, Any] = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+        define.get(element, flags.DEFINE_string)(f.name, default, text, **module)
+
+
+def _common(group: str) -> str:
+    """The module under which absl lists the common flags of a group."""
+    return f"{group} (all of them: --helpfull)"
+
+
+class _Help(app.HelpFlag):
+    """`--help`: the command's own flags, and the common ones of every group; absl knows one module alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allow_override = True  # it takes the place of absl's
+
+    def parse(self, arg: Any) -> None:
+        if self._parse(arg):
+            modules = (sys.argv[0], *map(_common, GROUPS))
+            print(sys.modules["__main__"].__doc__)
+            print("flags:", *(flags.FLAGS.module_help(module) for module in modules), sep="\n")
+            print("\nTry --helpfull to get a list of all flags.")
+            sys.exit(0)
 
 
 def from_flags(presets: Presets) -> Config:
@@ -118,18 +142,16 @@ def from_flags(presets: Presets) -> Config:
       ValueError: if a value is out of range, or a list has an element of the wrong type.
     """
     values = flags.FLAGS.flag_values_dict()
-    given: dict[str, Any] = {}
-    for f in dataclasses.fields(Config):
-        value = values[f.name]
-        if value is None:
-            continue
-        if get_origin(f.type) is tuple:
-            element = get_args(f.type)[0]
-            try:
-                value = tuple(element(v) for v in value if v != "")
-            except ValueError as error:
-                raise ValueError(
-                    f"--{f.name} takes a comma-separated list of {element.__name__}, got {value}"
-                ) from error
-        given[f.name] = value
-    return dataclasses.replace(presets[values["preset"]](), **given)
+    given = {name: _listed(f, values[name]) for name, f in FIELDS.items() if values[name] is not None}
+    return presets[values["preset"]]().replace(**given)
+
+
+def _listed(f: dataclasses.Field, value: Any) -> Any:
+    """The flag's value; of a list, absl keeps strings."""
+    element, several, _ = kind(f)
+    if not several:
+        return value
+    try:
+        return tuple(element(entry) for entry in value if entry != "")
+    except ValueError as error:
+        raise ValueError(f"--{f.name} takes a comma-separated list of {element.__name__}, got {value}") from error

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxsnn import models, parallel, training
 from jaxsnn.data.prepare import check_set, to_device
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.objectives import LOSSES
 
 
 def define_process_flags() -> None:
@@ -51,13 +52,14 @@ def make_mesh(config: Config) -> Mesh | None:
       ValueError: if there are fewer than `data_parallel`; or with `multihost` other than all were asked for, or this
         process is not connected.
     """
-    if not config.multihost:
-        return None if config.data_parallel == 1 else parallel.data_mesh(config.data_parallel)
+    if not config.run.multihost:
+        return None if config.run.data_parallel == 1 else parallel.data_mesh(config.run.data_parallel)
     if not jax.distributed.is_initialized():
         raise ValueError("multihost: this process is not connected with others; call jaxsnn.parallel.start() first")
-    if config.data_parallel not in (0, 1, count := jax.device_count()):
+    asked = config.run.data_parallel
+    if asked not in (0, 1, count := jax.device_count()):
         raise ValueError(
-            f"--multihost uses all devices of all processes, {count} here, got data_parallel={config.data_parallel}: "
+            f"--multihost uses all devices of all processes, {count} here, got data_parallel={asked}: "
             "leave --data_parallel out"
         )
     return parallel.data_mesh()
@@ -72,8 +74,8 @@ def make_distribute(config: Config) -> Callable[[training.Gradients], training.G
     mesh = make_mesh(config)
     if mesh is None:
         return None
-    parallel.check_batch(config.batch_size, mesh)
-    return functools.partial(parallel.data_parallel, mesh=mesh, mean=config.loss != "squared_error")
+    parallel.check_batch(config.training.batch_size, mesh)
+    return functools.partial(parallel.data_parallel, mesh=mesh, mean=LOSSES[config.training.loss].reduction == "mean")
 
 
 def place(config: Config, tree: Any) -> Any:
@@ -91,7 +93,7 @@ def spread_evaluation(config: Config, apply: models.Apply) -> models.Apply:
 def make_fetch(config: Config) -> Callable[[jax.Array, jax.Array], jax.Array]:
     """What fetches the images of a batch: from the devices of all processes, or from the whole set on this device."""
     mesh = make_mesh(config)
-    return parallel.fetch_rows(mesh) if mesh is not None and config.multihost else operator.getitem
+    return parallel.fetch_rows(mesh) if mesh is not None and config.run.multihost else operator.getitem
 
 
 def put_samples(
@@ -103,7 +105,7 @@ def put_samples(
       ValueError: as `check_set`.
     """
     mesh = make_mesh(config)
-    if mesh is None or not config.multihost:
+    if mesh is None or not config.run.multihost:
         return place(config, training.Data(*to_device(images[chosen], labels[chosen], num_classes=num_classes)))
     check_set(images, labels, num_classes=num_classes)
     numbers = jax.device_put(labels[chosen].astype(np.int32))  # whole in every process: four bytes a sample

@@ -6,7 +6,7 @@ from jaxsnn.lab.run import main
 
 def digits() -> Config:
     """LeNet at 16x16, the paper's rule, T = 16, Adam with the rate falling to 0, three seeds; minutes on a laptop."""
-    return Config(
+    return Config.of(
         dataset="digits",
         time_steps=16,
         epochs=16,

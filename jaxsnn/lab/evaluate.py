@@ -6,7 +6,6 @@
 Needs the run folder (wherever it is now) and the data set; writes `evaluation.json` and figures into the folder.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from jaxsnn import training
 from jaxsnn.lab import profile, run_folder
 from jaxsnn.lab.build import build, restore
 from jaxsnn.lab.command import command, define_run_flags
-from jaxsnn.lab.config import ONE_DEVICE, Config
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.results import scores
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.lab.stored import opened
 
 
 def evaluate(
@@ -31,7 +31,7 @@ def evaluate(
       where: the run folder.
       which: "selected", the epoch with the best validation accuracy, or "last".
       part: "test" or "validation".
-      data_dir, cache_dir: where the data is now; empty for what the run used.
+      data_dir, cache_dir: where the data is now; empty for your own default.
       analyse: observe the network in a second pass: activity, operations, energy, early exit (`jaxsnn.lab.profile`).
 
     Raises:
@@ -39,12 +39,10 @@ def evaluate(
       CheckpointError: if a checkpoint is missing or damaged.
     """
     config = run_folder.read_config(where)
-    config = dataclasses.replace(
-        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
-    )
+    config = opened(config, data_dir=data_dir, cache_dir=cache_dir)
     data = load_data(config)
     program = build(config, data)
-    run = profile.make_profile(config, data) if analyse and config.rule != "relu" else None
+    run = profile.make_profile(config, data) if analyse and config.network.spiking else None
     found = []
     for one in run_folder.runs(config):
         rows = training.MetricsFile(where / one.name / "metrics.jsonl").read()

@@ -17,14 +17,14 @@ def make_encode(config: Config) -> Encode:
     """
 
     def encode(key: jax.Array, images: jax.Array, start: jax.Array, steps: int) -> jax.Array:
-        if config.encoding == "events":
+        if config.network.encoding == "events":
             return _repeated(event_frames(images), start, steps)
-        x = normalise(images, config.mean, config.std)
-        if config.encoding == "poisson":
-            return encoding.poisson(key, x, steps, gain=config.gain, start=start)
-        if config.encoding == "direct":
+        x = normalise(images, config.data.mean, config.data.std)
+        if config.network.encoding == "poisson":
+            return encoding.poisson(key, x, steps, gain=config.network.gain, start=start)
+        if config.network.encoding == "direct":
             return encoding.direct(x, steps)
-        return _repeated(getattr(encoding, config.encoding)(x, config.time_steps), start, steps)
+        return _repeated(getattr(encoding, config.network.encoding)(x, config.network.time_steps), start, steps)
 
     return encode
 

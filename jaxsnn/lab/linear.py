@@ -6,7 +6,6 @@ Logistic regression on the normalised pixels (of event data: on the event counts
 regularisation is chosen on the run's validation samples. Writes `linear.json` into the run folder.
 """
 
-import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from jaxsnn.lab import run_folder
 from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.lab.stored import opened
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
 """Candidates for scikit-learn's C."""
@@ -27,7 +27,11 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
 
 def features(config: Config, data: training.Data) -> np.ndarray:
     """`[N, features]`, float."""
-    images = data.images.sum(1) if config.encoding == "events" else normalise(data.images, config.mean, config.std)
+    images = (
+        data.images.sum(1)
+        if config.network.encoding == "events"
+        else normalise(data.images, config.data.mean, config.data.std)
+    )
     return np.asarray(images, np.float32).reshape(len(images), -1)
 
 
@@ -55,9 +59,7 @@ def main() -> None:
         where = Path(flags.FLAGS.run)
         config = run_folder.read_config(where)
         given = flags.FLAGS
-        config = dataclasses.replace(
-            config, data_dir=given.data_dir or config.data_dir, cache_dir=given.cache_dir or config.cache_dir
-        )
+        config = opened(config, data_dir=given.data_dir, cache_dir=given.cache_dir)
         result = baseline(config)
         print(
             f"linear classifier on {result['samples']} training samples: test accuracy "

@@ -23,7 +23,7 @@ ENERGIES: dict[str, dict[str, str]] = {
 
 def make_profile(config: Config, data: Dataset) -> analysis.RunProfile:
     """The pass over a data set, `(params, model_state, key, images, labels) -> Profile`, the same for every seed."""
-    model = make_model(config, data, config.seed)
+    model = make_model(config, data, config.training.seed)
     encode = make_encode(config)
 
     def as_evaluated(key: jax.Array, images: jax.Array, start: jax.Array, steps: int) -> jax.Array:
@@ -34,9 +34,9 @@ def make_profile(config: Config, data: Dataset) -> analysis.RunProfile:
         models.functionalize(model)[0],
         as_evaluated,
         models.connections(model),
-        steps=config.time_steps,
-        chunk=config.time_chunk or models.default_chunk(config.time_steps),
-        batch_size=config.evaluation_batch,
+        steps=config.network.time_steps,
+        chunk=config.network.time_chunk or models.default_chunk(config.network.time_steps),
+        batch_size=config.training.evaluation_batch,
         effective=True,
     )
 

@@ -35,7 +35,8 @@ def scores(one: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, An
 def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]) -> dict[str, Any]:
     """Prints the table and writes `results.json`; returns what it holds."""
     summary: dict[str, Any] = {"preset": name, **environment(), "runs": results}
-    print(f"\n{name}: {config.model} on {config.dataset}, {config.rule}, T = {config.time_steps}")
+    network = config.network
+    print(f"\n{name}: {network.model} on {config.data.dataset}, {network.rule}, T = {network.time_steps}")
     print("  run  epochs  test, last epoch  test, epoch chosen on validation    time")
     for r in results:
         chosen = f"{100 * r['selected_test_accuracy']:.2f} % (epoch {r['selected_epoch']})"
@@ -48,7 +49,7 @@ def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]
             f"{100 * summary[key]['mean']:.2f} +- {100 * summary[key]['std']:.2f} %"
             for key in ("test_accuracy", "selected_test_accuracy")
         )
-        what = f"{len(results)} folds of the training set" if config.folds > 1 else f"{len(results)} seeds"
+        what = f"{len(results)} folds of the training set" if config.data.folds > 1 else f"{len(results)} seeds"
         print(f"test accuracy over {what}, mean +- std: {last}; chosen on validation: {chosen}")
     write_json(folder / "results.json", summary)
     return summary

@@ -1,6 +1,5 @@
 """From a configuration to a trained network, its metrics, its figures and a table: what all experiments share."""
 
-import dataclasses
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from jaxsnn import analysis, parallel, training
 from jaxsnn.lab import results, run_folder
 from jaxsnn.lab.build import Program, build, make_prepare
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
-from jaxsnn.lab.config import Config
+from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.convert import converted
 from jaxsnn.lab.devices import connect, define_process_flags
 from jaxsnn.lab.splits import Sets, load_data, split
@@ -27,7 +26,7 @@ def main(presets: Presets) -> None:
 
     def run_from_flags() -> None:
         config = from_flags(presets)
-        connect(config.multihost)
+        connect(config.run.multihost)
         run(config, flags.FLAGS.preset)
 
     define_flags(presets)
@@ -36,14 +35,13 @@ def main(presets: Presets) -> None:
 
 
 def run(config: Config, name: str) -> dict[str, Any]:
-    """Trains `config.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds.
+    """Trains `config.run.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds.
 
-    With `config.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
+    With `config.run.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
     """
     path = run_folder.choose(config, name)
-    if config.multihost:
-        mine = ("run_dir", "data_dir", "cache_dir", "compilation_cache", "progress", "activity")  # may differ
-        fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in mine}
+    if config.run.multihost:
+        fields = config.values(fields_with(per_process=False))
         parallel.check_same(fields | {"run folder": str(path)}, "configuration")
     with nullcontext() if parallel.is_first() else redirect_stdout(None):
         return _run(config, name, path)
@@ -51,10 +49,10 @@ def run(config: Config, name: str) -> dict[str, Any]:
 
 def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
     writes = parallel.is_first()
-    if config.compilation_cache:
-        keep_compiled(Path(config.compilation_cache))
+    if config.run.compilation_cache:
+        keep_compiled(Path(config.run.compilation_cache))
     data = load_data(config)
-    if config.multihost:
+    if config.run.multihost:
         parallel.check_same(
             {f"{name} set": getattr(data, f"{name}_labels").tobytes() for name in ("train", "test")}, "data"
         )
@@ -67,14 +65,14 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
     print(
         f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test samples{made}, run folder {path}"
     )
-    if config.activity and not config.resume and writes and config.rule != "relu":
+    if config.run.activity and not config.run.resume and writes and config.network.spiking:
         check_activity(config, program, first)
     found = []
     for one in runs:
         sets = first if one.fold == runs[0].fold else split(config, data, one.fold)
         found.append(train(config, program, sets, one, path / one.name))
     summary = results.write(path, name, config, found) if writes else {}
-    if config.figures:
+    if config.run.figures:
         for figure in results.draw(path, config, data, program):
             print(f"wrote {figure}")
     return summary
@@ -83,7 +81,7 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
     x = make_prepare(config, train=False)(jax.random.key(0), parallel.local(sets.fitting.images)[:8])
-    state = parallel.local(program.start(config.seed))
+    state = parallel.local(program.start(config.training.seed))
     for sentence in analysis.warnings(analysis.activity(program.apply, state.params, state.model_state, x)):
         print(f"warning, before training: {sentence}", file=sys.stderr)
 
@@ -108,7 +106,7 @@ def keep_compiled(path: Path) -> None:
 
 
 def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, where: Path) -> dict[str, Any]:
-    """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.resume`.
+    """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.run.resume`.
 
     Returns its scores; in processes other than the first, nothing.
     """
@@ -127,7 +125,7 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
     checkpoints = training.Checkpoints(where / "checkpoints")
     try:
         state = program.start(seed)
-        if config.resume and checkpoints.steps():
+        if config.run.resume and checkpoints.steps():
             state = checkpoints.load(state)
             print(f"{description}: resuming after step {int(state.step)}")
             metrics.rewind(int(state.step))
@@ -138,17 +136,17 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
             state,
             program.step,
             sets.fitting,
-            batch_size=config.batch_size,
-            epochs=config.epochs,
+            batch_size=config.training.batch_size,
+            epochs=config.training.epochs,
             evaluate=evaluate,
             metrics=metrics,
             checkpoints=checkpoints,
-            evaluate_every=config.evaluate_every,
-            log_every=config.log_every,
-            checkpoint_every=config.checkpoint_every or None,
-            steps_per_dispatch=config.steps_per_dispatch,
-            agree=parallel.agree if config.multihost else None,
-            progress=config.progress and writes,
+            evaluate_every=config.training.evaluate_every,
+            log_every=config.training.log_every,
+            checkpoint_every=config.run.checkpoint_every or None,
+            steps_per_dispatch=config.training.steps_per_dispatch,
+            agree=parallel.agree if config.run.multihost else None,
+            progress=config.run.progress and writes,
             description=description,
         )
     finally:

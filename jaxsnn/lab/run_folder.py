@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxsnn.lab.config import Config, check_resume, from_stored
+from jaxsnn.lab import stored
+from jaxsnn.lab.config import Config
 
 RUNS = Path("runs")
 
@@ -33,9 +34,11 @@ class Run(NamedTuple):
 
 def runs(config: Config) -> list[Run]:
     """The trainings of an experiment: one per seed, or one per fold."""
-    if config.folds > 1:
-        return [Run(f"fold{fold + 1}", config.seed, fold) for fold in range(config.folds)]
-    return [Run(f"seed{seed}", seed, None) for seed in range(config.seed, config.seed + config.seeds)]
+    if config.data.folds > 1:
+        return [Run(f"fold{fold + 1}", config.training.seed, fold) for fold in range(config.data.folds)]
+    return [
+        Run(f"seed{seed}", seed, None) for seed in range(config.training.seed, config.training.seed + config.run.seeds)
+    ]
 
 
 def choose(config: Config, name: str) -> Path:
@@ -46,8 +49,8 @@ def choose(config: Config, name: str) -> Path:
         configuration) and it is on.
     """
     path = _find(config, name)
-    if config.resume:
-        check_resume(read_json(path / "config.json"), config)
+    if config.run.resume:
+        stored.check_resume(read_config(path), config)
     elif (path / "config.json").exists():
         raise ValueError(f"{path} already holds a run: add --resume to go on with it, or choose another --run_dir")
     return path
@@ -68,14 +71,14 @@ def create(path: Path, config: Config) -> None:
 
 
 def _find(config: Config, name: str) -> Path:
-    if config.run_dir:
-        path = Path(config.run_dir)
-        if config.resume and not (path / "config.json").exists():
+    if config.run.run_dir:
+        path = Path(config.run.run_dir)
+        if config.run.resume and not (path / "config.json").exists():
             raise ValueError(f"nothing to resume: {path} holds no run (no config.json)")
         return path
     numbers = [1] + [int(n) for p in RUNS.glob(f"{name}-*") if (n := p.name.removeprefix(f"{name}-")).isdigit()]
     exists = (RUNS / name / "config.json").exists() or len(numbers) > 1
-    if config.resume:
+    if config.run.resume:
         if not exists:
             raise ValueError(
                 f"nothing to resume: no run of {name} below {RUNS}/; give --run_dir, or leave --resume out"
@@ -143,4 +146,4 @@ def read_config(where: Path) -> Config:
     """
     if not (where / "config.json").exists():
         raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
-    return from_stored(read_json(where / "config.json"))
+    return stored.parse(read_json(where / "config.json"), where)

@@ -18,13 +18,15 @@ def load_data(config: Config) -> Dataset:
       ValueError, OSError, ImportError: as `jaxsnn.data.load`.
     """
     options: dict[str, Any] = {}
-    if config.dataset in EVENT_DATASETS:
+    if config.data.dataset in EVENT_DATASETS:
         options = {
-            "time_steps": config.time_steps,
-            "event_bins": config.event_bins,
-            "event_values": config.event_values,
+            "time_steps": config.network.time_steps,
+            "event_bins": config.data.event_bins,
+            "event_values": config.data.event_values,
         }
-    return load(config.dataset, data_dir=config.data_dir or None, cache_dir=config.cache_dir or None, **options)
+    return load(
+        config.data.dataset, data_dir=config.data.data_dir or None, cache_dir=config.data.cache_dir or None, **options
+    )
 
 
 class Sets(NamedTuple):
@@ -36,9 +38,42 @@ class Sets(NamedTuple):
     test: training.Data
 
 
-def fold_size(config: Config, count: int) -> int:
-    """How many of `count` training samples a fold tests on; 0 without cross-validation."""
-    return count // config.folds if config.folds > 1 else 0
+class Sizes(NamedTuple):
+    """How many samples the parts have, in every fold the same."""
+
+    fitting: int
+    validation: int
+    test: int
+    fold: int
+    """Training samples that are left out for a test; 0 without cross-validation."""
+
+
+def sizes(config: Config, data: Dataset) -> Sizes:
+    """The sizes of the parts, checked against all that depends on them, and on the shape of a sample.
+
+    Raises:
+      ValueError: if nothing is left to train on, less than a batch, or nothing to test on; if a shift is not smaller
+        than the image, or `mean` or `std` are not one number or one per channel.
+    """
+    chosen, count = config.data, len(data.train_labels)
+    fold = count // chosen.folds if chosen.folds > 1 else 0
+    tested = fold if chosen.folds > 1 else len(data.test_labels)
+    left = count - fold - chosen.validation
+    if left < 1:
+        raise ValueError(f"validation={chosen.validation} images leave none of {count - fold} to train on")
+    fitting = min(left, chosen.limit or left)
+    if fitting < config.training.batch_size:
+        raise ValueError(f"batch_size={config.training.batch_size} is more than the {fitting} training samples")
+    if tested < 1:
+        folds = f": {chosen.folds} folds of {count} training samples" if chosen.folds > 1 else ""
+        raise ValueError(f"the test part of {chosen.dataset} is empty{folds}")
+    height, width, channels = data.train_images.shape[-3:]
+    if chosen.shift >= min(height, width):
+        raise ValueError(f"shift={chosen.shift} must be smaller than the images, which have {height} x {width} pixels")
+    for name, numbers in (("mean", chosen.mean), ("std", chosen.std)):
+        if len(numbers) not in (0, 1, channels):
+            raise ValueError(f"{name} takes one number or one for each of {channels} channels, got {len(numbers)}")
+    return Sizes(fitting, chosen.validation, min(tested, chosen.limit_test or tested), fold)
 
 
 def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
@@ -50,26 +85,18 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
       fold: in cross-validation, which part of the training set is tested on; the test set itself is then left alone.
 
     Raises:
-      ValueError: if nothing is left to train on, or nothing to test on.
+      ValueError: as `sizes`.
     """
-    count, size = len(data.train_labels), fold_size(config, len(data.train_labels))
-    order = np.random.default_rng(0).permutation(count)
-    test_images, test_labels = data.test_images, data.test_labels
+    count = sizes(config, data)
+    order = np.random.default_rng(0).permutation(len(data.train_labels))
+    images, labels, tested = data.test_images, data.test_labels, np.arange(len(data.test_labels))
     if fold is not None:
-        tested, order = order[fold * size :][:size], np.delete(order, np.s_[fold * size : (fold + 1) * size])
-        test_images, test_labels = data.train_images[tested], data.train_labels[tested]
-    if config.validation >= len(order):
-        raise ValueError(f"validation={config.validation} images leave none of {len(order)} to train on")
-    held, kept = order[: config.validation], order[config.validation :]
-    kept = kept[: config.limit or None]
-    if not len(test_labels):
-        raise ValueError(
-            f"the test part of {config.dataset} is empty"
-            + (f": {config.folds} folds of {count} training samples" if fold is not None else "")
-        )
+        images, labels, part = data.train_images, data.train_labels, np.s_[fold * count.fold : (fold + 1) * count.fold]
+        tested, order = order[part], np.delete(order, part)
+    held, kept = order[: count.validation], order[count.validation :][: count.fitting]
     put = functools.partial(put_samples, config, num_classes=data.num_classes)
     return Sets(
         put(data.train_images, data.train_labels, kept),
         put(data.train_images, data.train_labels, held),
-        put(test_images, test_labels, np.arange(len(test_labels))[: config.limit_test or None]),
+        put(images, labels, tested[: count.test]),
     )

@@ -13,7 +13,7 @@ try:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise ImportError('figures need matplotlib: pip install "jaxsnn-lab[viz]", or run with --nofigures') from error
+    raise ImportError('figures need matplotlib: pip install ".[viz]", or run with --nofigures') from error
 
 INK = "#24292f"
 """Of text and axes; in an SVG it becomes the text colour of the page."""

@@ -91,7 +91,7 @@ def test_upscale_against_hand_made_weights() -> None:
 
 def test_digits_without_sklearn_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=r'pip install "jaxsnn-lab\[digits\]"'):
+    with pytest.raises(ImportError, match=r'pip install "\.\[digits\]"'):
         load("digits")
 
 
@@ -171,7 +171,7 @@ def test_missing_set_says_where_it_looked_and_what_to_do(tiny_data: Path, monkey
     with pytest.raises(DataNotFoundError) as caught:
         load("svhn_cropped", data_dir=tiny_data)
     place = f"{tiny_data}/svhn_cropped/<version>/dataset_info.json"
-    for part in (place, "Sets prepared there: mnist.", 'pip install "jaxsnn-lab[prepare]"', "--data_dir"):
+    for part in (place, "Sets prepared there: mnist.", 'pip install ".[prepare]"', "--data_dir"):
         assert part in str(caught.value)
     with pytest.raises(DataNotFoundError, match=r"nowhere is not a folder\). Sets prepared there: none"):
         load("mnist", data_dir=tiny_data / "nowhere")

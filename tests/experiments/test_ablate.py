@@ -1,4 +1,3 @@
-import dataclasses
 import json
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ TINY = ablate.Ablation(
 
 def tiny(where, **changes):
     changes = {"epochs": 1, "seeds": 2, "limit": 32, "limit_test": 40, "width": 0.1, "init_gain": 4.0} | changes
-    return dataclasses.replace(ablate.digits(), run_dir=str(where), **changes)
+    return ablate.digits().replace(run_dir=str(where), **changes)
 
 
 @pytest.mark.parametrize("which", ablate.ABLATIONS)
@@ -27,16 +26,16 @@ def test_the_first_variant_is_the_papers(which):
     ablation = ablate.ABLATIONS[which]
     first = next(iter(ablation.variants))
     for cell in found:
-        changed = dataclasses.replace(ablate.digits(), **cell.row)
+        changed = ablate.digits().replace(**cell.row)
         assert (cell.config == changed) == (cell.variant == first)
     rows = np.prod([len(values) for values in ablation.rows.values()])
     assert len(found) == len({str(cell.key(which)) for cell in found}) == rows * len(ablation.variants) * 3
 
 
 def test_fields_given_as_flags_are_held_fixed():
-    found = list(ablate.cells(dataclasses.replace(ablate.digits(), time_steps=5), "leak_correction", ["time_steps"]))
-    assert {cell.config.time_steps for cell in found} == {5}
-    assert {cell.config.leak for cell in found} == {0.5, 0.8, 0.95, 0.99, 1.0}
+    found = list(ablate.cells(ablate.digits().replace(time_steps=5), "leak_correction", ["time_steps"]))
+    assert {cell.config.network.time_steps for cell in found} == {5}
+    assert {cell.config.network.leak for cell in found} == {0.5, 0.8, 0.95, 0.99, 1.0}
 
 
 def test_another_leak_is_another_state_of_the_same_program():
@@ -73,8 +72,11 @@ def test_stopped_and_resumed(tmp_path, monkeypatch, capsys):
         if len(trained) == most:
             raise training.Interrupted("stopped")
         where.mkdir()
-        trained.append((config.leak, config.leak_correction, one.seed))
-        return {"test_accuracy": config.leak + one.seed / 10 + (0.01 if config.leak_correction else 0), "seconds": 1.0}
+        trained.append((config.network.leak, config.network.leak_correction, one.seed))
+        return {
+            "test_accuracy": config.network.leak + one.seed / 10 + (0.01 if config.network.leak_correction else 0),
+            "seconds": 1.0,
+        }
 
     monkeypatch.setattr(ablate, "build", lambda config, data: built.append(config) or Fake())
     monkeypatch.setattr(ablate, "train", train)
@@ -87,7 +89,7 @@ def test_stopped_and_resumed(tmp_path, monkeypatch, capsys):
         ablate.ablate(config, "tiny", ["time_steps"])
     trained.clear()
     most = 9
-    summary = ablate.ablate(dataclasses.replace(config, resume=True), "tiny", ["time_steps"])
+    summary = ablate.ablate(config.replace(resume=True), "tiny", ["time_steps"])
     wanted = [(leak, correction, seed) for leak in (0.5, 1.0) for correction in (True, False) for seed in (0, 1)]
     assert trained == wanted[3:]
     assert len(built) <= 2 + 2  # two of the stopped run
@@ -129,5 +131,5 @@ def test_table():
 
 def test_bad_values_come_before_any_training(tmp_path):
     with pytest.raises(ValueError, match="leak_correction and leak_backward are variants of spikebp"):
-        ablate.ablate(tiny(tmp_path / "run", rule="arctan"), "leak_correction")
+        ablate.ablate(tiny(tmp_path / "run", gradient="bptt"), "leak_correction")
     assert not (tmp_path / "run").exists()

@@ -11,13 +11,14 @@ from flax import nnx
 
 from jaxsnn import conversion, layers, losses, models, streaming, training
 from jaxsnn.lab import build, run, run_folder
-from jaxsnn.lab.config import Config, from_stored
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert import comparison, convert, converted, twin
 from jaxsnn.lab.convert.convert import Options
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.lab.stored import parse
 from tests.experiments.test_run import small
 
-QUICK = {"width": 0.25, "rule": "arctan", "time_steps": 4, "epochs": 6, "lr": 0.004, "evaluate_every": 6}
+QUICK = {"width": 0.25, "gradient": "bptt", "time_steps": 4, "epochs": 6, "lr": 0.004, "evaluate_every": 6}
 TWIN_EPOCHS = 30
 
 
@@ -78,7 +79,7 @@ def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
     out = capsys.readouterr().out
     assert f"seed 0: resuming after step {20 * TWIN_EPOCHS}" in out
     assert "converted, sengupta, 99.9 %, hard reset" in out
-    assert stored(copy)["options"]["thresholds_from_currents"] == "sengupta"
+    assert stored(copy)["options"]["balance"] == "sengupta"
     with pytest.raises(ValueError, match="twin is no twin of this run; move it away to train another: cannot resume"):
         convert.convert(copy, dataclasses.replace(options, epochs=5))
     (copy / "twin" / "config.json").write_text('{"dataset": ')
@@ -119,15 +120,20 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     x = build.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
     ours = jax.jit(program.apply)(state.params, state.model_state, x)[0]
     neuron = layers.LIF(leak=1.0, reset="soft")
-    sizes = {"input_shape": data.train_images.shape[-3:], "num_classes": 10, "width": config.width, "pool": "average"}
+    sizes = {
+        "input_shape": data.train_images.shape[-3:],
+        "num_classes": 10,
+        "width": config.network.width,
+        "pool": "average",
+    }
     apply = models.functionalize(models.create("lenet", **sizes, neuron=neuron, rngs=nnx.Rngs(0)))[0]
     theirs = jax.jit(apply)(net.params, net.state, x)[0]
     loss, expected = (losses.squared_error(output.logits, sets.fitting.labels[:16]) for output in (ours, theirs))
     assert float(loss) == pytest.approx(float(expected), rel=1e-3)
-    other = dataclasses.replace(config, width=0.5)
+    other = config.replace(width=0.5)
     with pytest.raises(ValueError, match="cannot start from the converted network: conv1 has a kernel"):
         converted.start_from(other, build.build(other, data).start(0))
-    assert converted.start_from(dataclasses.replace(config, init_from=""), state) is state
+    assert converted.start_from(config.replace(init_from=""), state) is state
     assert isinstance(net, conversion.Converted)
 
 
@@ -135,19 +141,19 @@ def test_bad_folders(copy, tmp_path):
     quick = Options(steps=2, samples=2, epochs=TWIN_EPOCHS, progress=False)
     config = json.loads((copy / "config.json").read_text())
 
-    def fails(kind, message, path=copy, **changes):
-        (copy / "config.json").write_text(json.dumps(config | changes))
+    def fails(kind, message, path=copy, **groups):
+        changed = {name: config.get(name, {}) | fields for name, fields in groups.items()}
+        (copy / "config.json").write_text(json.dumps(config | changed))
         with pytest.raises(kind, match=message):
             convert.convert(path, quick)
 
     fails(ValueError, "holds no run .no config.json.", path=tmp_path)
-    fails(ValueError, "unknown fields flux: it was written by another version", flux=1)
-    fails(
-        ValueError, "holds a ReLU network: give the folder of a spiking", rule="relu", encoding="direct", time_steps=1
-    )
-    fails(ValueError, "latency input cannot be converted", encoding="latency")
-    fails(ValueError, "is a cross-validation, whose test set is left alone", folds=2)
-    fails(ValueError, "validation=1438 images leave none of 1438", validation=1438)
+    fails(ValueError, "unknown fields run.flux: it was written by another version", run={"flux": 1})
+    relu = {"neuron": "relu", "encoding": "direct", "time_steps": 1}
+    fails(ValueError, "holds a ReLU network: give the folder of a spiking", network=relu)
+    fails(ValueError, "latency input cannot be converted", network={"encoding": "latency"})
+    fails(ValueError, "is a cross-validation, whose test set is left alone", data={"folds": 2})
+    fails(ValueError, "validation=1438 images leave none of 1438", data={"validation": 1438})
     shutil.rmtree(copy / "seed0" / "checkpoints")
     fails(training.CheckpointError, "no checkpoint")
     (copy / "seed0" / "metrics.jsonl").unlink()
@@ -161,10 +167,10 @@ def test_bad_folders(copy, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps must be >= 1, got 0"),
-        ({"samples": 0}, "samples must be >= 1, got 0"),
-        ({"margin": 1.5}, r"margin in \[0, 1\), got 0 and 1.5"),
-        ({"percentile": 0.0}, "percentile must lie in .0, 100., got 0"),
+        ({"steps": 0}, r"steps must be a whole number in \[1, 1000000\], got 0"),
+        ({"samples": 0}, "samples must be a whole number >= 1, got 0"),
+        ({"margin": 1.5}, r"margin must be a finite number in \[0, 1\), got 1.5"),
+        ({"percentile": 0.0}, r"percentile must be a finite number in \(0, 100\], got 0"),
     ],
 )
 def test_bad_options(changes, message):
@@ -175,19 +181,19 @@ def test_bad_options(changes, message):
 def test_the_twins_configuration(tmp_path):
     """It shares what it must, and is a valid configuration for images and for event data."""
     images = twin.configuration(
-        Config(dataset="cifar10", dropout=0.2, shift=4, gain=0.5, leaks=("conv1:0.9",)), tmp_path
+        Config.of(dataset="cifar10", dropout=0.2, shift=4, gain=0.5, leaks=("conv1:0.9",)), tmp_path
     )
-    assert (images.rule, images.time_steps, images.encoding, images.pool) == ("relu", 1, "direct", "average")
-    assert (images.dropout, images.shift, images.leaks, images.gain) == (0.2, 4, (), 1.0)
-    events = twin.configuration(Config(dataset="nmnist", encoding="events", time_steps=10), tmp_path, epochs=3)
-    assert (events.encoding, events.time_steps, events.epochs) == ("events", 10, 3)
-    assert from_stored(json.loads(json.dumps(dataclasses.asdict(events)))) == events
+    fields = ("neuron", "time_steps", "encoding", "pool", "dropout", "shift", "leaks", "gain")
+    assert tuple(images.values(fields).values()) == ("relu", 1, "direct", "average", 0.2, 4, (), 1.0)
+    events = twin.configuration(Config.of(dataset="nmnist", encoding="events", time_steps=10), tmp_path, epochs=3)
+    assert (events.network.encoding, events.network.time_steps, events.training.epochs) == ("events", 10, 3)
+    assert parse(json.loads(json.dumps(dataclasses.asdict(events))), tmp_path) == events
     with pytest.raises(ValueError, match="relu takes the analog image once"):
-        Config(rule="relu")
+        Config.of(neuron="relu")
     with pytest.raises(ValueError, match="init_from is for one process"):
-        Config(init_from="runs/mnist", multihost=True)
+        Config.of(init_from="runs/mnist", multihost=True)
     with pytest.raises(ValueError, match="relu has no leaks, thresholds or time"):
-        Config(rule="relu", time_steps=1, encoding="direct", leaks=("conv1:0.9",))
+        Config.of(neuron="relu", time_steps=1, encoding="direct", leaks=("conv1:0.9",))
     assert run_folder.runs(events)[0].name == "seed0"
 
 
@@ -195,7 +201,7 @@ def test_input_in_pieces_is_the_input(tmp_path):
     """Frames of a recording come again and again; the twin sees their mean."""
     from jaxsnn.lab.inputs import make_encode
 
-    config = Config(dataset="nmnist", encoding="events", time_steps=3)
+    config = Config.of(dataset="nmnist", encoding="events", time_steps=3)
     frames = jax.numpy.arange(2 * 3 * 2 * 2 * 1, dtype=jax.numpy.uint8).reshape(2, 3, 2, 2, 1)
     x = make_encode(config)(jax.random.key(0), frames, jax.numpy.int32(2), 5)
     for step, frame in enumerate((2, 0, 1, 2, 0)):

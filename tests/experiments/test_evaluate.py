@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import shutil
 
@@ -6,10 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import digits
 from jaxsnn.data import load
-from jaxsnn.lab import evaluate, linear, run
-from jaxsnn.lab.config import from_stored
+from jaxsnn.lab import evaluate, linear, run, run_folder
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.splits import split
 from tests.experiments.test_run import small
 
@@ -68,18 +66,17 @@ def test_analysis(folder, capsys):
 
 
 def test_an_empty_part(folder, tmp_path):
-    stored = json.loads((folder / "config.json").read_text())
-    config = from_stored(stored)
+    config = run_folder.read_config(folder)
     data = load("digits")
     empty = data._replace(test_images=data.test_images[:0], test_labels=data.test_labels[:0])
     with pytest.raises(ValueError, match="the test part of digits is empty"):
         split(config, empty)
     with pytest.raises(ValueError, match="the test part of digits is empty: 2000 folds of 1438 training samples"):
-        split(dataclasses.replace(config, folds=2000), data, 0)
+        split(config.replace(folds=2000), data, 0)
 
 
 def test_the_linear_classifier_sees_the_same_images(folder):
-    result = linear.baseline(from_stored(json.loads((folder / "config.json").read_text())))
+    result = linear.baseline(run_folder.read_config(folder))
     assert result["samples"] == 320
     assert 0.8 < result["test_accuracy"] < 0.99
 
@@ -99,4 +96,4 @@ def test_bad_folders(folder, tmp_path):
 def test_untrained_silence_is_said(tmp_path, capsys):
     run.run(small(tmp_path / "run", epochs=1, limit=32, init_gain=0.01, activity=True), "digits")
     assert "warning, before training: conv1 is silent" in capsys.readouterr().err
-    assert dataclasses.replace(digits.digits()).activity
+    assert Config().run.activity

@@ -1,7 +1,5 @@
 """The paper's networks at full width: a few steps of the recipe as it is, and eight samples learnt by heart."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def start(config, samples):
-    data = made_up(config, samples + config.validation)
+    data = made_up(config, samples + config.data.validation)
     blocks = np.random.default_rng(1).integers(0, 256, (len(data.train_images), 4, 4, 3)).astype(np.uint8)
     data = data._replace(train_images=blocks.repeat(8, 1).repeat(8, 2))  # coloured patches: white noise all looks alike
     program, sets = build.build(config, data), split(config, data)
@@ -26,7 +24,7 @@ def start(config, samples):
 @pytest.mark.parametrize("name", ["cifar10_vgg9", "cifar10_resnet9", "cifar10_resnet11"])
 def test_full_presets_run_a_few_steps(name):
     """T = 100, dropout, augmentation, SGD, weight decay; only the batch is smaller."""
-    config = dataclasses.replace(cifar10.PRESETS[name](), batch_size=2, validation=2)
+    config = cifar10.PRESETS[name]().replace(batch_size=2, validation=2)
     step, state, data = start(config, 4)
     before = jax.device_get(state.params)
     for _ in range(3):
@@ -40,8 +38,7 @@ def test_full_presets_run_a_few_steps(name):
 @pytest.mark.parametrize("name", ["cifar10_vgg9", "cifar10_resnet11"])
 def test_full_networks_learn_eight_samples_by_heart(name):
     """The paper's rule on fresh Poisson spikes at every step; the loss of eight samples starts at 8 or above."""
-    config = dataclasses.replace(
-        cifar10.PRESETS[name](),
+    config = cifar10.PRESETS[name]().replace(
         time_steps=12,
         batch_size=8,
         validation=8,

@@ -1,7 +1,6 @@
 """Sweeps from the command line to the table: as single runs, resumed, divided, joined."""
 
 import csv
-import dataclasses
 import json
 import subprocess
 import sys
@@ -34,7 +33,7 @@ AXES = ["lr=0.001,0.02"]
 
 
 def tiny(folder, **changes):
-    return dataclasses.replace(digits.digits(), **{**TINY, "run_dir": str(folder), **changes})
+    return digits.digits().replace(**{**TINY, "run_dir": str(folder), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +62,14 @@ def test_members_equal_single_runs(whole, tmp_path):
 
 def test_members_equal_single_runs_in_float64(x64):
     """The whole step of the digits network, every number that is an axis another one: parameters to the last bits."""
-    config = tiny("", rule="arctan", slope=2.0, dropout=0.1, epochs=1)
+    config = tiny("", gradient="bptt", slope=2.0, dropout=0.1, epochs=1)
     numbers = {"lr": 0.02, "leak": 0.8, "threshold": 0.7, "slope": 3.0, "dropout": 0.3, "weight_decay": 0.1}
     more = {"pool_threshold": 0.6, "init_gain": 2.4, "gain": 0.7, "seed": 9}
-    configs = [config, dataclasses.replace(config, **numbers, **more)]
+    configs = [config, config.replace(**numbers, **more)]
     assert len(plan.programs(configs)) == 1
     data = load("digits")
     sets = split(config, data)
-    orders = np.stack([training.epoch_order(c.seed, 0, 48) for c in configs])
+    orders = np.stack([training.epoch_order(c.training.seed, 0, 48) for c in configs])
     step, _ = populations.functions(config, data, param_dtype=np.float64)
     population = populations.create(configs, data, param_dtype=np.float64)
     step = jax.jit(step)
@@ -78,7 +77,7 @@ def test_members_equal_single_runs_in_float64(x64):
         population = step(population, *sets.fitting, orders)
     one = configs[1]
     program = build.build(one, data, param_dtype=np.float64)
-    state, single = program.start(one.seed), jax.jit(program.step)
+    state, single = program.start(one.training.seed), jax.jit(program.step)
     for _ in range(3):
         state = single(state, *sets.fitting, orders[1])
     for a, b in zip(jax.tree.leaves(population.states.params), jax.tree.leaves(state.params), strict=True):
@@ -106,8 +105,8 @@ def trained(monkeypatch):
     found = []
 
     def train(group, mesh, *, most, progress):
-        found.extend((one.lr, one.seed) for one in group)
-        accuracy = np.array([[one.lr + 0.1 * one.seed] for one in group]).T
+        found.extend((one.training.lr, one.training.seed) for one in group)
+        accuracy = np.array([[one.training.lr + 0.1 * one.training.seed] for one in group]).T
         accuracies = {"validation_accuracy": accuracy, "test_accuracy": accuracy}
         none = np.full(len(group), -1)
         costs = training.Costs(0.0, 0.0, 0.0, 0.0)
@@ -151,7 +150,7 @@ def test_killed_between_programs_loses_none_that_ended(trained, tmp_path, monkey
         sweep.sweep(tiny(tmp_path / "cut"), "digits", axes)
     sweep.sweep(tiny(tmp_path / "cut", resume=True), "digits", axes)
     assert len(trained) == len(table.read(tmp_path / "cut")) == 12
-    assert [group[0].time_steps for group in calls] == [2, 3, 3, 4]
+    assert [group[0].network.time_steps for group in calls] == [2, 3, 3, 4]
 
 
 def test_workers_and_merge(trained, tmp_path, capsys):
@@ -183,7 +182,7 @@ def test_workers_and_merge(trained, tmp_path, capsys):
     [
         ({}, ["lr=log:1"], {}, "log takes first:last:number"),
         ({}, ["run_dir=a"], {}, "cannot be swept: it says where files are"),
-        ({}, ["leak=2"], {}, "leak must lie in"),
+        ({}, ["leak=2"], {}, "leak must be a finite number in"),
         ({}, AXES, {"members": -1}, "--members must be >= 0"),
         ({"data_parallel": 99}, AXES, {}, "99 devices were asked for"),
         ({"limit": 8}, AXES, {}, "batch_size=16 is more than the 8 training samples"),
@@ -231,7 +230,7 @@ def test_sweep_step_and_evaluation_lower_for_other_platforms(platform):
     config = tiny("", shift=1)
     data = load("digits")
     sets = split(config, data)
-    configs = [dataclasses.replace(config, seed=n) for n in range(2)]
+    configs = [config.replace(seed=n) for n in range(2)]
     population = populations.create(configs, data)
     orders = np.zeros((2, 48), np.int32)
     step, _ = populations.functions(config, data, vmap_size=0)
@@ -239,7 +238,7 @@ def test_sweep_step_and_evaluation_lower_for_other_platforms(platform):
     assert text.count("stablehlo.convolution") >= 5  # two layers, forward and both gradients (one has no input's)
 
     def count_batch(member, *arguments):
-        return build.build(config, data, hparams=member.numbers).count_batch(member.states, *arguments)
+        return build.build(config, data, hparams=member.hparams).count_batch(member.states, *arguments)
 
     each = jax.jit(parallel.over_members(count_batch, vmap_size=0))
     text = each.trace(population, *sets.test, np.int32(0)).lower(lowering_platforms=(platform,)).as_text()

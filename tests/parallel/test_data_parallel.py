@@ -41,10 +41,10 @@ data = training.Data(images, (jnp.sum(images, (1, 2, 3)) * 7).astype(jnp.int32) 
 optimizer = optax.sgd(0.1)
 start = {"w": 0.1 * jax.random.normal(jax.random.key(2), (16, 3))}
 for loss in ("squared_error", "potential_cross_entropy"):
-    config = dataclasses.replace(digits.digits(), loss=loss, batch_size=16)
+    config = digits.digits().replace(loss=loss, batch_size=16)
     states = []
     for devices in (1, 8):
-        config = dataclasses.replace(config, data_parallel=devices)
+        config = config.replace(data_parallel=devices)
         distribute = build.make_distribute(config)
         options = (problem.apply, optimizer, build.make_loss(config), prepare, 16)
         step = training.make_train_step(*options, distribute=distribute)
@@ -82,7 +82,7 @@ result["replicated"] = len(resumed.params["w"].sharding.device_set)
 # LeNet as `--data_parallel=8` trains it, with the paper's rule and dropout.
 changes = {"time_steps": 4, "epochs": 1, "limit": 48, "limit_test": 20, "validation": 20, "evaluation_batch": 20}
 changes |= {"dropout": 0.25}
-config = dataclasses.replace(digits.digits(), **changes, optimizer="sgd", lr=0.01, flip=True, progress=False)
+config = digits.digits().replace(**changes, optimizer="sgd", lr=0.01, flip=True, progress=False)
 scans = load("digits")
 
 
@@ -100,7 +100,7 @@ for _ in range(3):
     state = step(state)
 one = jax.device_get(state.params)
 alone = program.evaluate(state, *split(config, scans).test)
-config = dataclasses.replace(config, data_parallel=8)
+config = config.replace(data_parallel=8)
 program, sets, _, _, compiled = assembled(config)
 run.train(config, program, sets, Run("seed0", 0, None), folder / "seed0")
 restored = build.restore(program, 0, folder / "seed0")
@@ -120,7 +120,7 @@ result["lenet"], result["lenet collectives"] = difference(one, many, initial), c
 result["whole input"] = "[4,16,16,16,1]" in text
 result["part of input"] = "[4,2,16,16,1]" in text
 try:
-    build.build(dataclasses.replace(config, batch_size=12), scans)
+    build.build(config.replace(batch_size=12), scans)
 except ValueError as error:
     result["error"] = str(error)
 print(json.dumps(result))

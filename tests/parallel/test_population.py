@@ -21,14 +21,15 @@ PROGRAM = """
 import dataclasses, json, re
 import jax
 import numpy as np
-from experiments import digits, populations
+from experiments import digits
+from jaxsnn.lab.sweep import populations
 from jaxsnn import parallel, training
 from jaxsnn.data import load
 
 changes = {"time_steps": 4, "limit": 32, "validation": 20, "limit_test": 20, "evaluation_batch": 20, "batch_size": 16}
-config = dataclasses.replace(digits.digits(), **changes, width=0.1, init_gain=3.0, epochs=1)
+config = digits.digits().replace(**changes, width=0.1, init_gain=3.0, epochs=1)
 data, mesh = load("digits"), parallel.population_mesh()
-configs = [dataclasses.replace(config, seed=n, lr=0.001 * (n + 1), leak=0.9 + 0.01 * n) for n in range(8)]
+configs = [config.replace(seed=n, lr=0.001 * (n + 1), leak=0.9 + 0.01 * n) for n in range(8)]
 sets = parallel.replicate(mesh, populations.split(config, data))
 step, accuracy = populations.functions(config, data, mesh)
 population = populations.create(configs, data, mesh)

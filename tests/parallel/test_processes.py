@@ -1,6 +1,5 @@
 """Several processes on this machine, connected over 127.0.0.1, train the digits network as one process does."""
 
-import dataclasses
 import json
 import os
 import re
@@ -104,7 +103,7 @@ def alike(one, other):
 
 def test_two_processes_train_as_one(tmp_path):
     """Losses up to rounding, and the same accuracies, with dropout, shifts and validation."""
-    alone = dataclasses.replace(digits.digits(), **SMALL, activity=False, figures=False, run_dir=str(tmp_path / "one"))
+    alone = digits.digits().replace(**SMALL, activity=False, figures=False, run_dir=str(tmp_path / "one"))
     run_alone(alone)
     printed = train(tmp_path / "two", "--nofigures", "--noactivity")
     alike(rows(tmp_path / "one"), rows(tmp_path / "two"))
@@ -174,8 +173,8 @@ def test_one_process_goes_on_where_two_stopped(tmp_path, long):
     """The checkpoint of two processes, resumed on one device: the same up to rounding."""
     folder = tmp_path / "moved"
     train(folder, "--nofigures", limit=320, epochs=1, schedule="constant")
-    config = dataclasses.replace(digits.digits(), **SMALL | {"limit": 320}, activity=False, figures=False)
-    config = dataclasses.replace(config, schedule="constant", run_dir=str(folder), resume=True)
+    config = digits.digits().replace(**SMALL | {"limit": 320}, activity=False, figures=False)
+    config = config.replace(schedule="constant", run_dir=str(folder), resume=True)
     run_alone(config)
     train(tmp_path / "whole", "--nofigures", limit=320, schedule="constant")
     alike(rows(folder), rows(tmp_path / "whole"))
@@ -285,7 +284,7 @@ def test_flags_that_do_not_go_together(monkeypatch, multihost, given, message):
 
 def test_training_by_many_without_a_connection():
     with pytest.raises(ValueError, match="not connected with others; call jaxsnn.parallel.start"):
-        devices.make_mesh(dataclasses.replace(digits.digits(), multihost=True))
+        devices.make_mesh(digits.digits().replace(multihost=True))
 
 
 def test_process_0_is_not_there(monkeypatch):

@@ -18,15 +18,16 @@ from absl import flags
 from tqdm import tqdm
 
 from jaxsnn import models, training
-from jaxsnn.checks import check_percentile
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.build import Program, build, make_model, restore
-from jaxsnn.lab.command import command, define_run_flags
-from jaxsnn.lab.config import ONE_DEVICE, Config, from_stored, option
+from jaxsnn.lab.command import command, define_flag, define_run_flags
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert import comparison, converted, twin
 from jaxsnn.lab.inputs import make_encode
+from jaxsnn.lab.options import check, option
 from jaxsnn.lab.results import scores
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.lab.stored import opened
 from jaxsnn.streaming import Streamed, stream
 from jaxsnn.training.state import EVALUATE
 
@@ -35,27 +36,32 @@ from jaxsnn.training.state import EVALUATE
 class Options:
     """How to convert, and how to compare; every field is a flag."""
 
-    balance: str = option("diehl", "Thresholds from activations (diehl) or spiking input.", ("diehl", "sengupta"))
-    percentile: float = option(99.9, "Of the activations, or the currents, that set a threshold; 100: the largest.")
-    reset: str = option("soft", "Of the converted neurons, by subtraction (soft) or to zero.", ("soft", "hard"))
-    pool: str = option("average", "Pools of the converted network, without neurons or with.", ("average", "spiking"))
-    steps: int = option(2500, "T of the converted network.")
-    samples: int = option(500, "Test images, the first ones.")
-    balance_samples: int = option(500, "Training images for diehl; sengupta takes one batch of 100.")
-    balance_steps: int = option(100, "Time steps per layer for sengupta.")
-    batch: int = option(100, "Test images per batch.")
-    margin: float = option(0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.")
-    epochs: int = option(0, "Of the ReLU network's training; 0 for as many as the run.")
-    which: str = option("selected", "Epoch with the best validation accuracy, or the last.", ("selected", "last"))
+    balance: str = option(
+        "diehl", "Thresholds from activations (diehl) or spiking input.", choices=("diehl", "sengupta")
+    )
+    percentile: float = option(
+        99.9, "Of the activations, or the currents, that set a threshold; 100: the largest.", bound="(0, 100]"
+    )
+    reset: str = option("soft", "Of the converted neurons, by subtraction (soft) or to zero.", choices=("soft", "hard"))
+    pool: str = option(
+        "average", "Pools of the converted network, without neurons or with.", choices=("average", "spiking")
+    )
+    steps: int = option(2500, "T of the converted network.", bound="[1, 1000000]")
+    samples: int = option(500, "Test images, the first ones.", bound="[1, inf)")
+    balance_samples: int = option(500, "Training images for diehl; sengupta takes one batch of 100.", bound="[1, inf)")
+    balance_steps: int = option(100, "Time steps per layer for sengupta.", bound="[1, 1000000]")
+    batch: int = option(100, "Test images per batch.", bound="[1, inf)")
+    margin: float = option(
+        0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.", bound="[0, 1)"
+    )
+    epochs: int = option(0, "Of the ReLU network's training; 0 for as many as the run.", bound="[0, inf)")
+    which: str = option(
+        "selected", "Epoch with the best validation accuracy, or the last.", choices=("selected", "last")
+    )
     progress: bool = option(True, "Show progress.")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "samples", "balance_samples", "balance_steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.epochs < 0 or not 0 <= self.margin < 1:
-            raise ValueError(f"epochs must be >= 0 and margin in [0, 1), got {self.epochs} and {self.margin}")
-        check_percentile(self.percentile)
+        check(self)
 
 
 def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str = "") -> dict[str, Any]:
@@ -64,14 +70,14 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     Args:
       where: the run folder.
       options: how.
-      data_dir, cache_dir: where the data is now; empty for what the run used.
+      data_dir, cache_dir: where the data is now; empty for your own default.
 
     Raises:
       ValueError, OSError: if the folder holds no run, a damaged one, or one that cannot be converted; if the data
         cannot be loaded; if an option is out of range.
       CheckpointError: if a checkpoint is missing or damaged.
     """
-    config = _open(where, data_dir, cache_dir)
+    config = _open(where, data_dir, cache_dir, options.progress)
     data = load_data(config)
     sets = split(config, data)
     program = build(config, data)
@@ -80,7 +86,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     own = twin.configuration(config, where, options.epochs)
     twin.train(own)
     twin_program = build(own, data)
-    relu = _trained(twin_program, own, Path(own.run_dir), options)
+    relu = _trained(twin_program, own, Path(own.run.run_dir), options)
     trained = time.perf_counter()
 
     net, module = converted.make(
@@ -100,10 +106,10 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     scales = ", ".join(f"{name} {scale:.3g}" for name, scale in net.scales.items())
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
     test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
-    modules = {"direct": make_model(config, data, config.seed), "converted": module}
+    modules = {"direct": make_model(config, data, config.training.seed), "converted": module}
     connections = {name: models.connections(one) for name, one in modules.items()}
     runs = {
-        "direct": (program.apply, direct.params, direct.model_state, config.time_steps),
+        "direct": (program.apply, direct.params, direct.model_state, config.network.time_steps),
         "converted": (models.functionalize(module)[0], net.params, net.state, options.steps),
     }
     curves = {
@@ -115,14 +121,15 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
         **run_folder.environment(),
         "options": dataclasses.asdict(options),
         "samples": len(test.labels),
-        "relu": {"accuracy": accuracy, "epochs": own.epochs},
+        "relu": {"accuracy": accuracy, "epochs": own.training.epochs},
         **{name: comparison.numbers(curve) for name, curve in curves.items()},
         "equal_accuracy": comparison.compare(
             curves["direct"],
             curves["converted"],
             options.margin,
             macs=comparison.multiplications(connections["converted"]),
-            analog=config.encoding == "direct" or (config.encoding == "events" and config.event_values == "counts"),
+            analog=config.network.encoding == "direct"
+            or (config.network.encoding == "events" and config.data.event_values == "counts"),
         ),
         "scales": net.scales,
         "seconds": {"twin": round(trained - began, 1), "rest": round(time.perf_counter() - trained, 1)},
@@ -151,7 +158,7 @@ def _run(
             state,
             make_encode(config),
             *test,
-            key=training.key_for(config.seed, EVALUATE),
+            key=training.key_for(config.training.seed, EVALUATE),
             steps=steps,
             chunk=models.default_chunk(steps),
             batch_size=options.batch,
@@ -160,19 +167,15 @@ def _run(
         )
 
 
-def _open(where: Path, data_dir: str, cache_dir: str) -> Config:
-    if not (where / "config.json").exists():
-        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
-    config = from_stored(run_folder.read_json(where / "config.json"))
-    if config.rule == "relu":
+def _open(where: Path, data_dir: str, cache_dir: str, progress: bool) -> Config:
+    config = run_folder.read_config(where)
+    if not config.network.spiking:
         raise ValueError(f"{where} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
-    if config.encoding == "latency":
+    if config.network.encoding == "latency":
         raise ValueError("latency input cannot be converted: it tells intensities by times, and IF neurons read rates")
-    if config.folds > 1:
+    if config.data.folds > 1:
         raise ValueError(f"{where} is a cross-validation, whose test set is left alone: give a run with seeds")
-    return dataclasses.replace(
-        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
-    )
+    return opened(config, data_dir=data_dir, cache_dir=cache_dir).replace(progress=progress)
 
 
 def _trained(program: Program, config: Config, where: Path, options: Options) -> training.TrainState:
@@ -189,16 +192,12 @@ def main() -> None:
     """Parses flags, converts, compares, draws."""
     define_run_flags()
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
-    define: dict[type, Any] = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-    for name, f in Options.__dataclass_fields__.items():
-        if f.metadata["choices"]:
-            flags.DEFINE_enum(name, str(f.default), list(f.metadata["choices"]), f.metadata["help"])
-        else:
-            define[type(f.default)](name, f.default, f.metadata["help"])
+    for f in dataclasses.fields(Options):
+        define_flag(f, f.default, f.metadata["help"])
 
     def run() -> None:
         given, where = flags.FLAGS, Path(flags.FLAGS.run)
-        values: dict[str, Any] = {name: given[name].value for name in Options.__dataclass_fields__}
+        values: dict[str, Any] = {f.name: given[f.name].value for f in dataclasses.fields(Options)}
         options = Options(**values)
         summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
         if given.figures:

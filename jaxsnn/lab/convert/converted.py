@@ -6,32 +6,18 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxsnn import conversion, layers, models, training
 from jaxsnn.conversion import Converted
 from jaxsnn.data import Dataset
-from jaxsnn.lab.build import make_prepare
+from jaxsnn.lab.build import make_model, make_prepare
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_encode
 
 FILE = "converted.npz"
 BATCH = 100
 """Training images per batch where thresholds are measured."""
-
-
-def network(config: Config, data: Dataset, neuron: layers.Neuron, pool: str) -> models.Sequential:
-    """A network of a run's shape with other neurons and pools, untrained."""
-    return models.create(
-        config.model,
-        input_shape=data.train_images.shape[-3:],
-        num_classes=data.num_classes,
-        neuron=neuron,
-        pool=pool,  # type: ignore[arg-type]
-        width=config.width,
-        rngs=nnx.Rngs(0),
-    )
 
 
 def make(
@@ -68,15 +54,16 @@ def make(
     Raises:
       ValueError: for what cannot be converted, by name.
     """
-    module = network(config, data, layers.LIF(leak=1.0, reset=reset), pool)  # type: ignore[arg-type]
+    shape = own.replace(pool=pool, dropout=0.0)
+    module = make_model(shape, data, 0, neuron=layers.LIF(leak=1.0, reset=reset))  # type: ignore[arg-type]
     apply, _, state = models.functionalize(module)
-    gain, key = config.gain if config.encoding == "poisson" else 1.0, jax.random.key(0)
+    gain, key = config.network.gain if config.network.encoding == "poisson" else 1.0, jax.random.key(0)
     if balance == "sengupta":
         options: dict[str, Any] = {"key": key, "steps": steps, "gain": gain, "percentile": percentile}
         return conversion.thresholds_from_currents(
             apply, params, state, make_encode(config), images[:BATCH], **options
         ), module
-    relu, _, model_state = models.functionalize(network(config, data, layers.ReLU(), pool))
+    relu, _, model_state = models.functionalize(make_model(shape, data, 0))
     see, size = make_prepare(own, train=False), min(BATCH, samples, len(images))
     starts = range(0, min(samples, len(images)) - size + 1, size)
     found = conversion.largest_activations(
@@ -114,12 +101,12 @@ def read(where: Path) -> Converted:
 
 
 def start_from(config: Config, state: training.TrainState) -> training.TrainState:
-    """A run before its first step, with the weights of the converted network in `config.init_from`, if given.
+    """A run before its first step, with the weights of the converted network in `config.network.init_from`, if given.
 
     Raises:
       ValueError: if there is none, or it is of another architecture.
     """
-    if not config.init_from:
+    if not config.network.init_from:
         return state
-    params, model_state = conversion.initialise(state.params, state.model_state, read(Path(config.init_from)))
+    params, model_state = conversion.initialise(state.params, state.model_state, read(Path(config.network.init_from)))
     return state._replace(params=params, model_state=model_state)

@@ -3,15 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from jaxsnn.lab import run, run_folder
-from jaxsnn.lab.config import Config, check_resume
-
-SHARED = (
-    *("dataset", "model", "width", "dropout", "event_bins", "event_values", "mean", "std", "shift", "flip"),
-    *("batch_size", "epochs", "validation", "limit", "limit_test", "seed", "evaluate_every", "evaluation_batch"),
-    *("log_every", "checkpoint_every", "compilation_cache", "data_dir", "cache_dir", "progress"),
-)
-"""Fields that the twin takes over; all others are the recipe below."""
+from jaxsnn.lab import run as training_run
+from jaxsnn.lab import run_folder, stored
+from jaxsnn.lab.config import Config, fields_with
+from jaxsnn.lab.network import NetworkConfig
 
 
 def configuration(config: Config, where: Path, epochs: int = 0) -> Config:
@@ -22,23 +17,25 @@ def configuration(config: Config, where: Path, epochs: int = 0) -> Config:
       where: the run's folder.
       epochs: 0 for as many as the run.
     """
-    events = config.encoding == "events"
-    own = Config(
-        **{name: getattr(config, name) for name in SHARED},
-        rule="relu",
+    events = config.network.encoding == "events"
+    network = NetworkConfig(
+        **{name: getattr(config.network, name) for name in fields_with(analog=True)},
+        neuron="relu",
         pool="average",
         encoding="events" if events else "direct",
-        time_steps=config.time_steps if events else 1,
+        time_steps=config.network.time_steps if events else 1,
+    )
+    training = dataclasses.replace(
+        config.training,
         loss="potential_cross_entropy",
         optimizer="adam",
         lr=0.001,
         schedule="cosine",
         weight_decay=0.0,
-        activity=False,
-        figures=False,
-        run_dir=str(where / "twin"),
+        epochs=epochs or config.training.epochs,
     )
-    return dataclasses.replace(own, epochs=epochs) if epochs else own
+    run = dataclasses.replace(config.run, seeds=1, activity=False, figures=False, run_dir=str(where / "twin"))
+    return Config(config.data, network, training, run)
 
 
 def train(own: Config) -> None:
@@ -48,12 +45,12 @@ def train(own: Config) -> None:
       ValueError: if its folder holds a twin of another configuration, or a damaged one.
       CheckpointError, NonFiniteLoss, Interrupted: as training.
     """
-    path = Path(own.run_dir)
+    path = Path(own.run.run_dir)
     begun = (path / "config.json").exists()
     if begun:
         try:
-            check_resume(run_folder.read_json(path / "config.json"), own)
+            stored.check_resume(run_folder.read_config(path), own)
         except ValueError as error:
             raise ValueError(f"{path} is no twin of this run; move it away to train another: {error}") from error
     if not (path / "results.json").exists():
-        run.run(dataclasses.replace(own, resume=begun), "twin")
+        training_run.run(own.replace(resume=begun), "twin")

@@ -1,5 +1,7 @@
 """The parts of a report that show a trained network at work: input, spikes, membranes, filters, activity."""
 
+import numpy as np
+
 from jaxsnn import viz
 from jaxsnn.lab.report.page import Drawing, Part, Section, paragraph
 from jaxsnn.lab.report.sample import Sample
@@ -20,7 +22,9 @@ def sections(m: Material) -> list[Section]:
     parts: list[Part] = [what, _raster(s), _membranes(s)]
     return [
         Section("inside", "One sample", parts),
-        Section("input", "Input and filters", [(_input(m, s), _filters(s))]),
+        Section(
+            "input", "Input and filters", [_input(m, s) if s.filters is None else (_input(m, s), _filters(s.filters))]
+        ),
     ]
 
 
@@ -57,7 +61,7 @@ def _membranes(s: Sample) -> Drawing:
 
 
 def _input(m: Material, s: Sample) -> Drawing:
-    train, how = s.trains["input"], m.config.encoding
+    train, how = s.trains["input"], m.config.network.encoding
     made = {
         "poisson": "In every step each pixel spikes with a probability given by its intensity (Poisson input)",
         "direct": "The image itself is the input current of every step (direct input), so sums are multiples of it",
@@ -73,14 +77,14 @@ def _input(m: Material, s: Sample) -> Drawing:
     )
 
 
-def _filters(s: Sample) -> Drawing:
-    height, width, channels, features = s.filters.shape
+def _filters(filters: np.ndarray) -> Drawing:
+    height, width, channels, features = filters.shape
     shown = min(features, SHOWN_FILTERS)
     colours = "in the colours of the input around grey" if channels == 3 else "positive orange, negative blue"
     return Drawing(
         "filters",
-        lambda size: viz.filters(s.filters, count=SHOWN_FILTERS, width=size),
+        lambda size: viz.filters(filters, count=SHOWN_FILTERS, width=size),
         alt=f"{shown} filters of {height} by {width} weights.",
-        caption=f"Weights of the first layer: {shown} of {features} filters of {height} by {width}, {colours}, all on "
-        f"one scale; the largest weight is {abs(s.filters).max():.2f}.",
+        caption=f"Weights of the first convolution: {shown} of {features} filters of {height} by {width}, {colours}, "
+        f"all on one scale; the largest weight is {abs(filters).max():.2f}.",
     )

@@ -6,7 +6,6 @@ The page opens from disk and loads nothing else. Curves and tables come from the
 needs a checkpoint and the data set too. What a folder does not hold (yet) is left out, and the page says so.
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from absl import flags
 from jaxsnn import training, viz
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.command import command, define_run_flags
-from jaxsnn.lab.config import ONE_DEVICE, Config
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.evaluate import evaluate
 from jaxsnn.lab.report import costs, inside, page, sections
 from jaxsnn.lab.report.sample import Sample, look
 from jaxsnn.lab.report.sections import Material, read
 from jaxsnn.lab.results import scores
+from jaxsnn.lab.stored import opened
 
 NEEDED = {"run", "step", "accuracy_at_step", "confusion"}
 """What the page needs of every network in `evaluation.json`."""
@@ -33,7 +33,7 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
 
     Args:
       where: the run folder.
-      data_dir, cache_dir: where the data is now; empty for what the run used.
+      data_dir, cache_dir: where the data is now; empty for your own default.
       sample: number of the test sample to look at.
 
     Returns:
@@ -67,9 +67,7 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
 def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Material:
     """Reads the folder, evaluates if need be, and looks at a sample; what cannot be had is named in `missing`."""
     config = run_folder.read_config(where)
-    config = dataclasses.replace(
-        config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
-    )
+    here = opened(config, data_dir=data_dir, cache_dir=cache_dir)
     missing: dict[str, str] = {}
     environment = read(
         where, "environment", missing, otherwise="There is no `environment.json`: versions are not known."
@@ -89,7 +87,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
         environment=environment or {},
         rows=rows,
         scores=found,
-        evaluation=_evaluation(where, config, found, missing),
+        evaluation=_evaluation(where, here, found, missing),
         conversion=read(
             where,
             "convert",
@@ -98,7 +96,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
             "shape, converts it and compares.",
             keys=("direct", "converted", "equal_accuracy", "relu", "samples"),
         ),
-        sample=_sample(where, config, found, number, missing),
+        sample=_sample(where, here, found, number, missing),
         missing=missing,
     )
 
@@ -131,7 +129,9 @@ def _evaluation(
     if not found:
         return None
     try:
-        made = evaluate(where, which="selected", part="test", data_dir=config.data_dir, cache_dir=config.cache_dir)
+        made = evaluate(
+            where, which="selected", part="test", data_dir=config.data.data_dir, cache_dir=config.data.cache_dir
+        )
     except (ValueError, OSError, ImportError, training.CheckpointError) as error:
         old = f" What is shown is of {stored['date']}, from other checkpoints." if stored else ""
         missing["evaluation"] = f"Not evaluated: {error}.{old}"
@@ -144,7 +144,7 @@ def _sample(
     where: Path, config: Config, found: list[dict[str, Any]], number: int, missing: dict[str, str]
 ) -> Sample | None:
     """The sample in the first network that has a checkpoint."""
-    if config.rule == "relu":
+    if not config.network.spiking:
         missing["sample"] = "A ReLU network has no spikes and no membranes to show."
         return None
     steps = {one["run"]: one["selected_step"] for one in found}
@@ -163,14 +163,17 @@ def _sample(
 def header(m: Material) -> list[page.Html]:
     """What the run is in a sentence, whether it is finished, and the numbers that matter most."""
     config = m.config
-    code, date = sections.ENCODINGS[config.encoding], m.environment.get("date", "")[:10]
+    code, date = sections.ENCODINGS[config.network.encoding], m.environment.get("date", "")[:10]
     lead = (
-        f"{sections.rule(config)}: T = {config.time_steps} time steps, "
+        f"{sections.rule(config)}: T = {config.network.time_steps} time steps, "
         f"{code} input, {sections.networks(config)}. {date}"
     )
     parts = [page.paragraph(lead, "lead")]
     if "results" in m.missing:
-        done = ", ".join(f"{one['run']} {one['epoch']} of {config.epochs} epochs" for one in m.scores) or "no epoch yet"
+        done = (
+            ", ".join(f"{one['run']} {one['epoch']} of {config.training.epochs} epochs" for one in m.scores)
+            or "no epoch yet"
+        )
         parts.append(page.paragraph(f"{m.missing['results']} So far: {done}.", "note"))
     numbers = []
     if m.scores:

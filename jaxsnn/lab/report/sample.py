@@ -40,8 +40,8 @@ class Sample(NamedTuple):
     """Of the readout, `[T, classes]`."""
     neurons: dict[str, Neuron]
     """By layer and position, one of every layer."""
-    filters: np.ndarray
-    """First layer's weights `[height, width, channels, features]`."""
+    filters: np.ndarray | None
+    """Weights of the first convolution `[height, width, channels, features]`; None without one."""
     weights: int
 
     @property
@@ -70,7 +70,8 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
     test = split(config, data, one.fold).test
     if not 0 <= number < len(test.labels):
         raise ValueError(f"sample must be one of the test samples 0 to {len(test.labels) - 1}, got {number}")
-    prepare, membranes = make_prepare(config, train=False), models.membranes(make_model(config, data, one.seed))
+    module = make_model(config, data, one.seed)
+    prepare, membranes = make_prepare(config, train=False), models.membranes(module)
     names: list[str] = []  # in network order, which dictionaries lose on their way through jit
 
     @jax.jit
@@ -86,13 +87,23 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         step=int(state.step),
         number=number,
         label=int(test.labels[number]),
-        image=None if config.encoding == "events" else np.asarray(test.images[number]) / 255,
+        image=None if config.network.encoding == "events" else np.asarray(test.images[number]) / 255,
         trains={name: trains[name][:, 0] for name in names},
         potentials=potentials[:, 0],
         neurons=dict(_typical(name, trains[name][:, 0], found[name]) for name in names if name in found),
-        filters=np.asarray(state.params["conv1"]["kernel"]),
+        filters=_filters(module, state.params),
         weights=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
     )
+
+
+def _filters(module: models.Sequential, params: Any) -> np.ndarray | None:
+    """The kernel of the first convolution."""
+    names = [connection.name for connection in models.connections(module) if connection.kind == "conv"]
+    if not names:
+        return None
+    for part in names[0].split("/"):
+        params = params[part]
+    return np.asarray(params["kernel"])
 
 
 def _typical(name: str, train: np.ndarray, membrane: models.Membrane) -> tuple[str, Neuron]:

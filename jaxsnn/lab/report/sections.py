@@ -1,6 +1,5 @@
 """The parts of a report that say what was reached, and how: results, training, accuracy, origin."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from jaxsnn import viz
 from jaxsnn.lab import run_folder
-from jaxsnn.lab.config import Config
+from jaxsnn.lab.config import FIELDS, Config
 from jaxsnn.lab.report.page import Drawing, Part, Section, details, paragraph, table
 from jaxsnn.lab.report.sample import Sample
 
@@ -60,23 +59,25 @@ def spread(values: list[float]) -> str:
 
 def title(config: Config) -> str:
     """What was trained on what."""
-    return f"{NETWORKS.get(config.model, config.model)} on {DATASETS.get(config.dataset, config.dataset)}"
+    model, dataset = config.network.model, config.data.dataset
+    return f"{NETWORKS.get(model, model)} on {DATASETS.get(dataset, dataset)}"
 
 
 def rule(config: Config) -> str:
     """What was trained how, in words."""
-    if config.rule == "spikebp":
-        return "A spiking network, trained by the paper's spike-based backpropagation"
-    if config.rule == "relu":
+    if not config.network.spiking:
         return "A ReLU network, trained by backpropagation"
-    return f"A spiking network, trained by backpropagation through time with the surrogate {config.rule}"
+    if config.network.gradient == "spikebp":
+        return "A spiking network, trained by the paper's spike-based backpropagation"
+    surrogate = config.network.surrogate
+    return f"A spiking network, trained by backpropagation through time with the surrogate {surrogate}"
 
 
 def networks(config: Config) -> str:
     """How many networks, in words."""
-    if config.folds > 1:
-        return f"{config.folds} folds of a cross-validation"
-    return f"{config.seeds} seeds" if config.seeds > 1 else f"seed {config.seed}"
+    if config.data.folds > 1:
+        return f"{config.data.folds} folds of a cross-validation"
+    return f"{config.run.seeds} seeds" if config.run.seeds > 1 else f"seed {config.training.seed}"
 
 
 def results(m: Material) -> Section:
@@ -99,7 +100,7 @@ def results(m: Material) -> Section:
         last, chosen = (spread([one[key] for one in m.scores]) for key in ("test_accuracy", "selected_test_accuracy"))
         rows.append(["mean ± std", "", last, chosen, "", ""])
     head = ["network", "epochs", "test, last epoch", "test, chosen on validation", "chosen epoch", "time"]
-    tested = "the part of the training set that each fold leaves out" if m.config.folds > 1 else "the test set"
+    tested = "the part of the training set that each fold leaves out" if m.config.data.folds > 1 else "the test set"
     caption = f"Accuracy on {tested}. The chosen epoch has the best accuracy on held-out training samples."
     parts: list[Part] = [table(head, rows, caption=caption, whole=several)]
     return Section("results", "Results", parts)
@@ -176,9 +177,9 @@ def _confusion(evaluation: dict[str, Any]) -> Drawing:
 
 def origin(m: Material) -> Section:
     """Configuration, versions, commands."""
-    default, now = Config(), dataclasses.asdict(m.config)
-    every = {f.name: (now[f.name], f.metadata["help"]) for f in dataclasses.fields(Config)}
-    changed = {name: value for name, value in every.items() if value[0] != getattr(default, name)}
+    default = Config().flat()
+    every = {name: (value, FIELDS[name].metadata["help"]) for name, value in m.config.flat().items()}
+    changed = {name: value for name, value in every.items() if value[0] != default[name]}
     head = ["setting", "value", "what it is"]
 
     def rows(settings: dict[str, Any]) -> list[list[str]]:

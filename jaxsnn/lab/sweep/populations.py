@@ -1,6 +1,7 @@
 """From the configurations of one program to trained networks and their scores."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,11 +26,7 @@ def check(config: Config) -> None:
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
     """
-    data = load_data(config)
-    samples = len(split(config, data).fitting.labels)
-    build(config, data)
-    if samples < config.batch_size:
-        raise ValueError(f"batch_size={config.batch_size} is more than the {samples} training samples")
+    build(config, load_data(config))
 
 
 def functions(
@@ -51,19 +48,26 @@ def functions(
     """
     options: dict[str, Any] = {"mesh": mesh, "vmap_size": vmap_size}
 
-    def make(hparams: HParams) -> parallel.Member:
-        program = build(first, data, hparams=hparams, param_dtype=param_dtype)
+    def member(hparams: HParams, *, batch: int = first.training.evaluation_batch) -> parallel.Member:
+        program = build(first.replace(evaluation_batch=batch), data, hparams=hparams, param_dtype=param_dtype)
         return parallel.Member(program.step, program.count_batch)
 
-    step = parallel.make_population_step(make, **options)
-    return step, parallel.make_population_evaluate(make, first.evaluation_batch, **options)
+    @functools.cache
+    def evaluate_by(batch: int) -> Callable[..., np.ndarray]:
+        return parallel.make_population_evaluate(functools.partial(member, batch=batch), batch, **options)
+
+    def evaluate(population: parallel.Population, images: jax.Array, labels: jax.Array) -> np.ndarray:
+        size = max(min(first.training.evaluation_batch, len(labels)), 1)  # as a single run evaluates
+        return evaluate_by(size)(population, images, labels)
+
+    return parallel.make_population_step(member, **options), evaluate
 
 
 def create(
     configs: Sequence[Config], data: Dataset, mesh: Mesh | None = None, *, param_dtype: DTypeLike = jnp.float32
 ) -> parallel.Population:
     """The members before their first step, each as it starts alone."""
-    states = [start_from(one, build(one, data, param_dtype=param_dtype).start(one.seed)) for one in configs]
+    states = [start_from(one, build(one, data, param_dtype=param_dtype).start(one.training.seed)) for one in configs]
     return parallel.create_population([hparams_of(one) for one in configs], states, mesh)
 
 
@@ -121,15 +125,15 @@ def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = Tr
             create(padded, data, mesh),
             step,
             sets.fitting,
-            batch_size=first.batch_size,
-            epochs=first.epochs,
+            batch_size=first.training.batch_size,
+            epochs=first.training.epochs,
             evaluate=evaluate,
-            evaluate_every=first.evaluate_every,
+            evaluate_every=first.training.evaluate_every,
             mesh=mesh,
             progress=progress,
             description=f"{len(chunk)} networks",
         )
-        yield Result(chunk, trained, len(sets.fitting.labels) // first.batch_size, compiled[-1])
+        yield Result(chunk, trained, len(sets.fitting.labels) // first.training.batch_size, compiled[-1])
 
 
 def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -142,11 +146,11 @@ def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
             | {name: float(values[row, number]) for name, values in trained.accuracy.items()}
             for row, epoch in enumerate(trained.evaluated)
         ]
-        score = scores(Run("", config.seed, None), evaluated, trained.seconds / len(chunk))
+        score = scores(Run("", config.training.seed, None), evaluated, trained.seconds / len(chunk))
         bad = int(trained.diverged[number])
         if bad >= 0:
             score |= {name: None for name in score if name.startswith(("test_", "validation_", "selected_"))}
-        values = {name: getattr(config, name) for name in names}
+        values = config.values(names)
         score = {name: value for name, value in score.items() if name != "run"}
         found.append({**values, **score, "diverged_step": None if bad < 0 else bad})
     return found

@@ -19,9 +19,10 @@ from absl import flags
 
 from jaxsnn import parallel, training
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
-from jaxsnn.lab.config import Config, check_resume
+from jaxsnn.lab.config import FIELDS, Config, fields_with
 from jaxsnn.lab.run import keep_compiled
 from jaxsnn.lab.run_folder import RUNS, environment, read_json, write_json
+from jaxsnn.lab.stored import check_resume, parse
 from jaxsnn.lab.sweep import plan, populations, table
 
 
@@ -42,30 +43,35 @@ def sweep(
     """
     if members < 0:
         raise ValueError(f"--members must be >= 0 (0: as many as fit into memory), got {members}")
+    if not texts:
+        raise ValueError(
+            "nothing is swept: give --sweep=field=values, e.g. --sweep=lr=log:1e-3:1e-1:8; one network is "
+            "trained by the command of its preset"
+        )
     axes = [plan.parse(text) for text in texts]
     networks = plan.members(config, axes)
-    mesh = parallel.population_mesh(config.data_parallel)
+    mesh = parallel.population_mesh(config.run.data_parallel)
     where = _folder(config, name, worker)
     facts = {
         "preset": name,
         "axes": [[axis.name, list(axis.values)] for axis in axes],
-        "seeds": config.seeds,
+        "seeds": config.run.seeds,
         "workers": worker and worker[1],
         "config": json.loads(json.dumps(dataclasses.asdict(config))),
     }
     rows = _earlier(where, config, facts)
     names = [axis.name for axis in axes]
     done = {table.key(row, names) for row in rows}
-    part = [one for one in plan.share(networks, worker) if table.key(dataclasses.asdict(one), names) not in done]
+    part = [one for one in plan.share(networks, worker) if table.key(one.flat(), names) not in done]
     groups = plan.programs(part)
-    if config.compilation_cache:
-        keep_compiled(Path(config.compilation_cache))
+    if config.run.compilation_cache:
+        keep_compiled(Path(config.run.compilation_cache))
     for group in groups:
         populations.check(group[0])
     _create(where, facts, rows)
     print(f"{name}: {len(part)} networks to train ({len(rows)} are there), programs: {len(groups)}, folder {where}")
     for number, group in enumerate(groups, 1):
-        for result in populations.train(group, mesh, most=members, progress=config.progress):
+        for result in populations.train(group, mesh, most=members, progress=config.run.progress):
             rows += populations.rows_of(result, names)
             table.write(where, rows)
             print(
@@ -78,35 +84,38 @@ def sweep(
 
 def _differs(config: Config, base: Config) -> str:
     """The fields that make this program another one than that of the preset."""
-    one, other = plan.program(config), plan.program(base)
-    names = [f.name for f in dataclasses.fields(Config) if f.name not in plan.NOT_SWEPT]
-    return "".join(f"{n}={getattr(one, n)}, " for n in names if getattr(one, n) != getattr(other, n))
+    other = plan.program(base)
+    swept = {name: value for name, value in plan.program(config).items() if not FIELDS[name].metadata["not_swept"]}
+    return "".join(f"{name}={value}, " for name, value in swept.items() if value != other[name])
 
 
 def _folder(config: Config, name: str, worker: tuple[int, int] | None) -> Path:
     if worker is None:
-        return Path(config.run_dir) if config.run_dir else RUNS / f"sweep_{name}"
-    if not config.run_dir:
+        return Path(config.run.run_dir) if config.run.run_dir else RUNS / f"sweep_{name}"
+    if not config.run.run_dir:
         raise ValueError("--worker needs --run_dir: a folder that all workers share, or to which theirs are copied")
-    return Path(config.run_dir) / f"worker{worker[0]}of{worker[1]}"
+    return Path(config.run.run_dir) / f"worker{worker[0]}of{worker[1]}"
 
 
 def _earlier(where: Path, config: Config, facts: dict[str, Any]) -> list[table.Row]:
     """The rows of a sweep to resume, checked; none for a new one."""
     there = (where / table.PLAN).exists()
-    if not config.resume:
+    if not config.run.resume:
         if there:
             raise ValueError(f"{where} already holds a sweep: add --resume to go on with it, or give another --run_dir")
         return []
     if not there:
         raise ValueError(f"nothing to resume: {where} holds no sweep (no {table.PLAN})")
     stored = read_json(where / table.PLAN)
-    check_resume(stored["config"], config)
+    before = parse(stored.get("config"), where)
+    check_resume(before, config)
     for name in ("preset", "axes", "seeds", "workers"):
         if stored[name] != facts[name]:
             raise ValueError(f"cannot resume: {name} of the sweep is {stored[name]}, now {facts[name]}")
-    if stored["config"]["epochs"] != config.epochs:
-        raise ValueError(f"cannot resume: epochs of the sweep is {stored['config']['epochs']}, now {config.epochs}")
+    if before.training.epochs != config.training.epochs:
+        raise ValueError(
+            f"cannot resume: epochs of the sweep is {before.training.epochs}, now {config.training.epochs}"
+        )
     return table.read(where)
 
 
@@ -127,7 +136,7 @@ def _finish(
     print(f"\n{facts['preset']}: {len(rows)} networks; mean +- standard deviation over seeds")
     print(table.show(summary, axes))
     write_json(where / "summary.json", {**environment(), "axes": facts["axes"], "settings": summary})
-    if config.figures:
+    if config.run.figures:
         _draw(where, summary, axes)
     return summary
 
@@ -169,7 +178,7 @@ def merge(config: Config) -> list[table.Row]:
     Raises:
       ValueError: as `table.merge`.
     """
-    where = Path(config.run_dir)
+    where = Path(config.run.run_dir)
     rows, facts = table.merge(where)
     axes = [plan.Axis(name, tuple(values)) for name, values in facts["axes"]]
     missing = int(np.prod([len(axis.values) for axis in axes])) * facts["seeds"] - len(rows)
@@ -192,6 +201,8 @@ def main(presets: Presets) -> None:
 
     def run() -> None:
         given, config = flags.FLAGS, from_flags(presets)
+        if single := [f"--{name}" for name in fields_with(single=True) if given[name].value is not None]:
+            raise ValueError(f"{' and '.join(single)} only for single runs: a sweep keeps one row for each network")
         try:
             if given.merge:
                 merge(config)

@@ -1,0 +1,160 @@
+"""The groups of a configuration that say what is trained on, how, and how often; the network is in `lab.network`."""
+
+from dataclasses import dataclass
+
+from jaxsnn.data import DATASETS
+from jaxsnn.data.events import BINS, VALUES
+from jaxsnn.lab.objectives import LOSSES
+from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
+from jaxsnn.lab.options import check, option
+
+_PLACE = "it says where files are, not what is trained"
+_SHOWN = "it changes what is shown or kept of a run, not what is trained"
+_SEEDS = "seeds are an axis of every sweep: give --seeds=5, and --seed for the first"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The samples: which, how they are augmented and normalised, what is held out. A ReLU twin takes them whole."""
+
+    dataset: str = option("mnist", "Data set.", choices=DATASETS, common=True)
+    event_bins: str = option("time", "Event data: steps of equal time, or of equal event count.", choices=BINS)
+    event_values: str = option(
+        "binary", "Event data: 1 where there was an event (binary), or how many.", choices=VALUES
+    )
+    mean: tuple[float, ...] = option((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
+    std: tuple[float, ...] = option((), "Divides the pixels after that.", bound="(0, inf)")
+    shift: int = option(0, "Augmentation: shift training samples by up to this many pixels.", bound="[0, inf)")
+    flip: bool = option(False, "Augmentation: flip half of the training images horizontally.")
+    validation: int = option(
+        5000, "Training images held out to choose the best epoch, never on test.", bound="[1, inf)"
+    )
+    limit: int = option(0, "Use only this many training images (after holding out); 0 for all.", bound="[0, inf)")
+    limit_test: int = option(0, "Use only this many test images; 0 for all.", bound="[0, inf)")
+    folds: int = option(
+        1,
+        "Cross-validation: this many runs, each tested on its own part of the training set; 1 for none.",
+        bound="[1, 10000]",
+        not_swept="a sweep compares on the validation and test set, over seeds",
+    )
+    data_dir: str = option(
+        "",
+        "Folder of prepared TFDS data sets; empty for TFDS's own.",
+        common=True,
+        free=True,
+        per_process=True,
+        not_swept=_PLACE,
+    )
+    cache_dir: str = option(
+        "",
+        "Folder for decoded data sets; empty for the user's cache folder.",
+        free=True,
+        per_process=True,
+        not_swept=_PLACE,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are found."""
+
+    loss: str = option(
+        "squared_error", "Loss; squared_error is a sum over the batch, the others are means.", choices=LOSSES
+    )
+    optimizer: str = option("sgd", "Optimiser.", choices=OPTIMIZERS, common=True)
+    momentum: float = option(0.0, "Momentum of sgd.", bound="[0, 1)")
+    lr: float = option(0.0085, "Learning rate.", bound="(0, inf)", traced="step", common=True)
+    schedule: str = option(
+        "steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", choices=SCHEDULES
+    )
+    lr_decay: float = option(0.2, "Factor on the learning rate at each of lr_decay_epochs.", bound="(0, inf)")
+    lr_decay_epochs: tuple[int, ...] = option(
+        (), "Epochs after which the learning rate is multiplied by lr_decay.", bound="[1, inf)"
+    )
+    weight_decay: float = option(
+        5e-4, "Added to the gradient, times the weight; of adamw, to its update.", bound="[0, inf)", traced="step"
+    )
+    batch_size: int = option(64, "Training samples per step.", bound="[1, inf)", common=True)
+    epochs: int = option(125, "Passes over the training set.", bound="[1, inf)", free=True, common=True)
+    seed: int = option(0, "Seed of the first run.", bound="[0, inf)", traced="state", not_swept=_SEEDS, common=True)
+    evaluate_every: int = option(1, "Epochs between evaluations on validation and test set.", bound="[1, inf)")
+    evaluation_batch: int = option(250, "Samples per evaluation batch.", bound="[1, inf)")
+    log_every: int = option(
+        50, "Steps between rows of training metrics.", bound="[1, inf)", single=True, not_swept=_SHOWN
+    )
+    steps_per_dispatch: int = option(
+        1,
+        "Train steps that the device takes on its own; the same up to rounding.",
+        bound="[1, inf)",
+        single=True,
+        not_swept="it changes how fast the steps are dispatched, not what is trained",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def free_epochs(self) -> bool:
+        """Whether a finished run can go on for more epochs: not if the learning rate has ended."""
+        return not SCHEDULES[self.schedule].ends
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How many runs, on what devices, and what is kept and shown of them. A resumption may change all of it."""
+
+    seeds: int = option(
+        1,
+        "Number of runs, with consecutive seeds; mean and spread are reported.",
+        bound="[1, 10000]",
+        not_swept=_SEEDS,
+        common=True,
+    )
+    checkpoint_every: int = option(
+        0,
+        "Steps between checkpoints within an epoch; 0 for none. Every evaluated epoch has one.",
+        bound="[0, inf)",
+        single=True,
+        not_swept=_SHOWN,
+    )
+    data_parallel: int = option(
+        1,
+        "Devices that share every batch; 0 for all. The same numbers up to rounding.",
+        bound="[0, inf)",
+        not_swept="the networks of a sweep are divided among --data_parallel devices, each is trained on one",
+    )
+    multihost: bool = option(
+        False,
+        "Train by several processes, started alike on every machine; all their devices share every batch.",
+        not_swept="several processes share a sweep by --worker",
+    )
+    compilation_cache: str = option(
+        "",
+        "Folder that keeps compiled programs for later runs; empty for none.",
+        per_process=True,
+        not_swept=_PLACE,
+    )
+    run_dir: str = option(
+        "", "Folder of this run; empty for a new one below runs/.", per_process=True, not_swept=_PLACE, common=True
+    )
+    resume: bool = option(
+        False,
+        "Go on with the run in run_dir (or the newest of this preset) from its last checkpoint.",
+        not_swept=_SHOWN,
+        common=True,
+    )
+    progress: bool = option(True, "Show a progress bar.", per_process=True, not_swept=_SHOWN)
+    activity: bool = option(
+        True,
+        "Before training, warn of layers that are silent or saturated.",
+        per_process=True,
+        single=True,
+        not_swept=_SHOWN,
+    )
+    figures: bool = option(True, "Draw figures at the end (needs the extra 'viz').", not_swept=_SHOWN)
+
+    def __post_init__(self) -> None:
+        check(self)
