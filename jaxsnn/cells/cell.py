@@ -1,4 +1,4 @@
-"""A neuron model as a record: its parameters, its resting state, one time step, its membrane, the ranges of its fields."""
+"""A neuron model as a record: parameters, resting state, one time step, membrane, and the ranges of its fields."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -4,7 +4,8 @@
     s_t = 1[u_t > V_th]                      fire
     v_t = leak (1 - s_t) u_t                 hard reset, leak        (soft reset: leak (u_t - V_th s_t))
 
-With `leak_first` the leak comes before the input, as in most libraries: `u_t = leak v_(t-1) + I_t`, `v_t = (1 - s_t) u_t`.
+With `leak_first` the leak comes before the input, as in most libraries: `u_t = leak v_(t-1) + I_t`,
+`v_t = (1 - s_t) u_t`.
 
 Source: Lee et al. (2020), as discretised in the authors' code.
 """

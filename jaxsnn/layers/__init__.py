@@ -1,4 +1,4 @@
-"""Flax layers around the pure functions: synapses, the numbers of neurons, dropout, and the row of a network's table."""
+"""Flax layers around the pure functions: synapses, the numbers of neurons, dropout, and a row of a network's table."""
 
 from jaxsnn.layers.dropout import Dropout, Masks
 from jaxsnn.layers.layer import Layer, Sent

@@ -107,8 +107,8 @@ class AvgPool(nnx.Module):
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
         if len(input_shape) != 3 or min(input_shape[:2]) < self.window:
             raise ValueError(
-                f"{name} pools windows of {self.window}x{self.window}, but {source} sends {list(input_shape)}: it needs "
-                "maps [H, W, C] of that size at least"
+                f"{name} pools windows of {self.window}x{self.window}, but {source} sends {list(input_shape)}: it "
+                "needs maps [H, W, C] of that size at least"
             )
         height, width, channels = input_shape
         reached = (height // self.window, width // self.window, channels)

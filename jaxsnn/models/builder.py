@@ -227,5 +227,5 @@ class Builder:
 
     def _learns(self, neuron: Neuron, entry: str) -> bool:
         """Hidden layers learn all fields of `learn` (or refuse), a readout those that it can, a pool none."""
-        hidden, pool, readout, *_ = self.options.neurons
+        hidden, _, readout, *_ = self.options.neurons
         return neuron is hidden or (neuron is readout and entry.partition(":")[0] in readout.bounds)

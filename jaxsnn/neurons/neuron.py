@@ -1,6 +1,6 @@
 """A neuron as a value: a whole train of currents in, a train out, and how the error walks back.
 
-`Neuron` is the neuron of one layer, made by `bptt(cell, spike)`, by the paper's rule (`paper.py`) or for a ReLU network.
+`Neuron` is the neuron of one layer, made by `bptt(cell, spike)`, by the paper's rule (`paper.py`) or `relu`.
 `Neurons` are those of a network: of hidden layers, of pools, of the readout.
 """
 

@@ -28,7 +28,7 @@ class Connection(NamedTuple):
     output_shape: Shape
     """Of `target`, likewise."""
     through: "Connection | None" = None
-    """Synapses of a layer without neurons (an average pool) that the spikes pass on their way; None if there is none."""
+    """Synapses of a layer without neurons (an average pool) that the spikes pass on their way; None: none."""
 
     @property
     def behind(self) -> "Connection":
