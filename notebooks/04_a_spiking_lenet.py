@@ -45,8 +45,8 @@ width = 1.0  # of all layers, relative to the LeNet of the paper
 
 # %%
 digits = load("digits")
-train = jax.device_put(training.Data(digits.train_images[:samples], digits.train_labels[:samples]))
-test = jax.device_put(training.Data(digits.test_images[:tested], digits.test_labels[:tested]))
+train = jax.device_put(training.Data(digits.train.samples[:samples], digits.train.labels[:samples]))
+test = jax.device_put(training.Data(digits.test.samples[:tested], digits.test.labels[:tested]))
 
 figure, panels = plt.subplots(1, 8, figsize=(8, 1.3), layout="constrained")
 for panel, image, label in zip(panels, train.images, train.labels, strict=False):
@@ -128,7 +128,7 @@ output, _ = apply(state.params, state.model_state, spikes_in, record=True)
 viz.raster(
     {name: np.asarray(spikes[:, 0]) for name, spikes in output.trains.items()},
     np.asarray(output.potentials[:, 0]),
-    image=digits.test_images[number],
+    image=digits.test.samples[number],
     label=int(test.labels[number]),
     neurons=40,
 )

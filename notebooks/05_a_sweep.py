@@ -41,8 +41,8 @@ seeds = 2  # networks for every pair of numbers
 
 # %%
 digits = load("digits")
-train = jax.device_put(training.Data(digits.train_images[:samples], digits.train_labels[:samples]))
-test = jax.device_put(training.Data(digits.test_images[:tested], digits.test_labels[:tested]))
+train = jax.device_put(training.Data(digits.train.samples[:samples], digits.train.labels[:samples]))
+test = jax.device_put(training.Data(digits.test.samples[:tested], digits.test.labels[:tested]))
 
 # %% [markdown]
 # ## The members
@@ -94,7 +94,7 @@ def prepare(key, images):
 
 
 def loss(output, labels):
-    return losses.potential_cross_entropy(output.potentials, labels)
+    return losses.per_step_cross_entropy(output.potentials, labels)
 
 
 def make(numbers):

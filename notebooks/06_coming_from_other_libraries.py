@@ -103,8 +103,8 @@ def net(weights, x):  # x: [time, batch, 256]
 
 # %%
 digits = load("digits")
-images = jnp.asarray(digits.train_images.reshape(-1, 256), jnp.float32) / 255
-labels = jnp.asarray(digits.train_labels)
+images = jnp.asarray(digits.train.samples.reshape(-1, 256), jnp.float32) / 255
+labels = jnp.asarray(digits.train.labels)
 optimizer = optax.adam(2e-3)
 
 
@@ -125,10 +125,10 @@ for number in range(updates):
     weights, moments, loss = update(weights, moments, jax.random.key(number))
     history.append(float(loss))
 
-test_images = jnp.asarray(digits.test_images.reshape(-1, 256), jnp.float32) / 255
+test_images = jnp.asarray(digits.test.samples.reshape(-1, 256), jnp.float32) / 255
 x = jax.random.bernoulli(jax.random.key(9), test_images, (steps, *test_images.shape)).astype(jnp.float32)
 answers = net(weights, x).sum(0).argmax(-1)
-print(f"test accuracy: {np.mean(answers == digits.test_labels):.1%}")
+print(f"test accuracy: {np.mean(answers == digits.test.labels):.1%}")
 
 # %%
 figure, axes = plt.subplots(figsize=(5, 2.4), layout="constrained")
@@ -167,7 +167,8 @@ plt.show()
 # | detach the membranes for truncated BPTT | `functional.detach_net(net)` | `jax.lax.stop_gradient(run.state)` |
 # | `spikegen.rate` | `encoding.PoissonEncoder` | `encoding.poisson` |
 # | `spikegen.latency(linear=True)` | `encoding.LatencyEncoder` | `encoding.latency` |
-# | `functional.ce_rate_loss()` | cross-entropy of `out.mean(0)` | `losses.rate_cross_entropy`, of the rates |
+# | `functional.ce_rate_loss()` | | `losses.per_step_cross_entropy` |
+# | | cross-entropy of `out.mean(0)` | `losses.rate_cross_entropy` |
 # | `net.state_dict()` | `net.state_dict()` | `weights`, a dictionary |
 # | | `ann2snn` | `jaxsnn.conversion` |
 #

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxsnn import SURROGATES, encoding, layers, losses, models, training
+from jaxsnn import SURROGATES, layers, models, training
 from jaxsnn.data import Dataset
-from jaxsnn.data.prepare import event_frames, normalise, shift_and_flip
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.devices import make_distribute, make_fetch, place, spread_evaluation
+from jaxsnn.lab.inputs import input_shape, make_prepare
 from jaxsnn.lab.splits import fold_size
+from jaxsnn.losses import LOSSES
 from jaxsnn.training.state import INIT
 from jaxsnn.typing import ArrayLike, DTypeLike
 
@@ -62,7 +63,7 @@ def build(
     Raises:
       ValueError: if the model cannot be built for this data, or a value is out of range.
     """
-    count = len(data.train_labels)
+    count = len(data.train.labels)
     samples = min(count - fold_size(config, count) - config.validation, config.limit or count)
     hparams = hparams or hparams_of(config)
     optimizer = make_optimizer(config, samples // config.batch_size, hparams)
@@ -78,7 +79,7 @@ def build(
     apply = models.in_chunks(model(config.seed)[0], chunk, remat=config.remat)
 
     def prepare(key: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:
-        return make_prepare(config, train=train, hparams=hparams)(key, images).astype(param_dtype)
+        return make_prepare(config, train=train, gain=hparams.gain)(key, images).astype(param_dtype)
 
     fetch = make_fetch(config)
     step = training.make_train_step(
@@ -106,7 +107,7 @@ def make_model(
     """The network before the first step; arguments as in `build`."""
     return models.create(
         config.model,
-        input_shape=data.train_images.shape[-3:],
+        input_shape=input_shape(config, data),  # type: ignore[arg-type]
         num_classes=data.num_classes,
         neuron=make_neuron(config, hparams),
         leaks=config.layer_values("leaks"),
@@ -158,31 +159,9 @@ def make_neuron(config: Config, hparams: HParams | None = None) -> layers.Neuron
     )
 
 
-def make_prepare(config: Config, *, train: bool, hparams: HParams | None = None) -> Callable[..., jax.Array]:
-    """`(key, images) -> spikes [T, B, H, W, C]`: augmentation (training only), normalisation, encoding."""
-    gain = (hparams or hparams_of(config)).gain
-
-    def prepare(key: jax.Array, images: jax.Array) -> jax.Array:
-        augment_key, spike_key = jax.random.split(key)
-        if train and (config.shift or config.flip):
-            images = shift_and_flip(augment_key, images, shift=config.shift, flip=config.flip)
-        if config.encoding == "events":
-            frames = event_frames(images)
-            return frames.mean(0, keepdims=True) if config.rule == "relu" else frames
-        x = normalise(images, config.mean, config.std)
-        if config.encoding == "poisson":
-            return encoding.poisson(spike_key, x, config.time_steps, gain=gain)
-        return getattr(encoding, config.encoding)(x, config.time_steps)
-
-    return prepare
-
-
 def make_loss(config: Config) -> Callable[[models.Output, jax.Array], jax.Array]:
     """`(output, labels) -> scalar`."""
-    if config.loss == "squared_error":
-        return lambda output, labels: losses.squared_error(output.logits, labels)
-    function = getattr(losses, config.loss)
-    return lambda output, labels: function(output.potentials, labels)
+    return LOSSES[config.loss].function
 
 
 def make_optimizer(

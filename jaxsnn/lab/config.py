@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin
 
 from jaxsnn import SURROGATES
-from jaxsnn.data import DATASETS, EVENT_DATASETS
+from jaxsnn.data import DATASETS
 from jaxsnn.data.events import BINS, VALUES
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.layers import Masks
+from jaxsnn.losses import LOSSES
 from jaxsnn.models import MODELS, Pool
 from jaxsnn.typing import LeakBackward
 
 RULES = ("spikebp", *SURROGATES, "relu")
-ENCODINGS = ("poisson", "direct", "latency", "events")
-LOSSES = ("squared_error", "potential_cross_entropy", "rate_cross_entropy")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 LEAKS = get_args(LeakBackward)
 MASKS = get_args(Masks)
@@ -63,7 +63,7 @@ class Config:
     compute_dtype: str = option(
         "float32", "Of spikes and currents between layers; membranes, weights and sums stay float32.", DTYPES
     )
-    encoding: str = option("poisson", "Images to spikes; events for event data, fed as it is.", ENCODINGS)
+    encoding: str = option("poisson", "Images to spikes; events for event data, fed as it is.", tuple(ENCODINGS))
     gain: float = option(1.0, "Scales the firing rate of the Poisson input.")
     event_bins: str = option("time", "Event data: steps of equal time, or of equal event count.", BINS)
     event_values: str = option("binary", "Event data: 1 where there was an event (binary), or how many.", VALUES)
@@ -71,7 +71,9 @@ class Config:
     std: tuple[float, ...] = option((), "Divides the pixels after that.")
     shift: int = option(0, "Augmentation: shift training samples by up to this many pixels.")
     flip: bool = option(False, "Augmentation: flip half of the training images horizontally.")
-    loss: str = option("squared_error", "Loss; squared_error is a sum over the batch, the others are means.", LOSSES)
+    loss: str = option(
+        "squared_error", "Loss; squared_error is a sum over the batch, the others are means.", tuple(LOSSES)
+    )
     optimizer: str = option("sgd", "Optimiser.", OPTIMIZERS)
     momentum: float = option(0.0, "Momentum of sgd.")
     lr: float = option(0.0085, "Learning rate.")
@@ -135,9 +137,10 @@ class Config:
             raise ValueError(
                 "validation must be >= 1: the best epoch is chosen on held-out training images, never on test"
             )
-        if (self.dataset in EVENT_DATASETS) != (self.encoding == "events"):
+        if DATASETS[self.dataset].events != ENCODINGS[self.encoding].frames:
+            events = ", ".join(name for name, source in DATASETS.items() if source.events)
             raise ValueError(
-                f"encoding=events belongs to event data ({', '.join(EVENT_DATASETS)}) and the others to images, "
+                f"encoding=events belongs to event data ({events}) and the others to images, "
                 f"got dataset={self.dataset} with encoding={self.encoding}"
             )
         if self.encoding == "events" and (self.mean or self.std or self.gain != 1):

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxsnn import models, parallel, training
 from jaxsnn.data.prepare import check_set, to_device
 from jaxsnn.lab.config import Config
+from jaxsnn.losses import LOSSES
 
 
 def define_process_flags() -> None:
@@ -73,7 +74,7 @@ def make_distribute(config: Config) -> Callable[[training.Gradients], training.G
     if mesh is None:
         return None
     parallel.check_batch(config.batch_size, mesh)
-    return functools.partial(parallel.data_parallel, mesh=mesh, mean=config.loss != "squared_error")
+    return functools.partial(parallel.data_parallel, mesh=mesh, mean=LOSSES[config.loss].reduction == "mean")
 
 
 def place(config: Config, tree: Any) -> Any:

@@ -1,33 +1,64 @@
-"""Input of a run piece by piece, for thousands of steps (see `jaxsnn.streaming`)."""
+"""The input of a run: augmentation, normalisation, encoding, and which random key each of them draws from.
+
+Training, evaluation, profiles and conversion get their input here alone, so that all see the same spikes for a key.
+"""
+
+from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
-from jaxsnn import encoding
-from jaxsnn.data.prepare import event_frames, normalise
+from jaxsnn.data import Dataset
+from jaxsnn.data.prepare import normalise, shift_and_flip
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.config import Config
 from jaxsnn.streaming import Encode
+from jaxsnn.typing import Array, ArrayLike, Shape
 
 
-def make_encode(config: Config) -> Encode:
-    """`(key, images, start, steps) -> x [steps, B, H, W, C]`, without augmentation.
+def input_shape(config: Config, data: Dataset) -> Shape:
+    """Of one sample at one time step, `[H, W, C]` of images and of the frames of event data."""
+    shape: Shape = data.train.samples.shape[1:]
+    return shape[1:] if ENCODINGS[config.encoding].frames else shape
+
+
+def make_encode(config: Config, *, gain: ArrayLike | None = None) -> Encode:
+    """`(key, samples [B, ...], start, steps) -> x [steps, B, ...]`: the steps from `start` on, without augmentation.
 
     Poisson and direct input go on for as long as they are asked for. Trains of a given length T (the frames of a
     recording, latency) begin again after T steps.
-    """
 
-    def encode(key: jax.Array, images: jax.Array, start: jax.Array, steps: int) -> jax.Array:
-        if config.encoding == "events":
-            return _repeated(event_frames(images), start, steps)
-        x = normalise(images, config.mean, config.std)
-        if config.encoding == "poisson":
-            return encoding.poisson(key, x, steps, gain=config.gain, start=start)
-        if config.encoding == "direct":
-            return encoding.direct(x, steps)
-        return _repeated(getattr(encoding, config.encoding)(x, config.time_steps), start, steps)
+    Args:
+      config: of the run.
+      gain: another one than the configuration's; it may be traced.
+    """
+    encoding, gain = ENCODINGS[config.encoding], config.gain if gain is None else gain
+
+    def encode(key: Array, samples: Array, start: ArrayLike, steps: int) -> Array:
+        _, spike_key = jax.random.split(key)
+        x = samples if encoding.frames else normalise(samples, config.mean, config.std)
+        return encoding.encode(spike_key, x, start, steps, total=config.time_steps, gain=gain)
 
     return encode
 
 
-def _repeated(train: jax.Array, start: jax.Array, steps: int) -> jax.Array:
-    return train[(start + jnp.arange(steps)) % len(train)]
+def make_prepare(config: Config, *, train: bool, gain: ArrayLike | None = None) -> Callable[[Array, Array], Array]:
+    """`(key, samples [B, ...]) -> x [T, B, ...]`: the whole train, with augmentation in training.
+
+    A ReLU network has no time: of event data it gets the mean of the frames, `[1, B, ...]`.
+
+    Args:
+      config: of the run.
+      train: whether to augment.
+      gain: another one than the configuration's; it may be traced.
+    """
+    encode, augment = make_encode(config, gain=gain), train and (config.shift or config.flip)
+    mean = config.rule == "relu" and ENCODINGS[config.encoding].frames
+
+    def prepare(key: Array, samples: Array) -> Array:
+        if augment:
+            augment_key, _ = jax.random.split(key)
+            samples = shift_and_flip(augment_key, samples, shift=config.shift, flip=config.flip)
+        x = encode(key, samples, 0, config.time_steps)
+        return x.mean(0, keepdims=True) if mean else x
+
+    return prepare

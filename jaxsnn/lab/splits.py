@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsnn import training
-from jaxsnn.data import EVENT_DATASETS, Dataset, load
+from jaxsnn.data import DATASETS, Dataset, Split, load
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.devices import put_samples
 
@@ -18,7 +18,7 @@ def load_data(config: Config) -> Dataset:
       ValueError, OSError, ImportError: as `jaxsnn.data.load`.
     """
     options: dict[str, Any] = {}
-    if config.dataset in EVENT_DATASETS:
+    if DATASETS[config.dataset].events:
         options = {
             "time_steps": config.time_steps,
             "event_bins": config.event_bins,
@@ -52,24 +52,24 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
     Raises:
       ValueError: if nothing is left to train on, or nothing to test on.
     """
-    count, size = len(data.train_labels), fold_size(config, len(data.train_labels))
+    train, test, count = data.train, data.test, len(data.train.labels)
+    size = fold_size(config, count)
     order = np.random.default_rng(0).permutation(count)
-    test_images, test_labels = data.test_images, data.test_labels
     if fold is not None:
         tested, order = order[fold * size :][:size], np.delete(order, np.s_[fold * size : (fold + 1) * size])
-        test_images, test_labels = data.train_images[tested], data.train_labels[tested]
+        test = Split(train.samples[tested], train.labels[tested])
     if config.validation >= len(order):
         raise ValueError(f"validation={config.validation} images leave none of {len(order)} to train on")
     held, kept = order[: config.validation], order[config.validation :]
     kept = kept[: config.limit or None]
-    if not len(test_labels):
+    if not len(test.labels):
         raise ValueError(
             f"the test part of {config.dataset} is empty"
             + (f": {config.folds} folds of {count} training samples" if fold is not None else "")
         )
     put = functools.partial(put_samples, config, num_classes=data.num_classes)
     return Sets(
-        put(data.train_images, data.train_labels, kept),
-        put(data.train_images, data.train_labels, held),
-        put(test_images, test_labels, np.arange(len(test_labels))[: config.limit_test or None]),
+        put(*train, kept),
+        put(*train, held),
+        put(*test, np.arange(len(test.labels))[: config.limit_test or None]),
     )

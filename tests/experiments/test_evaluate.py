@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import digits
-from jaxsnn.data import load
+from jaxsnn.data import Split, load
 from jaxsnn.lab import evaluate, linear, run
 from jaxsnn.lab.config import from_stored
 from jaxsnn.lab.splits import split
@@ -71,7 +71,7 @@ def test_an_empty_part(folder, tmp_path):
     stored = json.loads((folder / "config.json").read_text())
     config = from_stored(stored)
     data = load("digits")
-    empty = data._replace(test_images=data.test_images[:0], test_labels=data.test_labels[:0])
+    empty = data._replace(test=Split(data.test.samples[:0], data.test.labels[:0]))
     with pytest.raises(ValueError, match="the test part of digits is empty"):
         split(config, empty)
     with pytest.raises(ValueError, match="the test part of digits is empty: 2000 folds of 1438 training samples"):

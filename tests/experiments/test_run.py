@@ -18,8 +18,9 @@ from experiments import digits
 from jaxsnn import models, training
 from jaxsnn.data import load
 from jaxsnn.lab import build, run, run_folder
-from jaxsnn.lab.config import LOSSES, Config
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.splits import split
+from jaxsnn.losses import LOSSES
 from jaxsnn.training.metrics import START, TIMES
 
 ROOT = Path(__file__).parents[2]

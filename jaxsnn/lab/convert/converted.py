@@ -12,9 +12,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxsnn import conversion, layers, models, training
 from jaxsnn.conversion import Converted
 from jaxsnn.data import Dataset
-from jaxsnn.lab.build import make_prepare
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.inputs import make_encode
+from jaxsnn.lab.inputs import input_shape, make_encode, make_prepare
 
 FILE = "converted.npz"
 BATCH = 100
@@ -25,7 +24,7 @@ def network(config: Config, data: Dataset, neuron: layers.Neuron, pool: str) -> 
     """A network of a run's shape with other neurons and pools, untrained."""
     return models.create(
         config.model,
-        input_shape=data.train_images.shape[-3:],
+        input_shape=input_shape(config, data),  # type: ignore[arg-type]
         num_classes=data.num_classes,
         neuron=neuron,
         pool=pool,  # type: ignore[arg-type]
