@@ -3,7 +3,7 @@
     python -m benchmarks.neuron --workload=W3                       # T = 100, 2^20 neurons; needs `make peers` once
     python -m benchmarks.neuron --workload=W3-T16 --libraries=''    # N = 64 x 65,536 neurons; ours only
 
-Ours under the paper's rule (`jaxsnn.spikebp.lif`) and with a surrogate gradient (`layers.LIF`), each compiled; beside
+Ours under the paper's rule (`jaxsnn.spikebp.lif`) and with a surrogate gradient (`neurons.lif`), each compiled; beside
 them, interleaved as in `benchmarks.peers`, the paper's rule written by hand for PyTorch, and other libraries' layers.
 Prints the median and spread in milliseconds, ratios and process peaks; appends to
 benchmarks/results/<device>/neuron.jsonl. Currents of W3 are 400 MB, and a process takes 2 to 6 GB.

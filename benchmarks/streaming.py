@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks import common
 from benchmarks.train_step import memory_mb
-from jaxsnn import encoding, layers, models, streaming
+from jaxsnn import encoding, models, neurons, streaming
 from jaxsnn.typing import Array
 
 PEAK = """
@@ -37,7 +37,7 @@ def converted(network: common.Network) -> tuple[models.Apply, Any, Any]:
         network.model,
         input_shape=network.input_shape,
         num_classes=common.CLASSES,
-        neuron=layers.LIF(leak=1.0, reset="soft"),
+        neurons=neurons.lif(leak=1.0, reset="soft"),
         pool="average",
         rngs=nnx.Rngs(0),
     )

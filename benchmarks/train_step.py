@@ -18,9 +18,9 @@ from benchmarks import common
 from jaxsnn import layers, losses, models
 
 RULES: dict[str, layers.Neuron] = {
-    "spikebp": layers.SpikeBP(),
-    "spikebp-bits": layers.SpikeBP(pack_spikes=True),
-    "arctan": layers.LIF(),
+    "spikebp": neurons.spikebp(),
+    "spikebp-bits": neurons.spikebp(pack_spikes=True),
+    "arctan": neurons.lif(),
 }
 
 
@@ -38,7 +38,7 @@ def network(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0
         workload.model,
         input_shape=workload.input_shape,
         num_classes=common.CLASSES,
-        neuron=RULES[rule],
+        neurons=RULES[rule],
         rngs=nnx.Rngs(0),
     )
     apply, params, state = models.functionalize(model)

@@ -59,7 +59,7 @@ def cifar10_vgg9_small() -> Config:
         init_gain=2.0,
         encoding="direct",
         time_steps=4,
-        loss="potential_cross_entropy",
+        loss="per_step_cross_entropy",
         epochs=20,
         batch_size=25,
         optimizer="adam",

@@ -33,6 +33,20 @@ def check_threshold(threshold: ArrayLike) -> None:
         )
 
 
+def check_labels(labels: Array, classes: int) -> None:
+    """Raises ValueError unless labels are integers of rank 1 and, where they are known now, lie in [0, classes)."""
+    if not jnp.issubdtype(jnp.result_type(labels), jnp.integer) or jnp.ndim(labels) != 1:
+        raise ValueError(
+            f"labels must be class numbers: integers of shape [B], got {jnp.result_type(labels)} {jnp.shape(labels)}"
+        )
+    value = _concrete(labels)
+    if value is not None and value.size and (value.min() < 0 or value.max() >= classes):
+        raise ValueError(
+            f"labels must lie in [0, {classes}), the classes of the output, got {value.min()} to {value.max()}; class "
+            "numbers start at 0"
+        )
+
+
 def check_steps(steps: int, name: str = "the number of time steps T") -> None:
     """Raises ValueError unless a count (of time steps, or what `name` says) is an integer of at least 1."""
     if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:

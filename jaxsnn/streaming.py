@@ -11,10 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn.checks import check_steps
-from jaxsnn.typing import Array
+from jaxsnn.typing import Apply, Array
 
-Apply = Callable[..., tuple[Any, Any]]
-"""`(params, state, x, *, carry, record) -> (output, state)`, as from `models.functionalize`."""
 Encode = Callable[[Array, Array, Array, int], Array]
 """`(key, images [B, ...], start, steps) -> x [steps, B, ...]`: input of the steps from `start` on."""
 
@@ -47,25 +45,19 @@ def resting(apply: Apply, params: Any, state: Any, x: Array) -> Any:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carry)
 
 
-def layer_names(apply: Apply, params: Any, state: Any, x: Array) -> tuple[str, ...]:
-    """`input` and the layers that send something, in network order; nothing is run.
+def layer_names(apply: Apply) -> tuple[str, ...]:
+    """`input` and the layers that send spikes, in network order.
 
     Raises:
-      TypeError: if the model does not return its layers' trains.
+      TypeError: if the model does not name its layers.
     """
-    names: list[str] = []
-
-    def record(x: Array) -> None:
-        output, _ = apply(params, state, x, record=True)
-        if not getattr(output, "trains", None) or not hasattr(output, "carry"):
-            raise TypeError(
-                f"the model returns {type(output).__name__}, without its layers' spike trains and a carry; give one "
-                "that returns models.Output, as models.Sequential does"
-            )
-        names.extend(output.trains)
-
-    jax.eval_shape(record, x)
-    return tuple(names)
+    names: tuple[str, ...] = getattr(apply, "names", ())
+    if not names:
+        raise TypeError(
+            f"the model is a {type(apply).__name__} that names no layer which sends spikes: give one from "
+            "models.functionalize(models.Network(...))"
+        )
+    return ("input", *names)
 
 
 def make_piece(
@@ -85,15 +77,15 @@ def make_piece(
 
     def piece(params, state, carry, key, images, labels, inside, start):
         output, _ = apply(params, state, encode(key, images, start, steps), carry=carry, record=True)
-        hits = jnp.sum((jnp.argmax(output.potentials, -1) == labels[None]) & inside[None], 1, dtype=jnp.int32)
+        hits = jnp.sum((jnp.argmax(output.answers, -1) == labels[None]) & inside[None], 1, dtype=jnp.int32)
 
         def total(values: Array) -> Array:
             sums = jnp.sum(values, tuple(range(2, values.ndim)))
             return jnp.sum(jnp.where(inside[None], sums, jnp.zeros_like(sums)), 1)
 
-        spikes = {name: total((train != 0).astype(jnp.int32)) for name, train in output.trains.items()}
+        spikes = {name: total((train != 0).astype(jnp.int32)) for name, train in output.spikes.items()}
         operations = {
-            name: total(jnp.where(output.trains[name] != 0, jnp.asarray(fan_out, jnp.float32)[None, None], 0.0))
+            name: total(jnp.where(output.spikes[name] != 0, jnp.asarray(fan_out, jnp.float32)[None, None], 0.0))
             for name, fan_out in (fan_outs or {}).items()
         }
         return output.carry, Counts(hits, spikes, operations)
@@ -144,7 +136,7 @@ def stream(
     batch_size = min(batch_size, len(labels))
     piece = jax.jit(make_piece(apply, encode, chunk, fan_outs), donate_argnums=2)
     first = jax.eval_shape(lambda key, images: encode(key, images, jnp.int32(0), chunk), key, images[:batch_size])
-    names = layer_names(apply, params, state, first)
+    names = layer_names(apply)
     hits = np.zeros(steps, np.int64)
     spikes = {name: np.zeros(steps) for name in names}
     operations = {name: np.zeros(steps) for name in fan_outs or {}}

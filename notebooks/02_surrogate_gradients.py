@@ -28,7 +28,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxsnn import SURROGATES, encoding, layers, lif, losses, models, spikebp, unroll
+from jaxsnn import SURROGATES, encoding, lif, losses, models, neurons, spikebp, unroll
 
 plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.right": False})
 
@@ -218,8 +218,8 @@ def differentiate(apply, params, model_state):
 
 
 found = {}
-for neuron in (layers.SpikeBP(leak=0.99), layers.LIF(leak=0.99, spike=spike)):
-    model = models.create("lenet", input_shape=(side, side, 1), num_classes=10, neuron=neuron, rngs=nnx.Rngs(0))
+for neuron in (neurons.spikebp(leak=0.99), neurons.lif(leak=0.99, spike=spike)):
+    model = models.create("lenet", input_shape=(side, side, 1), num_classes=10, neurons=neuron, rngs=nnx.Rngs(0))
     loss, found[type(neuron).__name__] = differentiate(*models.functionalize(model))
     print(f"{type(neuron).__name__}: loss {loss:.4f}")
 

@@ -213,18 +213,18 @@ plt.show()
 #
 # ## The same cell in a big network
 #
-# `layers.Cell` is a neuron for the networks of `jaxsnn.models`. It takes both functions and what makes the
+# `neurons.of_cell` is a neuron for the networks of `jaxsnn.models`. It takes both functions and what makes the
 # parameters: each layer hands in its own leak and threshold, the other fields keep their defaults.
 
 # %%
 neuron = layers.Cell(init, step, Params, leak=0.95, threshold=0.8)
-model = models.create("lenet", input_shape=(side, side, 1), num_classes=10, neuron=neuron, rngs=nnx.Rngs(0))
+model = models.create("lenet", input_shape=(side, side, 1), num_classes=10, neurons=neuron, rngs=nnx.Rngs(0))
 apply, params, model_state = models.functionalize(model)
 
 images = jax.random.uniform(jax.random.key(0), (2, side, side, 1))
 spikes_in = encoding.poisson(jax.random.key(1), images, steps=20)
 output, _ = apply(params, model_state, spikes_in)
-{layer: float(spikes.mean()) for layer, spikes in output.spikes.items()}
+{layer: float(spikes.mean()) for layer, spikes in output.spike_counts.items()}
 
 # %% [markdown]
 # That was a forward pass through the untrained network: spikes per sample in every layer. Its gradients are as

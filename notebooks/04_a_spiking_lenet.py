@@ -25,7 +25,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxsnn import analysis, encoding, layers, losses, models, training, viz
+from jaxsnn import analysis, encoding, losses, models, training, viz
 from jaxsnn.data import load
 
 plt.rcParams.update({"figure.dpi": 72, "axes.spines.top": False, "axes.spines.right": False})
@@ -45,8 +45,8 @@ width = 1.0  # of all layers, relative to the LeNet of the paper
 
 # %%
 digits = load("digits")
-train = jax.device_put(training.Data(digits.train_images[:samples], digits.train_labels[:samples]))
-test = jax.device_put(training.Data(digits.test_images[:tested], digits.test_labels[:tested]))
+train = jax.device_put(training.Data(digits.train.samples[:samples], digits.train.labels[:samples]))
+test = jax.device_put(training.Data(digits.test.samples[:tested], digits.test.labels[:tested]))
 
 figure, panels = plt.subplots(1, 8, figsize=(8, 1.3), layout="constrained")
 for panel, image, label in zip(panels, train.images, train.labels, strict=False):
@@ -68,7 +68,7 @@ model = models.create(
     "lenet",
     input_shape=(16, 16, 1),
     num_classes=10,
-    neuron=layers.SpikeBP(leak=0.99),
+    neurons=neurons.spikebp(leak=0.99),
     width=width,
     rngs=nnx.Rngs(0),
 )
@@ -126,9 +126,9 @@ number = 3
 spikes_in = prepare(jax.random.key(1), test.images[number : number + 1])
 output, _ = apply(state.params, state.model_state, spikes_in, record=True)
 viz.raster(
-    {name: np.asarray(spikes[:, 0]) for name, spikes in output.trains.items()},
+    {name: np.asarray(spikes[:, 0]) for name, spikes in output.spikes.items()},
     np.asarray(output.potentials[:, 0]),
-    image=digits.test_images[number],
+    image=digits.test.samples[number],
     label=int(test.labels[number]),
     neurons=40,
 )

@@ -25,7 +25,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxsnn import encoding, layers, losses, models, parallel, training, viz
+from jaxsnn import encoding, losses, models, neurons, parallel, training, viz
 from jaxsnn.data import load
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
@@ -41,8 +41,8 @@ seeds = 2  # networks for every pair of numbers
 
 # %%
 digits = load("digits")
-train = jax.device_put(training.Data(digits.train_images[:samples], digits.train_labels[:samples]))
-test = jax.device_put(training.Data(digits.test_images[:tested], digits.test_labels[:tested]))
+train = jax.device_put(training.Data(digits.train.samples[:samples], digits.train.labels[:samples]))
+test = jax.device_put(training.Data(digits.test.samples[:tested], digits.test.labels[:tested]))
 
 # %% [markdown]
 # ## The members
@@ -62,9 +62,9 @@ print(len(members), "members, the first:", members[0])
 
 # %%
 def network(member):
-    neuron = layers.LIF(leak=member["leak"], threshold=member["threshold"])
+    neuron = neurons.lif(leak=member["leak"], threshold=member["threshold"])
     builder = models.Builder(
-        input_shape=(16, 16, 1), num_classes=10, init_scale=2.0, neuron=neuron, rngs=nnx.Rngs(member["seed"])
+        input_shape=(16, 16, 1), num_classes=10, init_scale=2.0, neurons=neuron, rngs=nnx.Rngs(member["seed"])
     )
     builder.conv(8, kernel_size=5)
     builder.pool()
@@ -94,7 +94,7 @@ def prepare(key, images):
 
 
 def loss(output, labels):
-    return losses.potential_cross_entropy(output.potentials, labels)
+    return losses.per_step_cross_entropy(output.potentials, labels)
 
 
 def make(numbers):

@@ -94,7 +94,7 @@ def net(weights, x):  # x: [time, batch, 256]
 
 # %% [markdown]
 # For larger networks there are layers and models, as in [notebook 4](04_a_spiking_lenet.ipynb): there the same neuron
-# is the argument `neuron=layers.LIF(leak=0.9, leak_first=True)`.
+# is the argument `neurons=neurons.lif(leak=0.9, leak_first=True)`.
 #
 # ## It trains
 #
@@ -103,8 +103,8 @@ def net(weights, x):  # x: [time, batch, 256]
 
 # %%
 digits = load("digits")
-images = jnp.asarray(digits.train_images.reshape(-1, 256), jnp.float32) / 255
-labels = jnp.asarray(digits.train_labels)
+images = jnp.asarray(digits.train.samples.reshape(-1, 256), jnp.float32) / 255
+labels = jnp.asarray(digits.train.labels)
 optimizer = optax.adam(2e-3)
 
 
@@ -125,10 +125,10 @@ for number in range(updates):
     weights, moments, loss = update(weights, moments, jax.random.key(number))
     history.append(float(loss))
 
-test_images = jnp.asarray(digits.test_images.reshape(-1, 256), jnp.float32) / 255
+test_images = jnp.asarray(digits.test.samples.reshape(-1, 256), jnp.float32) / 255
 x = jax.random.bernoulli(jax.random.key(9), test_images, (steps, *test_images.shape)).astype(jnp.float32)
 answers = net(weights, x).sum(0).argmax(-1)
-print(f"test accuracy: {np.mean(answers == digits.test_labels):.1%}")
+print(f"test accuracy: {np.mean(answers == digits.test.labels):.1%}")
 
 # %%
 figure, axes = plt.subplots(figsize=(5, 2.4), layout="constrained")
@@ -143,7 +143,7 @@ plt.show()
 #
 # | snnTorch | SpikingJelly | jaxsnn |
 # |---|---|---|
-# | `snn.Leaky` | `neuron.LIFNode` | `lif` (a cell), `layers.LIF` (in a network) |
+# | `snn.Leaky` | `neuron.LIFNode` | `lif` (a cell), `neurons.lif` (in a network) |
 # | `snn.Leaky(beta=1.0)` | `neuron.IFNode` | `integrate_and_fire` |
 # | no reset: `reset_mechanism="none"` | `NonSpikingLIFNode` | `leaky_integrator` |
 # | `beta=0.9` | `tau=10.0`, that is 1 / (1 - 0.9) | `leak=0.9` |
@@ -159,7 +159,7 @@ plt.show()
 # | `surrogate.sigmoid(slope=25)` | `surrogate.Sigmoid(alpha=4.0)`, the default | `SURROGATES["sigmoid"]`, slope 4 |
 # | | `surrogate.PiecewiseQuadratic(alpha=1.0)` | `SURROGATES["triangle"]` |
 # | `surrogate.straight_through_estimator()` | | `SURROGATES["straight_through"]` |
-# | `learn_beta=True` | `ParametricLIFNode` | `layers.LIF(learn=("leak",))` |
+# | `learn_beta=True` | `ParametricLIFNode` | `neurons.lif(learn=("leak",))` |
 # | a loop over time | `step_mode="m"` | `unroll`, one compiled loop |
 # | `x`: time first, by custom | `x_seq`: time first | `[T, B, ...]`, time first, everywhere |
 # | images `[N, C, H, W]` | images `[N, C, H, W]` | images `[N, H, W, C]`, channels last |
@@ -167,7 +167,8 @@ plt.show()
 # | detach the membranes for truncated BPTT | `functional.detach_net(net)` | `jax.lax.stop_gradient(run.state)` |
 # | `spikegen.rate` | `encoding.PoissonEncoder` | `encoding.poisson` |
 # | `spikegen.latency(linear=True)` | `encoding.LatencyEncoder` | `encoding.latency` |
-# | `functional.ce_rate_loss()` | cross-entropy of `out.mean(0)` | `losses.rate_cross_entropy`, of the rates |
+# | `functional.ce_rate_loss()` | | `losses.per_step_cross_entropy` |
+# | | cross-entropy of `out.mean(0)` | `losses.rate_cross_entropy` |
 # | `net.state_dict()` | `net.state_dict()` | `weights`, a dictionary |
 # | | `ann2snn` | `jaxsnn.conversion` |
 #

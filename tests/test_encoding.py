@@ -23,10 +23,61 @@ def test_poisson_gain():
     assert abs(encoding.poisson(jax.random.key(1), x, 50, gain=0.5).mean() - 0.4) < 0.02
 
 
-def test_poisson_in_pieces_is_the_same_train():
-    x, key = jnp.full((2, 9), 0.5), jax.random.key(3)
-    first, second = encoding.poisson(key, x, 4), encoding.poisson(key, x, 3, start=4)
-    np.testing.assert_array_equal(encoding.poisson(key, x, 7), jnp.concatenate([first, second]))
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_narrow_images_fire_at_the_right_rate(dtype):
+    """Uniforms in the dtype of the images would be too coarse: 0.001 fired at 0.0078."""
+    for rate in (0.001, 0.01, 0.1):
+        x = jnp.full((1, 100_000), rate, dtype)
+        spikes = encoding.poisson(jax.random.key(0), x, 4, gain=jnp.float32(1))
+        assert spikes.dtype == dtype
+        expected = float(x[0, 0])
+        assert abs(float(spikes.astype(jnp.float32).mean()) - expected) < 5 * np.sqrt(expected / 400_000)
+
+
+def test_narrow_gains_do_not_round_the_rate():
+    x = jnp.full((1, 100_000), 0.5, jnp.bfloat16)
+    rate = float(encoding.poisson(jax.random.key(0), x, 8, gain=0.0101).astype(jnp.float32).mean())
+    assert abs(rate - 0.00505) < 5 * np.sqrt(0.005 / 800_000)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_narrow_latencies_are_exact(dtype):
+    """257 is no bfloat16, and of 1,000 steps the products were 5 steps off."""
+    x = jnp.arange(2, 129, dtype=jnp.float32)[None] / 128  # exact in either dtype
+    times = np.asarray(encoding.latency(x.astype(dtype), 1001))[:, 0].argmax(0)
+    np.testing.assert_array_equal(times, np.rint((1 - np.asarray(x[0])) * 1000))
+
+
+SAMPLES = jax.random.uniform(jax.random.key(5), (2, 4, 3), minval=-1)  # of event data: two recordings of four frames
+
+
+@pytest.mark.parametrize("name", encoding.ENCODINGS)
+def test_a_train_in_pieces_is_the_same_train(name):
+    """Any piece of any encoding, shorter or longer than T = 5; a train of a given length begins again."""
+    record, key = encoding.ENCODINGS[name], jax.random.key(3)
+
+    def piece(start, steps):
+        return record.encode(key, SAMPLES, start, steps, total=5, gain=0.7)
+
+    whole = piece(0, 18)
+    for steps in (1, 7):
+        run = jax.jit(piece, static_argnums=1)
+        for start in range(12):
+            np.testing.assert_array_equal(run(start, steps), whole[start : start + steps])
+    assert record.spikes is None or record.spikes == bool(jnp.isin(whole, jnp.asarray([-1.0, 0.0, 1.0])).all())
+    assert whole.shape == (18, *SAMPLES.shape[:1], *SAMPLES.shape[1 + record.frames :])
+    if name in ("latency", "events"):
+        period = 5 if name == "latency" else 4
+        np.testing.assert_array_equal(whole[period : 2 * period], whole[:period])
+
+
+def test_frames_of_events_are_fed_as_they_are():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 4), dtype=np.uint8)
+    x = encoding.events(jnp.asarray(frames))
+    assert x.dtype == jnp.float32
+    np.testing.assert_array_equal(x, frames.swapaxes(0, 1))
+    with pytest.raises(ValueError, match=r"event data needs frames \[B, T, ...\], got \(2,\)"):
+        encoding.events(jnp.zeros(2))
 
 
 def test_direct_repeats():
@@ -49,3 +100,5 @@ def test_bad_input(encode):
         encode(jnp.ones((1, 2)), 0)
     with pytest.raises(TypeError, match=r"got dtype uint8; for uint8 images: images.astype\('float32'\) / 255"):
         encode(jnp.ones((1, 2), jnp.uint8), 3)
+    with pytest.raises(TypeError, match=r"key must be a random key, as jax.random.key\(0\), got int 0"):
+        encoding.poisson(0, jnp.ones((1, 2)), 3)

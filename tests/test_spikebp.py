@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from jaxsnn import integrate_and_fire, leaky_integrator, lif, spikebp, unroll
-from jaxsnn.layers import SpikeBP
+from jaxsnn import integrate_and_fire, leaky_integrator, lif, neurons, spikebp, unroll
 
 
 def currents(length=11, seed=0, shape=(2, 6), dtype=jnp.float64):
@@ -256,4 +255,4 @@ def test_unknown_leak_backward():
         with pytest.raises(ValueError, match="leak_backward must be 'straight_through' or 'true', got 'none'"):
             call(jnp.ones((3, 2)), leak_backward="none")
     with pytest.raises(ValueError, match="leak_backward must be 'straight_through' or 'true', got True"):
-        SpikeBP(leak_backward=True)
+        neurons.spikebp(leak_backward=True)

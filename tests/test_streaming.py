@@ -44,10 +44,10 @@ def test_the_same_as_one_pass(model):
         count = min(2, 5 - begin)
         answers = np.asarray(output.potentials).argmax(-1)[:, :count]
         hits += (answers == np.asarray(labels)[None, begin : begin + count]).sum(1)
-        for name, fired in output.trains.items():
+        for name, fired in output.spikes.items():
             per_step = (np.asarray(fired)[:, :count] != 0).reshape(7, -1).sum(1)
             spikes[name] = spikes.get(name, 0) + np.cumsum(per_step)
-        operations = operations + np.cumsum((np.asarray(output.trains["conv1"])[:, :count] * fans).sum((1, 2, 3, 4)))
+        operations = operations + np.cumsum((np.asarray(output.spikes["conv1"])[:, :count] * fans).sum((1, 2, 3, 4)))
     np.testing.assert_allclose(found.accuracy, hits / 5)
     assert list(found.spikes) == ["input", "conv1", "pool1", "fc1"]
     for name, expected in spikes.items():

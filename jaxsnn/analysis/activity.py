@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxsnn.streaming import layer_names
 from jaxsnn.typing import Array
 
 SILENT = 0.99
@@ -45,17 +46,14 @@ def activity(apply: Callable[..., Any], params: Any, state: Any, x: Array) -> di
       ['input', 'conv1', 'pool1', 'conv2', 'pool2', 'fc1']
     """
 
-    names: list[str] = []  # in network order, which dictionaries lose on their way through jit
-
     @jax.jit  # so that no spike train is kept
     def measure(params: Any, state: Any, x: Array) -> dict[str, tuple[Array, Array, Array]]:
         output, _ = apply(params, state, x, train=False, record=True)
-        names.extend(output.trains)
-        return {name: _measure(train) for name, train in output.trains.items()}
+        return {name: _measure(train) for name, train in output.spikes.items()}
 
     measured = jax.device_get(measure(params, state, x))
     found = {}
-    for name in names:
+    for name in layer_names(apply):
         rate, silent, saturated = measured[name]
         found[name] = LayerActivity(float(rate), float(silent.mean()), float(saturated.mean()), silent.size)
     return found

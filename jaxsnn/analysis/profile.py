@@ -17,9 +17,9 @@ from jaxsnn.analysis.answers import Answers
 from jaxsnn.analysis.firing import Firing
 from jaxsnn.analysis.operations import fan_out, kernel_of
 from jaxsnn.checks import check_steps
-from jaxsnn.streaming import Apply, Encode, layer_names, resting
+from jaxsnn.streaming import Encode, layer_names, resting
 from jaxsnn.synapses import Connection
-from jaxsnn.typing import Array
+from jaxsnn.typing import Apply, Array
 
 
 class Profile(NamedTuple):
@@ -93,9 +93,9 @@ def make_profile(
             number, x = at
             return {k: statistics.update(v, x[k], number, inside, bins) for k, v in so_far.items()}, None
 
-        so_far, _ = jax.lax.scan(step, so_far, (start + jnp.arange(count, dtype=jnp.int32), dict(output.trains)))
-        best, second = jnp.moveaxis(jax.lax.top_k(output.potentials, 2)[0], -1, 0)
-        correct = jnp.argmax(output.potentials, -1).astype(labels.dtype) == labels[None]
+        so_far, _ = jax.lax.scan(step, so_far, (start + jnp.arange(count, dtype=jnp.int32), dict(output.spikes)))
+        best, second = jnp.moveaxis(jax.lax.top_k(output.answers, 2)[0], -1, 0)
+        correct = jnp.argmax(output.answers, -1).astype(labels.dtype) == labels[None]
         return output.carry, so_far, (correct, best - second)
 
     @jax.jit
@@ -109,9 +109,9 @@ def make_profile(
             raise ValueError("cannot observe a network on an empty set: no samples came")
         size = min(batch_size, len(labels))
         first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), 1), key, images[:size])
-        names = layer_names(apply, params, state, first)
+        names = layer_names(apply)
         fans = _fans(connections, params if effective else None)
-        shapes = jax.eval_shape(lambda x: dict(apply(params, state, x, record=True)[0].trains), first)
+        shapes = jax.eval_shape(lambda x: dict(apply(params, state, x, record=True)[0].spikes), first)
         layers: dict[str, Firing] = {}
         operations: dict[str, list[np.ndarray]] = {name: [] for name in fans}
         answers = []

@@ -12,8 +12,8 @@ Weights are copied. Only where two currents meet in one membrane, in a residual 
 scaled to the unit of the shortcut's, since they come from spikes that stand for different amounts. The readout gets the
 threshold that makes its logits those of the ReLU network, up to the error of the rates.
 
-Both networks are one architecture: `models.create(name, neuron=layers.ReLU(), ...)`, and the same with
-`neuron=layers.LIF(leak=1.0, reset="soft")`. Here they are functions and plain dicts.
+Both networks are one architecture: `models.create(name, neurons=neurons.relu(), ...)`, and the same with
+`neurons=neurons.lif(leak=1.0, reset="soft")`. Here they are functions, plain dicts and `models.connections`.
 """
 
 from jaxsnn.conversion.activations import largest_activations, thresholds_from_activations

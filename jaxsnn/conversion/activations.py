@@ -1,20 +1,20 @@
 """Thresholds from a ReLU network's activations on training data."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxsnn.checks import check_percentile
-from jaxsnn.conversion.network import Chain, Converted, check
-from jaxsnn.streaming import Apply, layer_names
+from jaxsnn.conversion.network import Chain, Converted, check, layers_of
+from jaxsnn.synapses import Connection
 from jaxsnn.typing import Array
 
 
 def largest_activations(
-    apply: Apply, params: Any, state: Any, batches: Iterable[Array], *, percentile: float = 100.0
+    apply: Any, params: Any, state: Any, batches: Iterable[Array], *, percentile: float = 100.0
 ) -> dict[str, float]:
     """What the activations of every layer of a ReLU network reach on data.
 
@@ -37,30 +37,36 @@ def largest_activations(
     batches = list(batches)
     if not batches:
         raise ValueError("no batch of samples came: give some of the training set")
-    names = layer_names(apply, params, state, batches[0])[1:]
+    names = apply.names
 
     @jax.jit
     def activations(x: Array) -> list[Array]:
         output, _ = apply(params, state, x, record=True)
-        return [output.trains[name].ravel() for name in names]
+        return [output.spikes[name].ravel() for name in names]
 
     largest: list[Any] = [np.zeros(0, np.float32)] * len(names)  # as many of the largest as decide the percentile
     for x in batches:
         for number, values in enumerate(activations(x)):
-            above = math.floor((1 - percentile / 100) * values.size * len(batches))
+            above = math.floor(round((100 - percentile) * values.size * len(batches) / 100, 6))  # 100 - 90 % of 1,000
             seen = np.concatenate([largest[number], np.asarray(values)])
             largest[number] = np.partition(seen, -above - 1)[-above - 1 :] if len(seen) > above else seen
     return {name: float(values.min()) for name, values in zip(names, largest, strict=True)}
 
 
 def thresholds_from_activations(
-    params: Any, state: Any, activations: Mapping[str, float], *, gain: float = 1.0
+    params: Any,
+    state: Any,
+    connections: Sequence[Connection],
+    activations: Mapping[str, float],
+    *,
+    gain: float = 1.0,
 ) -> Converted:
     """Thresholds from the largest activations: `V_l = a_l / a_(l-1)` (E10).
 
     Args:
       params: weights of the ReLU network.
       state: constants of the spiking network, of integrate-and-fire neurons.
+      connections: synapses of the spiking network, from `models.connections`.
       activations: from `largest_activations`.
       gain: of the input's rate: an input spike stands for the intensity `1 / gain`.
 
@@ -69,9 +75,9 @@ def thresholds_from_activations(
 
     Source: Diehl et al. (2015), who scale the weights instead: the same network.
     """
-    check(params, state, tuple(activations))
-    chain = Chain(params, state, 1 / gain)
-    for name, activation in activations.items():
+    check(params, state, connections, tuple(activations))
+    chain = Chain(params, state, connections, 1 / gain)
+    for name in layers_of(connections)[:-1]:
         chain.enter(name)
-        chain.leave(name, activation / chain.unit)
+        chain.leave(name, activations[name] / chain.unit)
     return chain.finish()

@@ -1,15 +1,16 @@
 """Thresholds from the currents of a spiking network, layer after layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxsnn.checks import check_percentile, check_steps
-from jaxsnn.conversion.network import Chain, Converted, check
-from jaxsnn.streaming import Apply, Encode, layer_names, resting
-from jaxsnn.typing import Array
+from jaxsnn.conversion.network import Chain, Converted, check, layers_of
+from jaxsnn.streaming import Encode, resting
+from jaxsnn.synapses import Connection
+from jaxsnn.typing import Apply, Array
 
 NEVER = 1e30
 """A threshold that no membrane reaches."""
@@ -19,6 +20,7 @@ def thresholds_from_currents(
     apply: Apply,
     params: Any,
     state: Any,
+    connections: Sequence[Connection],
     encode: Encode,
     images: Array,
     *,
@@ -32,6 +34,7 @@ def thresholds_from_currents(
     Args:
       apply, state: the spiking network, from `models.functionalize`, of integrate-and-fire neurons.
       params: weights of the ReLU network.
+      connections: its synapses, from `models.connections`.
       encode: images to input.
       images: one batch of the training set.
       key: for the input.
@@ -49,16 +52,16 @@ def thresholds_from_currents(
     """
     check_steps(steps)
     check_percentile(percentile)
+    check(params, state, connections)
     x = jax.eval_shape(lambda key, images: encode(key, images, jnp.int32(0), 1), key, images)
-    names = layer_names(apply, params, state, x)[1:]
-    check(params, state, names)
+    names = layers_of(connections)[:-1]
     rest = resting(apply, params, state, x)
-    chain = Chain(params, state, 1 / gain)
+    chain = Chain(params, state, connections, 1 / gain)
     for number, name in enumerate(names):
         if not hasattr(rest[name], "potential"):
             raise ValueError(
                 f"cannot convert the layer {name}: its neurons have no membrane potential; build the network with "
-                "layers.LIF(leak=1.0, ...)"
+                "neurons.lif(leak=1.0, ...)"
             )
         chain.enter(name)
         chain.set_threshold(name, NEVER)

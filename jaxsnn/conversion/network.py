@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxsnn.synapses import Connection
+
 Tree = dict[str, Any]
 
 
@@ -20,71 +22,65 @@ class Converted(NamedTuple):
     """Layer name to the activation that one of its spikes stands for, in network order; `input` first."""
 
 
-def check(params: Tree, state: Tree, names: Sequence[str]) -> None:
+def layers_of(connections: Sequence[Connection]) -> tuple[str, ...]:
+    """Layers of neurons in network order, the readout last."""
+    return tuple(dict.fromkeys(connection.target for connection in connections))
+
+
+def sources(connections: Sequence[Connection], name: str) -> list[Connection]:
+    """The bundles of synapses that feed a layer, its own first."""
+    return sorted((c for c in connections if c.target == name), key=lambda c: c.name != name)
+
+
+def check(params: Tree, state: Tree, connections: Sequence[Connection], sending: Sequence[str] = ()) -> None:
     """Checks that a spiking network can stand for a ReLU network.
 
     Args:
       params, state: of the spiking network, from `models.functionalize`.
-      names: its layers of neurons, in network order (see `streaming.layer_names`).
+      connections: its synapses, from `models.connections`.
+      sending: the layers of the ReLU network that send activations; () if they are not known.
 
     Raises:
       ValueError: naming the layer, if it has trained numbers beside its kernel (a bias, a normalisation, a learned leak
-        or threshold), leaks, or is of a kind that is not known here.
+        or threshold), leaks, or sums currents in another way than a residual block does.
     """
-    if unseen := [name for name, constants in state.items() if set(constants) == {"threshold"} and name not in names]:
-        raise ValueError(
-            f"cannot convert {', '.join(unseen)}: pools with neurons, of which nothing is known here; give the ReLU "
-            "network pools with neurons too, or this one pool='average'"
-        )
-    for name in (*names, readout_name(params, names)):
-        node, constants = _at(params, name), _at(state, name)
-        if node is None:
-            if set(constants or {}) != {"threshold"}:
-                raise ValueError(
-                    f"cannot convert the layer {name}: it has neither a kernel nor the threshold of a pool. Known are "
-                    "convolutions, dense layers, residual blocks of two convolutions, average pools and the readout"
-                )
-            continue
-        constants = (constants or {}).get("constants", {})
-        trained = (node.keys() | node.get("constants", {}).keys()) - {"constants"}
-        if more := sorted(trained - {"kernel"}) or ["no kernel"] * ("kernel" not in trained):
-            learned = {"leak_logit", "log_threshold"} & set(more)
+    for name in layers_of(connections):
+        own, *others = sources(connections, name)
+        node, constants = _at(params, name) or {}, (_at(state, name) or {}).get("neurons", {})
+        if own.kind == "pool" and sending and name not in sending:
             raise ValueError(
-                f"cannot convert the layer {name}: it has {', '.join(more)}. "
-                + (
-                    "Its leak or threshold is learned: build the network with layers.LIF(leak=1.0), learn=()"
-                    if learned
-                    else "Known are layers whose only trained numbers are a kernel: no bias, no normalisation"
-                )
+                f"cannot convert {name}: a pool with neurons, of which nothing is known here; give the ReLU network "
+                "pools with neurons too, or this one pool='average'"
             )
-        if not np.all(np.asarray(constants.get("leak", 0.0)) == 1):
+        learned = sorted(node.get("neurons", {}))
+        if learned:
+            raise ValueError(
+                f"cannot convert the layer {name}: it learns {', '.join(learned)}; build the network with "
+                "neurons.lif(leak=1.0), learn=()"
+            )
+        if more := sorted(key for key in node if key not in ("kernel", *_children(connections, name))):
+            raise ValueError(
+                f"cannot convert the layer {name}: it has {', '.join(more)}. Known are layers whose only trained "
+                "numbers are a kernel: no bias, no normalisation"
+            )
+        if not np.all(np.asarray(constants.get("leak", 1.0)) == 1):
             raise ValueError(
                 f"cannot convert the layer {name}: its neurons leak ({constants.get('leak')}), so that their rate is "
-                "not the activation; build the network with layers.LIF(leak=1.0, ...)"
+                "not the activation; build the network with neurons.lif(leak=1.0, ...)"
             )
-    parts = [name.rpartition("/") for name in names]
-    for block in {block for block, _, _ in parts if block}:
-        inside, known = [part for head, _, part in parts if head == block], {"conv1", "conv2", "shortcut"}
-        if inside != ["conv1", "conv2"] or not params[block].keys() <= known:
+        if "threshold" not in constants:
+            raise ValueError(f"cannot convert the layer {name}: its neurons have no threshold")
+        if len(others) > 1 or (others and own.kind != "conv"):
+            summed = ", ".join(connection.name for connection in (own, *others))
             raise ValueError(
-                f"cannot convert {block}: it holds {', '.join(sorted(params[block]))}, and a block of conv1, conv2 and "
-                "a shortcut is what is known"
+                f"cannot convert the layer {name}: it sums the currents of {summed}; known are a convolution and one "
+                "shortcut"
             )
 
 
-def readout_name(params: Tree, names: Sequence[str]) -> str:
-    """The layer that sends no spikes.
-
-    Raises:
-      ValueError: if there is not exactly one.
-    """
-    silent = sorted(params.keys() - {name.partition("/")[0] for name in names})
-    if len(silent) != 1:
-        raise ValueError(
-            f"a network to convert ends in one readout, got {', '.join(silent) or 'no layer'} without spikes beside "
-            f"{', '.join(names)}"
-        )
-    return silent[0]
+def _children(connections: Sequence[Connection], name: str) -> set[str]:
+    """Names of layers inside a block, which stand among the parameters of `name`."""
+    return {c.name[len(name) + 1 :].split("/")[0] for c in connections if c.name.startswith(f"{name}/")}
 
 
 class Chain:
@@ -94,25 +90,24 @@ class Chain:
       unit: the activation that a current of 1 stands for in the layer that was entered.
     """
 
-    def __init__(self, params: Tree, state: Tree, scale: float):
+    def __init__(self, params: Tree, state: Tree, connections: Sequence[Connection], scale: float):
         self.params, self.state = params, state
-        self.unit = self._sent = scale
-        self._scales = {"input": scale}
+        self.unit = scale
+        self._connections, self._scales = connections, {"input": scale}
 
     def enter(self, name: str) -> None:
         """Comes to the next layer."""
-        if name.endswith("/conv2"):  # the shortcut's currents are in the unit of the block's input, and stay
-            ratio = self._sent / self.unit
+        own, *others = sources(self._connections, name)
+        sent = self._scales[own.source]
+        self.unit = self._scales[others[0].source] if others else sent
+        if others:  # the shortcut's currents are in the unit of the block's input, and stay
+            ratio = sent / self.unit
             self.params = _changed(self.params, (*name.split("/"), "kernel"), lambda kernel: kernel * ratio)
-        else:
-            self.unit = self._sent
 
     def set_threshold(self, name: str, threshold: float) -> None:
         """Sets a layer's threshold."""
-        inner = ("threshold",) if _at(self.params, name) is None else ("constants", "threshold")
-        self.state = _changed(
-            self.state, (*name.split("/"), *inner), lambda old: jnp.full(old.shape, threshold, old.dtype)
-        )
+        path = (*name.split("/"), "neurons", "threshold")
+        self.state = _changed(self.state, path, lambda old: jnp.full(old.shape, threshold, old.dtype))
 
     def leave(self, name: str, threshold: float) -> None:
         """Sets the threshold of the layer that was entered, and goes on.
@@ -126,16 +121,17 @@ class Chain:
                 "on these samples. Give more samples, a larger percentile or more steps, or train the ReLU network"
             )
         self.set_threshold(name, threshold)
-        self._sent = self._scales[name] = self.unit * threshold
+        self._scales[name] = self.unit * threshold
 
     def finish(self) -> Converted:
         """Makes the readout's logits those of the ReLU network."""
-        names = [name for name in self._scales if name != "input"]
-        self.set_threshold(readout_name(self.params, names), 1 / self._sent)
+        readout = layers_of(self._connections)[-1]
+        (own,) = sources(self._connections, readout)
+        self.set_threshold(readout, 1 / self._scales[own.source])
         return Converted(self.params, self.state, self._scales)
 
 
-def initialise(params: Tree, state: Tree, converted: Converted) -> tuple[Tree, Tree]:
+def initialise(params: Tree, state: Tree, converted: Converted, connections: Sequence[Connection]) -> tuple[Tree, Tree]:
     """Starts another spiking network of this architecture from a converted one: hybrid training.
 
     The network keeps its own thresholds; a kernel is scaled by its layer's threshold over the converted one, which
@@ -145,6 +141,7 @@ def initialise(params: Tree, state: Tree, converted: Converted) -> tuple[Tree, T
     Args:
       params, state: of the network to start, from `models.functionalize`; pools keep their thresholds.
       converted: from `thresholds_from_activations` or `thresholds_from_currents`.
+      connections: synapses of the network to start, from `models.connections`.
 
     Returns:
       Its params and state.
@@ -152,29 +149,49 @@ def initialise(params: Tree, state: Tree, converted: Converted) -> tuple[Tree, T
     Raises:
       ValueError: naming the layer, if it has another shape or is missing, or its threshold is learned.
     """
-    names = [name for name in converted.scales if name != "input" and _at(converted.params, name) is not None]
-    for name in (*names, readout_name(converted.params, list(converted.scales))):
-        path, kernel, own = name.split("/"), _at(converted.params, name)["kernel"], _at(params, name)
-        if own is None or jnp.shape(own["kernel"]) != kernel.shape:
-            have = "no such layer" if own is None else f"a kernel {jnp.shape(own['kernel'])}"
-            raise ValueError(
-                f"cannot start from the converted network: {name} has a kernel {kernel.shape}, here {have}"
-            )
-        constants = _at(state, name)["constants"]
+    for name in layers_of(connections):
+        own, *others = sources(connections, name)
+        if not own.weighted:
+            continue
+        constants, theirs = _at(state, name)["neurons"], _at(converted.state, name)
         if "threshold" not in constants:
             raise ValueError(
                 f"cannot start from the converted network: the threshold of {name} is learned; leave it out of learn"
             )
-        threshold = _at(converted.state, name)["constants"]["threshold"]
-        ratio, block = constants["threshold"] / threshold, params[path[0]]
-        if path[-1] == "conv2" and len(path) > 1 and "shortcut" not in block:
-            state = _changed(state, (*path, "constants", "threshold"), lambda old, new=threshold: new.astype(old.dtype))
+        if theirs is None:
+            raise ValueError(f"cannot start from the converted network: it has no layer {name}")
+        threshold = theirs["neurons"]["threshold"]
+        ratio = constants["threshold"] / threshold
+        if any(not other.weighted for other in others):
+            path = (*name.split("/"), "neurons", "threshold")
+            state = _changed(state, path, lambda old, new=threshold: jnp.asarray(new, old.dtype))
             ratio = jnp.ones_like(ratio)
-        elif path[-1] == "conv2" and len(path) > 1:
-            shortcut = converted.params[path[0]]["shortcut"]["kernel"] * ratio
-            params = _changed(params, (path[0], "shortcut", "kernel"), lambda old, new=shortcut: new.astype(old.dtype))
-        params = _changed(params, (*path, "kernel"), lambda old, new=kernel * ratio: new.astype(old.dtype))
+        for connection in (own, *(other for other in others if other.weighted)):
+            params = _changed(
+                params, (*connection.name.split("/"), "kernel"), _scaled(converted.params, connection.name, ratio)
+            )
+    missing = set(converted.scales) - {"input", *(c.target for c in connections)}
+    if weighted := sorted(name for name in missing if "kernel" in (_at(converted.params, name) or {})):
+        raise ValueError(
+            f"cannot start from the converted network: {', '.join(weighted)} have no counterpart: no such layer"
+        )
     return params, state
+
+
+def _scaled(params: Tree, name: str, ratio: Any) -> Any:
+    """What replaces a kernel: the converted one times the ratio of thresholds, checked."""
+
+    def change(old: Any) -> Any:
+        node = _at(params, name)
+        kernel = None if node is None else node.get("kernel")
+        if kernel is None or jnp.shape(kernel) != old.shape:
+            theirs = "no such layer" if kernel is None else f"a kernel {jnp.shape(kernel)}"
+            raise ValueError(
+                f"cannot start from the converted network: {name} has a kernel {old.shape} here, there {theirs}"
+            )
+        return jnp.asarray(kernel * ratio, old.dtype)
+
+    return change
 
 
 def _at(tree: Tree, name: str) -> Any:

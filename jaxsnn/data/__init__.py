@@ -1,5 +1,81 @@
 """Data sets as NumPy arrays: `load("mnist")`. Importing this package loads NumPy and nothing heavier."""
 
-from jaxsnn.data.sources import DATASETS, EVENT_DATASETS, DataNotFoundError, Dataset, load
+import difflib
+import os
+from functools import partial
+from pathlib import Path
 
-__all__ = ["DATASETS", "EVENT_DATASETS", "DataNotFoundError", "Dataset", "load"]
+from jaxsnn.data import cache, digits, nmnist, tfds
+from jaxsnn.data.dataset import DataNotFoundError, Dataset, Source, Split, check_split
+
+__all__ = ["DATASETS", "DataNotFoundError", "Dataset", "Source", "Split", "load"]
+
+DATASETS: dict[str, Source] = {
+    "digits": Source(lambda *_: digits.load(), "the digits"),
+    "mnist": Source(partial(tfds.load, "mnist", 10), "MNIST"),
+    "fashion_mnist": Source(partial(tfds.load, "fashion_mnist", 10), "Fashion-MNIST"),
+    "cifar10": Source(partial(tfds.load, "cifar10", 10), "CIFAR-10"),
+    "svhn_cropped": Source(partial(tfds.load, "svhn_cropped", 10), "SVHN"),
+    "nmnist": Source(nmnist.load, "N-MNIST", events=True),
+}
+"""Every data set by its name; one that is added here is loaded by its name."""
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    time_steps: int | None = None,
+    event_bins: str = "time",
+    event_values: str = "binary",
+) -> Dataset:
+    """Loads a data set, in the order in which its source stores it.
+
+    Args:
+      name: one of `DATASETS`.
+      data_dir: folder of prepared TFDS data, `<data_dir>/<name>/<version>`; by default that of TFDS, `$TFDS_DATA_DIR`
+        or `~/tensorflow_datasets`. A set that is missing there is downloaded and prepared if TensorFlow is installed.
+        For "nmnist", the folder with `Train` and `Test`, or the one around it if it is called nmnist or N-MNIST.
+      cache_dir: folder of decoded splits; by default `$XDG_CACHE_HOME/jaxsnn` or `~/.cache/jaxsnn`.
+      time_steps: number of time steps T of event data, which cannot be loaded without. This and the next two are for
+        event data only; images have no time, and are the same whatever is given.
+      event_bins: what the bins of event data share equally, "time" or "count" (of events).
+      event_values: "binary", whether a pixel has events in a bin, or "counts", how many.
+
+    Returns:
+      The set: samples `[N, ...]`, images as uint8 `[N, H, W, C]`, event data as `[N, T, ...]`; labels as int32 `[N]`.
+
+    Raises:
+      ValueError: the name is unknown, the prepared data is not array_record or not a labelled uint8 image set, a split
+        is missing or empty, labels lie outside the classes, a recording is damaged, or `time_steps`, `event_bins` or
+        `event_values` is not one of those above.
+      DataNotFoundError: the set is not in `data_dir`, or only in part, and cannot be prepared here.
+      OSError: the prepared data is damaged or incomplete.
+      ImportError: a package is missing that this set needs.
+    """
+    if name not in DATASETS:
+        close = difflib.get_close_matches(str(name).lower(), DATASETS, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"unknown data set {name!r}, expected one of {', '.join(DATASETS)}{hint}")
+    data_path = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    cache_path = Path(cache_dir).expanduser() if cache_dir else cache.default_dir()
+    source = DATASETS[name]
+    if not source.events:
+        return _checked(source.load(data_path, cache_path))
+    if time_steps is None:
+        raise ValueError(f"{name!r} is event data, which is binned into time steps: pass time_steps, as time_steps=20")
+    return _checked(source.load(data_path, cache_path, steps=time_steps, by=event_bins, values=event_values), ndim=2)
+
+
+def _checked(data: Dataset, ndim: int = 1) -> Dataset:
+    splits = {}
+    for part in ("train", "test"):
+        split, origin = getattr(data, part), f"the {part} split of the data set {data.name!r}"
+        splits[part] = check_split(split, data.num_classes, origin)
+        if splits[part].samples.ndim < ndim:
+            raise ValueError(f"{origin} has no axis of time: expected frames [N, T, ...], got {split.samples.shape}")
+    if data.train.samples.shape[1:] != data.test.samples.shape[1:]:
+        shapes = f"{data.train.samples.shape[1:]} and {data.test.samples.shape[1:]}"
+        raise ValueError(f"samples of the data set {data.name!r} have other shapes in training than in test: {shapes}")
+    return data._replace(**splits)

@@ -1,36 +1,42 @@
 """Decoded splits on disk, one file each, so that the files of a set are decoded once and not at every start.
 
-Images are in an uncompressed `.npz` (`np.load` opens it) with the members `images` and `labels`; the CRC-32 that the
+Samples are in an uncompressed `.npz` (`np.load` opens it) with the members `images` and `labels`; the CRC-32 that the
 zip format keeps of every member is compared on each read. Events, which are read once more to be binned and are large,
 are in an `.arrays` file, to be mapped into memory: arrays in the `.npy` format, one after the other, then the CRC-32 of
-all of it in four bytes. A file is never changed once it has its name, so readers and writers need no lock. Files of
-data that has since been prepared anew are not removed: deleting the folder is safe.
+all of it in four bytes. A file is never changed once it has its name, so readers and writers need no lock.
+
+What a header announces is compared with the size of the file before anything is allocated. The temporary file of a
+writer that was killed is removed by a later writer. Files of data that has since been prepared anew are not removed:
+deleting the folder is safe.
 """
 
 import hashlib
 import io
+import math
 import os
+import re
+import time
 import uuid
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import IO, BinaryIO, TypeVar
 
 import numpy as np
+
+from jaxsnn.data.dataset import Split
 
 T = TypeVar("T")
 
 _FORMAT = 1  # part of every fingerprint: raise it when the meaning or the layout of the files changes
 _CHECKSUM_BYTES = 4
-
-
-class Split(NamedTuple):
-    """The examples of one split."""
-
-    images: np.ndarray  # uint8 [N, H, W, C]
-    labels: np.ndarray  # int32 [N]
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")  # see `write_at_once`
+_MEMBERS = ("images", "labels")  # in the file, of `Split`
+ABANDONED_SECONDS = 3600
+"""A temporary file that nobody has written to for this long belongs to a process that was killed."""
 
 
 def default_dir() -> Path:
@@ -132,12 +138,12 @@ def read(path: Path) -> Split:
       Exception: of many types, when the file is truncated, corrupted, or something else.
     """
     with zipfile.ZipFile(path) as archive:
-        return Split(_read_array(archive, "images"), _read_array(archive, "labels"))
+        return Split(*(_read_array(archive, name) for name in _MEMBERS))
 
 
 def write(path: Path, split: Split) -> None:
     """Writes a cache file, as `write_at_once` does."""
-    write_at_once(path, lambda stream: np.savez(stream, images=split.images, labels=split.labels))
+    write_at_once(path, lambda stream: np.savez(stream, **dict(zip(_MEMBERS, split, strict=True))))
 
 
 def map_arrays(path: Path) -> list[np.ndarray]:
@@ -159,10 +165,11 @@ def map_arrays(path: Path) -> list[np.ndarray]:
         position = 0
         while position < end:
             stream.seek(position)
-            np.lib.format.read_magic(stream)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            shape, dtype, size = _read_header(stream)
             begin = stream.tell()
-            position = begin + int(np.prod(shape)) * dtype.itemsize
+            position = begin + size
+            if position > end:
+                raise ValueError(f"a header announces {size} bytes, and {max(end - begin, 0)} are left")
             arrays.append(whole[begin:position].view(dtype).reshape(shape))
     return arrays
 
@@ -194,6 +201,7 @@ def write_at_once(path: Path, save: Callable[[BinaryIO], None]) -> None:
       OSError: the folder or the file cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path.parent)
     # In the same folder, because os.replace is atomic only within a file system; with a name of its own, because two
     # processes may write the same split at once (both write the same contents, so it does not matter who is last).
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -205,8 +213,38 @@ def write_at_once(path: Path, save: Callable[[BinaryIO], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _remove_abandoned(folder: Path) -> None:
+    """Removes the temporary files of writers that were killed."""
+    for file in folder.glob(".*.tmp"):
+        with suppress(OSError):  # another process may have removed it, or the file may be somebody else's
+            if _TEMPORARY.fullmatch(file.name) and time.time() - file.stat().st_mtime > ABANDONED_SECONDS:
+                file.unlink()
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Shape, dtype and size in bytes of the array that follows.
+
+    Raises:
+      ValueError: there is no header, or one that describes no plain array.
+    """
+    if np.lib.format.read_magic(stream) != (1, 0):  # what np.savez and write_arrays write
+        raise ValueError("an array has a header of another version than 1.0")
+    shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    if min(shape, default=0) < 0 or dtype.hasobject or in_columns:
+        raise ValueError(f"a header describes no array that was written here: {dtype} {shape}")
+    return shape, dtype, math.prod(shape) * dtype.itemsize  # Python's integers, which do not overflow
+
+
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    with archive.open(f"{name}.npy") as stream:
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > os.fstat(archive.fp.fileno()).st_size:  # type: ignore[union-attr]
+        raise ValueError(f"{name} is compressed, or larger than the file: it was not written here")
+    with archive.open(info) as stream:
+        _, _, size = _read_header(stream)
+        left = info.file_size - stream.tell()
+    if size > left:
+        raise ValueError(f"the header of {name} announces {size} bytes, and {left} are left")
+    with archive.open(info) as stream:  # again, since the checksum is not compared after seeking
         array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
         # zipfile compares the checksum when the last byte of a member is read, and a damaged header can ask for less.
         if stream.read():

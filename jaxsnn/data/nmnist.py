@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from jaxsnn.data import cache, events
+from jaxsnn.data.dataset import DataNotFoundError, Dataset, Split
 from jaxsnn.data.events import Recordings
-from jaxsnn.data.sources import DataNotFoundError, Dataset
 
 SENSOR = (34, 34)  # height, width in pixels
 CLASSES = 10
 _FOLDERS = (".", "nmnist", "N-MNIST")  # where in the data folder the tree may be
 _ORIGIN = (
     "N-MNIST is published at www.garrickorchard.com/datasets/n-mnist (Orchard et al. 2015): download Train.zip and "
-    "Test.zip there, unpack both in one folder, and point --data_dir at it"
+    "Test.zip there, unpack both in one folder, and point data_dir at it"
 )
 
 
@@ -32,7 +32,7 @@ def load(data_dir: Path, cache_dir: Path, *, steps: int, by: str = "time", value
       steps, by, values: how events are binned, see `events.frames`.
 
     Returns:
-      Images uint8 `[N, steps, 34, 34, 2]`, in all 2,312 bytes per recording and step; labels int32 `[N]`.
+      Samples uint8 `[N, steps, 34, 34, 2]`, in all 2,312 bytes per recording and step; labels int32 `[N]`.
 
     Raises:
       ValueError: `steps`, `by` or `values` is not one that `events.frames` takes, or a recording is damaged.
@@ -41,14 +41,14 @@ def load(data_dir: Path, cache_dir: Path, *, steps: int, by: str = "time", value
     """
     events.check_bins(steps, by, values)
     root = _root(data_dir)
-    train, test = (read_split(root / split, cache_dir) for split in ("Train", "Test"))
-    train_images, test_images = (
-        events.frames(recordings, steps, by=by, values=values, sensor=SENSOR) for recordings in (train, test)
+    train, test = (
+        Split(events.frames(recordings, steps, by=by, values=values, sensor=SENSOR), recordings.labels)
+        for recordings in (read_split(root / split, cache_dir) for split in ("Train", "Test"))
     )
     bins = "time" if by == "time" else "event count"
     numbers = "binary" if values == "binary" else "counts up to 255"
     description = f"{steps} bins of equal {bins}, {numbers}"
-    return Dataset("nmnist", train_images, train.labels, test_images, test.labels, CLASSES, description)
+    return Dataset("nmnist", train, test, CLASSES, description)
 
 
 def read_split(folder: Path, cache_dir: Path) -> Recordings:
@@ -121,4 +121,11 @@ def _write(path: Path, recordings: Recordings) -> None:
 
 def _read(path: Path) -> Recordings:
     starts, time, labels, x, y, polarity = cache.map_arrays(path)
-    return Recordings(x, y, polarity, time, starts, labels)
+    recordings = Recordings(x, y, polarity, time, starts, labels)
+    kinds = tuple((array.dtype, array.ndim) for array in recordings)
+    if kinds != tuple((np.dtype(dtype), 1) for dtype in ("u1", "u1", "u1", "i4", "i8", "i4")):
+        raise ValueError(f"its arrays are of other kinds than those of recordings: {kinds}")
+    sizes = {len(array) for array in recordings[:4]}
+    if len(starts) != len(labels) + 1 or sizes != {int(starts[-1])} or starts[0] or (np.diff(starts) < 0).any():
+        raise ValueError("the starts of its recordings do not fit its events and labels")
+    return recordings

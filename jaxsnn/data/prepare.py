@@ -1,4 +1,4 @@
-"""Images on the device: normalisation and augmentation, as pure functions used inside the train step."""
+"""Samples on the device: normalisation and augmentation, as pure functions used inside the train step."""
 
 from collections.abc import Sequence
 
@@ -6,41 +6,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn.typing import Array
+from jaxsnn.typing import Array, accumulator
 
 
-def to_device(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tuple[Array, Array]:
-    """Puts a set on the device: images `[N, H, W, C]` or, of event data, frames `[N, T, H, W, C]`, as they are, and
-    labels `[N]` as int32.
+def to_device(samples: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tuple[Array, Array]:
+    """Puts a set on the device: samples `[N, ...]` of any rank as they are, and labels `[N]` as int32.
 
     Raises:
       ValueError: as `check_set`.
     """
-    images, labels = np.asarray(images), np.asarray(labels)
-    check_set(images, labels, num_classes=num_classes)
-    return jax.device_put(images), jax.device_put(labels.astype(np.int32))
+    samples, labels = np.asarray(samples), np.asarray(labels)
+    check_set(samples, labels, num_classes=num_classes)
+    return jax.device_put(samples), jax.device_put(labels.astype(np.int32))
 
 
-def check_set(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> None:
+def check_set(samples: np.ndarray, labels: np.ndarray, *, num_classes: int) -> None:
     """Checks a set before it is put on devices.
 
     Raises:
-      ValueError: if the set is empty, lengths disagree, images are not of rank 4 or 5, a pixel is NaN or infinite, or a
-        label is outside `[0, num_classes)`.
+      ValueError: if the set is empty, lengths disagree, samples have no axis but the first, a number is NaN or
+        infinite, or a label is outside `[0, num_classes)`.
     """
-    if images.ndim not in (4, 5) or len(images) != len(labels) or not len(images):
+    if samples.ndim < 2 or labels.shape != samples.shape[:1] or not len(samples):
         raise ValueError(
-            f"expected images [N, H, W, C] and labels [N], N >= 1, got {images.shape} and {labels.shape}; "
-            "images of event data are [N, T, H, W, C]"
+            f"expected samples [N, ...] and labels [N], N >= 1, got {samples.shape} and {labels.shape}; images are "
+            "[N, H, W, C], event data [N, T, ...]"
         )
-    if np.issubdtype(images.dtype, np.floating) and not np.isfinite(images).all():
-        bad = ~np.isfinite(images)
-        first = tuple(np.argwhere(bad)[0])
-        axes = ("step", "row", "column", "channel")[-(images.ndim - 1) :]
-        place = ", ".join(f"{axis} {index}" for axis, index in zip(axes, first[1:], strict=True))
+    if np.issubdtype(samples.dtype, np.floating) and not np.isfinite(samples).all():
+        bad = ~np.isfinite(samples)
+        first = tuple(int(index) for index in np.argwhere(bad)[0])
         raise ValueError(
-            f"image {first[0]} has a value that is not finite ({images[first]} at {place}); "
-            f"{len(np.unique(bad.nonzero()[0]))} images are affected: remove or repair them"
+            f"sample {first[0]} has a value that is not finite ({samples[first]} at {list(first[1:])}); "
+            f"{len(np.unique(bad.nonzero()[0]))} samples are affected: remove or repair them"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
@@ -48,31 +45,34 @@ def check_set(images: np.ndarray, labels: np.ndarray, *, num_classes: int) -> No
         )
 
 
-def normalise(images: Array, mean: Sequence[float] = (), std: Sequence[float] = ()) -> Array:
-    """uint8 images to floating ones in [0, 1], then `(x - mean) / std` per channel where given.
+def normalise(samples: Array, mean: Sequence[float] = (), std: Sequence[float] = ()) -> Array:
+    """uint8 samples to floating ones in [0, 1], then `(x - mean) / std` per channel where given.
 
     Args:
-      images: `[B, H, W, C]`; uint8 is divided by 255, floating is taken as it is.
-      mean, std: one number per channel, or one for all, or none.
-    """
-    x = images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
-    if len(mean):
-        x = x - jnp.asarray(mean, x.dtype).reshape(1, 1, 1, -1)
-    if len(std):
-        x = x / jnp.asarray(std, x.dtype).reshape(1, 1, 1, -1)
-    return x
-
-
-def event_frames(images: Array) -> Array:
-    """Frames of event data to the time-major input of a network, with the numbers as they are.
-
-    Args:
-      images: `[B, T, H, W, C]`, uint8 zeros and ones, or counts of events.
+      samples: `[B, ...]`, channels last; uint8 is divided by 255, floating is taken as it is.
+      mean, std: one number per channel (of the last axis), or one for all, or none.
 
     Returns:
-      float32 `[T, B, H, W, C]`.
+      Of the shape of `samples`, float32 at least.
+
+    Raises:
+      ValueError: if `mean` or `std` holds neither one number nor one per channel.
+      TypeError: if samples are neither uint8 nor floating.
     """
-    return jnp.moveaxis(images, 1, 0).astype(jnp.float32)
+    if samples.dtype != jnp.uint8 and not jnp.issubdtype(samples.dtype, jnp.floating):
+        raise TypeError(f"samples must be uint8 (0 to 255) or floating, got {samples.dtype}: divide by their largest")
+    x = samples.astype(jnp.float32) / 255 if samples.dtype == jnp.uint8 else samples.astype(accumulator(samples.dtype))
+    for name, numbers in (("mean", mean), ("std", std)):
+        if len(numbers) not in (0, 1, x.shape[-1]):
+            raise ValueError(
+                f"{name} needs one number, or one for each of the {x.shape[-1]} channels, got {len(numbers)}"
+            )
+    shape = (1,) * (x.ndim - 1) + (-1,)
+    if len(mean):
+        x = x - jnp.asarray(mean, x.dtype).reshape(shape)
+    if len(std):
+        x = x / jnp.asarray(std, x.dtype).reshape(shape)
+    return x
 
 
 def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Array:
@@ -85,8 +85,18 @@ def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Arra
       images: `[B, H, W, C]`, or `[B, T, H, W, C]` with one shift for all steps; any dtype.
       shift: largest shift, in pixels.
       flip: whether to mirror.
+
+    Raises:
+      ValueError: if samples are no images, or the shift is not smaller than they are.
     """
+    if images.ndim not in (4, 5):
+        raise ValueError(
+            f"shift and flip need images [B, H, W, C] or frames [B, T, H, W, C], got samples of shape {images.shape}; "
+            "give shift=0 and flip=False for samples that are no images"
+        )
     height, width = images.shape[-3:-1]
+    if not 0 <= shift < min(height, width):
+        raise ValueError(f"shift must lie in [0, {min(height, width)}) for images of {height}x{width}, got {shift}")
     shift_key, flip_key = jax.random.split(key)
     offsets = jax.random.randint(shift_key, (len(images), 2), 0, 2 * shift + 1)
     padded = jnp.pad(images, (*((0, 0),) * (images.ndim - 3), (shift, shift), (shift, shift), (0, 0)))

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxsnn.data import EVENT_DATASETS
+from jaxsnn.data import DATASETS
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.groups import DataConfig, RunConfig, TrainingConfig
 from jaxsnn.lab.network import NetworkConfig
 from jaxsnn.lab.options import LARGEST
@@ -55,9 +56,10 @@ class Config:
 
     def __post_init__(self) -> None:
         data, network, run = self.data, self.network, self.run
-        if (data.dataset in EVENT_DATASETS) != (network.encoding == "events"):
+        if DATASETS[data.dataset].events != ENCODINGS[network.encoding].frames:
+            events = ", ".join(name for name, source in DATASETS.items() if source.events)
             raise ValueError(
-                f"encoding=events belongs to event data ({', '.join(EVENT_DATASETS)}) and the others to images, "
+                f"encoding=events belongs to event data ({events}) and the others to images, "
                 f"got dataset={data.dataset} with encoding={network.encoding}"
             )
         if network.encoding == "events" and (data.mean or data.std or network.gain != 1):

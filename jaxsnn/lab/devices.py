@@ -1,6 +1,5 @@
 """What a configuration says of devices and processes: who shares a batch, and where state and data are put."""
 
-import functools
 import operator
 import sys
 from collections.abc import Callable
@@ -11,10 +10,11 @@ import numpy as np
 from absl import flags
 from jax.sharding import Mesh
 
-from jaxsnn import models, parallel, training
+from jaxsnn import parallel, training
 from jaxsnn.data.prepare import check_set, to_device
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.objectives import LOSSES
+from jaxsnn.losses import LOSSES
+from jaxsnn.typing import Apply, Gradients
 
 
 def define_process_flags() -> None:
@@ -65,17 +65,17 @@ def make_mesh(config: Config) -> Mesh | None:
     return parallel.data_mesh()
 
 
-def make_distribute(config: Config) -> Callable[[training.Gradients], training.Gradients] | None:
-    """What spreads a batch over several devices; None for one device.
+def spread_gradients(config: Config, gradients: Gradients) -> Gradients:
+    """The gradients of a batch as the step computes them: spread over several devices, or as they are on one.
 
     Raises:
       ValueError: as `make_mesh`, or if the batch cannot be divided by the number of devices.
     """
     mesh = make_mesh(config)
     if mesh is None:
-        return None
+        return gradients
     parallel.check_batch(config.training.batch_size, mesh)
-    return functools.partial(parallel.data_parallel, mesh=mesh, mean=LOSSES[config.training.loss].reduction == "mean")
+    return parallel.data_parallel(gradients, mesh, mean=LOSSES[config.training.loss].reduction == "mean")
 
 
 def place(config: Config, tree: Any) -> Any:
@@ -84,7 +84,7 @@ def place(config: Config, tree: Any) -> Any:
     return tree if mesh is None else parallel.replicate(mesh, tree)
 
 
-def spread_evaluation(config: Config, apply: models.Apply) -> models.Apply:
+def spread_evaluation(config: Config, apply: Apply) -> Apply:
     """The model as evaluation runs it: spread over several devices, or as it is on one."""
     mesh = make_mesh(config)
     return apply if mesh is None else parallel.evaluate_parallel(apply, mesh)

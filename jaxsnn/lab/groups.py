@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from jaxsnn.data import DATASETS
 from jaxsnn.data.events import BINS, VALUES
-from jaxsnn.lab.objectives import LOSSES
 from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
 from jaxsnn.lab.options import check, option
+from jaxsnn.losses import LOSSES
 
 _PLACE = "it says where files are, not what is trained"
 _SHOWN = "it changes what is shown or kept of a run, not what is trained"
@@ -62,7 +62,7 @@ class TrainingConfig:
     """How the weights are found."""
 
     loss: str = option(
-        "squared_error", "Loss; squared_error is a sum over the batch, the others are means.", choices=LOSSES
+        "squared_error", "Loss; its reduction over the batch (sum or mean) is in `losses.LOSSES`.", choices=LOSSES
     )
     optimizer: str = option("sgd", "Optimiser.", choices=OPTIMIZERS, common=True)
     momentum: float = option(0.0, "Momentum of sgd.", bound="[0, 1)")

@@ -1,33 +1,65 @@
-"""Input of a run piece by piece, for thousands of steps (see `jaxsnn.streaming`)."""
+"""The input of a run: augmentation, normalisation, encoding, and which random key each of them draws from.
+
+Training, evaluation, profiles and conversion get their input here alone, so that all see the same spikes for a key.
+"""
+
+from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
-from jaxsnn import encoding
-from jaxsnn.data.prepare import event_frames, normalise
+from jaxsnn.data import Dataset
+from jaxsnn.data.prepare import normalise
+from jaxsnn.encoding import ENCODINGS
+from jaxsnn.lab.augmentations import augment
 from jaxsnn.lab.config import Config
 from jaxsnn.streaming import Encode
+from jaxsnn.typing import Array, ArrayLike, Shape
 
 
-def make_encode(config: Config) -> Encode:
-    """`(key, images, start, steps) -> x [steps, B, H, W, C]`, without augmentation.
+def input_shape(config: Config, data: Dataset) -> Shape:
+    """Of one sample at one time step, `[H, W, C]` of images and of the frames of event data."""
+    shape: Shape = data.train.samples.shape[1:]
+    return shape[1:] if ENCODINGS[config.network.encoding].frames else shape
+
+
+def make_encode(config: Config, *, gain: ArrayLike | None = None) -> Encode:
+    """`(key, samples [B, ...], start, steps) -> x [steps, B, ...]`: the steps from `start` on, without augmentation.
 
     Poisson and direct input go on for as long as they are asked for. Trains of a given length T (the frames of a
     recording, latency) begin again after T steps.
-    """
 
-    def encode(key: jax.Array, images: jax.Array, start: jax.Array, steps: int) -> jax.Array:
-        if config.network.encoding == "events":
-            return _repeated(event_frames(images), start, steps)
-        x = normalise(images, config.data.mean, config.data.std)
-        if config.network.encoding == "poisson":
-            return encoding.poisson(key, x, steps, gain=config.network.gain, start=start)
-        if config.network.encoding == "direct":
-            return encoding.direct(x, steps)
-        return _repeated(getattr(encoding, config.network.encoding)(x, config.network.time_steps), start, steps)
+    Args:
+      config: of the run.
+      gain: another one than the configuration's; it may be traced.
+    """
+    encoding, gain = ENCODINGS[config.network.encoding], config.network.gain if gain is None else gain
+
+    def encode(key: Array, samples: Array, start: ArrayLike, steps: int) -> Array:
+        _, spike_key = jax.random.split(key)
+        x = samples if encoding.frames else normalise(samples, config.data.mean, config.data.std)
+        return encoding.encode(spike_key, x, start, steps, total=config.network.time_steps, gain=gain)
 
     return encode
 
 
-def _repeated(train: jax.Array, start: jax.Array, steps: int) -> jax.Array:
-    return train[(start + jnp.arange(steps)) % len(train)]
+def make_prepare(config: Config, *, train: bool, gain: ArrayLike | None = None) -> Callable[[Array, Array], Array]:
+    """`(key, samples [B, ...]) -> x [T, B, ...]`: the whole train, with augmentation in training.
+
+    A ReLU network has no time: of event data it gets the mean of the frames, `[1, B, ...]`.
+
+    Args:
+      config: of the run.
+      train: whether to augment.
+      gain: another one than the configuration's; it may be traced.
+    """
+    encode = make_encode(config, gain=gain)
+    mean = not config.network.spiking and ENCODINGS[config.network.encoding].frames
+
+    def prepare(key: Array, samples: Array) -> Array:
+        if train:
+            augment_key, _ = jax.random.split(key)
+            samples = augment(config.data, augment_key, samples)
+        x = encode(key, samples, 0, config.network.time_steps)
+        return x.mean(0, keepdims=True) if mean else x
+
+    return prepare

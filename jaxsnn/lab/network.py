@@ -1,51 +1,59 @@
 """The group of a configuration that says what the network is, and the neurons that it names."""
 
 import functools
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
-from jaxsnn import SURROGATES, layers
+from jaxsnn import SURROGATES, neurons
+from jaxsnn.cells import CELLS
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.options import check, option, per_layer
 from jaxsnn.layers import Masks
-from jaxsnn.models import MODELS, Pool
+from jaxsnn.layers.neurons import SCOPES
+from jaxsnn.models import MODELS, READOUTS, Pool
+from jaxsnn.neurons import Neurons
 from jaxsnn.typing import ArrayLike, LeakBackward
 
-ENCODINGS = ("poisson", "direct", "latency", "events")
 GRADIENTS = ("spikebp", "bptt")
 DTYPES = ("float32", "bfloat16")
+NEURONS: Mapping[str, Any] = ChainMap({"relu": None}, CELLS)  # type: ignore[dict-item]
+"""Names of `--neuron`: every cell in `cells.CELLS`, and `relu` for an analog network."""
 
 
-def lif(network: "NetworkConfig", slope: ArrayLike | None) -> layers.Neuron:
-    """Leaky integrate-and-fire neurons with the gradient that is asked for."""
+def make_neurons(network: "NetworkConfig", slope: ArrayLike | None = None) -> Neurons:
+    """The neurons that a configuration names; the slope of the surrogate may be traced.
+
+    Raises:
+      ValueError: for values that the cell refuses.
+    """
+    if not network.spiking:
+        return neurons.relu()
+    common: dict[str, Any] = {"pool_threshold": network.pool_threshold, "pack_spikes": network.pack_spikes}
     if network.gradient == "spikebp":
-        return layers.SpikeBP(
+        return neurons.spikebp(
             network.leak,
             network.threshold,
-            network.pool_threshold,
-            pack_spikes=network.pack_spikes,
             leak_correction=network.leak_correction,
             leak_backward=network.leak_backward,  # type: ignore[arg-type]
+            **common,
         )
-    return layers.LIF(
-        network.leak,
-        network.threshold,
-        network.pool_threshold,
-        spike=functools.partial(SURROGATES[network.surrogate], slope=slope),
-        reset=network.reset,  # type: ignore[arg-type]
-        leak_first=network.leak_first,
-        learn=network.learn,
-        pack_spikes=network.pack_spikes,
+    common |= {"learn": network.learn, "leak_first": network.leak_first}
+    spike = functools.partial(SURROGATES[network.surrogate], slope=slope)
+    if network.neuron == "lif":
+        reset: Any = network.reset
+        return neurons.lif(network.leak, network.threshold, spike=spike, reset=reset, **common)
+    cell = CELLS[network.neuron]
+    shared = {name: getattr(network, name) for name in ("leak", "threshold") if name in cell.params()._fields}
+    return neurons.of_cell(
+        cell,
+        spike,
+        params=cell.params(**shared | per_layer(network.neuron_params)),
+        readout_leak=network.leak,
+        readout_threshold=network.threshold,
+        **common,
     )
-
-
-def relu(network: "NetworkConfig", slope: ArrayLike | None) -> layers.Neuron:
-    """Analog neurons, without time."""
-    return layers.ReLU()
-
-
-NEURONS: dict[str, Callable[["NetworkConfig", ArrayLike | None], layers.Neuron]] = {"lif": lif, "relu": relu}
-"""Name of `--neuron` to its maker, `(network, slope) -> neuron`; the slope may be traced."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class NetworkConfig:
         1.0, "Multiplies the features of every hidden layer.", bound="(0, 16]", analog=True, common=True
     )
     neuron: str = option(
-        "lif", "Neurons: spiking (lif), or those of an analog network (relu).", choices=NEURONS, common=True
+        "lif", "Neurons: a cell by its name, or those of an analog network (relu).", choices=NEURONS, common=True
     )
     gradient: str = option(
         "spikebp",
@@ -83,6 +91,9 @@ class NetworkConfig:
     )
     pool_threshold: float = option(0.75, "Firing threshold of pooling layers.", bound="(0, inf)", traced="state")
     pool: str = option("spiking", "Average pools with neurons (spiking) or without (average).", choices=get_args(Pool))
+    neuron_params: tuple[str, ...] = option(
+        (), "Other parameters of the cell, field:number, e.g. rise:0.3,decay:0.95. Not of lif.", per_layer=True
+    )
     leaks: tuple[str, ...] = option(
         (), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.", bound="(0, 1]", per_layer=True
     )
@@ -94,12 +105,15 @@ class NetworkConfig:
     )
     leak_first: bool = option(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
     learn: tuple[str, ...] = option(
-        (), "Neuron constants to train, one per layer. Not with spikebp.", choices=("leak", "threshold")
+        (),
+        "Parameters of neurons to train, e.g. leak,threshold:channel: one number per layer, per channel or per neuron. "
+        "Not with spikebp.",
     )
     readout: str = option(
-        "last",
-        "The network's answer: the potentials after the last step, or their mean over time.",
-        choices=("last", "mean"),
+        "",
+        "The network's answer: the potentials after the last step (last) or their mean over time (mean); empty for the "
+        "answer that belongs to the loss.",
+        choices=("", *READOUTS),
     )
     encoding: str = option(
         "poisson", "Images to spikes; events for event data, fed as it is.", choices=ENCODINGS, common=True
@@ -135,6 +149,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         check(self)
         paper = self.spiking and self.gradient == "spikebp"
+        if self.spiking:
+            self._check_cell()
         if not paper and not (self.leak_correction and self.leak_backward == "straight_through"):
             raise ValueError(
                 "leak_correction and leak_backward are variants of spikebp, got them with "
@@ -156,6 +172,25 @@ class NetworkConfig:
                 "relu takes the analog image once: use --time_steps=1 --encoding=direct, got "
                 f"{self.time_steps} steps, {self.encoding} (of event data it takes the mean of the steps)"
             )
+
+    def _check_cell(self) -> None:
+        """Raises ValueError unless the cell fires and has the parameters that are named."""
+        cell = CELLS[self.neuron]
+        if not cell.fires:
+            raise ValueError(f"neuron={self.neuron} never fires: it is a readout, not the neuron of hidden layers")
+        if self.gradient == "spikebp" and self.neuron != "lif":
+            raise ValueError(f"spikebp is a rule for lif neurons: neuron={self.neuron} needs gradient=bptt")
+        if self.neuron == "lif" and self.neuron_params:
+            raise ValueError("neuron_params are for other cells: give lif's leak and threshold by their own flags")
+        fields = cell.params()._fields
+        if unknown := [name for name in per_layer(self.neuron_params) if name not in fields]:
+            raise ValueError(f"neuron={self.neuron} has no {', '.join(unknown)}: it has {', '.join(fields)}")
+        for entry in self.learn if self.gradient == "bptt" else ():
+            name, _, scope = entry.partition(":")
+            if name not in cell.bounds or scope not in ("", *SCOPES):
+                raise ValueError(
+                    f"learn takes {', '.join(cell.bounds)}, alone or followed by :{', :'.join(SCOPES)}, got {entry!r}"
+                )
 
     @property
     def spiking(self) -> bool:

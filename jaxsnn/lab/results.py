@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxsnn import parallel
 from jaxsnn.data import Dataset
-from jaxsnn.lab.build import Program, make_prepare, restore
+from jaxsnn.lab.build import Program, restore
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.run_folder import Run, environment, runs, write_json
 from jaxsnn.training import MetricsFile
 
@@ -68,14 +69,14 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     state = parallel.local(restore(program, first.seed, folder / first.name))
     if not parallel.is_first():
         return []
-    image = data.test_images[:1]
+    image = data.test.samples[:1]
     spikes = make_prepare(config, train=False)(jax.random.key(0), jax.device_put(image))
     output, _ = program.apply(state.params, state.model_state, spikes, train=False, record=True)
-    trains = {name: np.asarray(train[:, 0]) for name, train in output.trains.items()}
+    trains = {name: np.asarray(train[:, 0]) for name, train in output.spikes.items()}
     potentials = np.asarray(output.potentials[:, 0])
     picture = image[0] if image.ndim == 4 else image[0].sum((0, 3))[..., None]  # of event data: where events were
     figures = {
         "training_curve.png": viz.training_curve(rows),
-        "raster.png": viz.raster(trains, potentials, image=picture, label=int(data.test_labels[0])),
+        "raster.png": viz.raster(trains, potentials, image=picture, label=int(data.test.labels[0])),
     }
     return [viz.save(figure, folder / name) for name, figure in figures.items()]

@@ -13,11 +13,12 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jaxsnn import analysis, parallel, training
 from jaxsnn.lab import results, run_folder
-from jaxsnn.lab.build import Program, build, make_prepare
+from jaxsnn.lab.build import Program, build
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.convert import converted
 from jaxsnn.lab.devices import connect, define_process_flags
+from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.splits import Sets, load_data, split
 
 
@@ -53,9 +54,7 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
         keep_compiled(Path(config.run.compilation_cache))
     data = load_data(config)
     if config.run.multihost:
-        parallel.check_same(
-            {f"{name} set": getattr(data, f"{name}_labels").tobytes() for name in ("train", "test")}, "data"
-        )
+        parallel.check_same({f"{name} set": getattr(data, name).labels.tobytes() for name in ("train", "test")}, "data")
     runs = run_folder.runs(config)
     first = split(config, data, runs[0].fold)
     program = build(config, data)
@@ -63,7 +62,7 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
         run_folder.create(path, config)  # last: what cannot be built leaves no run folder behind
     made = f" ({data.description})" if data.description else ""
     print(
-        f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test samples{made}, run folder {path}"
+        f"{name}: {len(data.train.labels)} training and {len(data.test.labels)} test samples{made}, run folder {path}"
     )
     if config.run.activity and not config.run.resume and writes and config.network.spiking:
         check_activity(config, program, first)
@@ -130,7 +129,7 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
             print(f"{description}: resuming after step {int(state.step)}")
             metrics.rewind(int(state.step))
         else:
-            state = converted.start_from(config, state)
+            state = converted.start_from(config, state, program.connections)
             metrics.rewind(-1)
         training.fit(
             state,

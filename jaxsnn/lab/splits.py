@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsnn import training
-from jaxsnn.data import EVENT_DATASETS, Dataset, load
+from jaxsnn.data import DATASETS, Dataset, load
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.devices import put_samples
 
@@ -18,7 +18,7 @@ def load_data(config: Config) -> Dataset:
       ValueError, OSError, ImportError: as `jaxsnn.data.load`.
     """
     options: dict[str, Any] = {}
-    if config.data.dataset in EVENT_DATASETS:
+    if DATASETS[config.data.dataset].events:
         options = {
             "time_steps": config.network.time_steps,
             "event_bins": config.data.event_bins,
@@ -55,9 +55,9 @@ def sizes(config: Config, data: Dataset) -> Sizes:
       ValueError: if nothing is left to train on, less than a batch, or nothing to test on; if a shift is not smaller
         than the image, or `mean` or `std` are not one number or one per channel.
     """
-    chosen, count = config.data, len(data.train_labels)
+    chosen, count = config.data, len(data.train.labels)
     fold = count // chosen.folds if chosen.folds > 1 else 0
-    tested = fold if chosen.folds > 1 else len(data.test_labels)
+    tested = fold if chosen.folds > 1 else len(data.test.labels)
     left = count - fold - chosen.validation
     if left < 1:
         raise ValueError(f"validation={chosen.validation} images leave none of {count - fold} to train on")
@@ -67,8 +67,9 @@ def sizes(config: Config, data: Dataset) -> Sizes:
     if tested < 1:
         folds = f": {chosen.folds} folds of {count} training samples" if chosen.folds > 1 else ""
         raise ValueError(f"the test part of {chosen.dataset} is empty{folds}")
-    height, width, channels = data.train_images.shape[-3:]
-    if chosen.shift >= min(height, width):
+    *maps, channels = data.train.samples.shape[1:]
+    height, width = maps[-2:] if len(maps) > 1 else (0, 0)
+    if (chosen.shift or chosen.flip) and chosen.shift >= min(height, width):
         raise ValueError(f"shift={chosen.shift} must be smaller than the images, which have {height} x {width} pixels")
     for name, numbers in (("mean", chosen.mean), ("std", chosen.std)):
         if len(numbers) not in (0, 1, channels):
@@ -87,16 +88,16 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
     Raises:
       ValueError: as `sizes`.
     """
-    count = sizes(config, data)
-    order = np.random.default_rng(0).permutation(len(data.train_labels))
-    images, labels, tested = data.test_images, data.test_labels, np.arange(len(data.test_labels))
+    train, test, count = data.train, data.test, sizes(config, data)
+    order = np.random.default_rng(0).permutation(len(train.labels))
+    tested = np.arange(len(test.labels))
     if fold is not None:
-        images, labels, part = data.train_images, data.train_labels, np.s_[fold * count.fold : (fold + 1) * count.fold]
+        test, part = train, np.s_[fold * count.fold : (fold + 1) * count.fold]
         tested, order = order[part], np.delete(order, part)
     held, kept = order[: count.validation], order[count.validation :][: count.fitting]
     put = functools.partial(put_samples, config, num_classes=data.num_classes)
     return Sets(
-        put(data.train_images, data.train_labels, kept),
-        put(data.train_images, data.train_labels, held),
-        put(images, labels, tested[: count.test]),
+        put(*train, kept),
+        put(*train, held),
+        put(*test, tested[: count.test]),
     )

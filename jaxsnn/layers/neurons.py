@@ -59,8 +59,8 @@ class NeuronLayer(nnx.Module):
                 raw = jnp.broadcast_to(bound.out(value), scopes[name])
                 if not isinstance(raw, jax.core.Tracer) and not np.isfinite(raw).all():
                     raise ValueError(
-                        f"a learned {name} must start inside {bound.range}, got {value} ({jnp.dtype(dtype).name}): take "
-                        "a value farther from the end of the range"
+                        f"a learned {name} must start inside {bound.range}, got {value} as {jnp.dtype(dtype).name}: "
+                        "take a value farther from the end of the range"
                     )
                 setattr(self, f"{name}_{bound.name}", nnx.Param(raw))
             else:

@@ -19,8 +19,8 @@ def test_numbers_are_those_of_the_recorded_trains():
     x = encoding.poisson(jax.random.key(0), jax.random.uniform(jax.random.key(1), (3, 8, 8, 1), minval=-1), 12)
     measured = analysis.activity(apply, params, state, x)
     output, _ = apply(params, state, x, record=True)
-    assert list(measured) == list(output.trains)
-    for name, train in output.trains.items():
+    assert list(measured) == list(output.spikes)
+    for name, train in output.spikes.items():
         train = np.abs(np.asarray(train)).reshape(36, -1)
         layer = measured[name]
         assert layer.neurons == train.shape[1]

@@ -74,7 +74,7 @@ def test_networks_spike_by_spike(name):
     x = jnp.zeros((3, 2, *model.input_shape))
     output = jax.eval_shape(lambda x: apply(params, state, x, record=True)[0], x)
     generator = np.random.default_rng(1)
-    trains = {k: generator.choice([-1, 0, 1], v.shape, p=(0.1, 0.7, 0.2)) for k, v in output.trains.items()}
+    trains = {k: generator.choice([-1, 0, 1], v.shape, p=(0.1, 0.7, 0.2)) for k, v in output.spikes.items()}
     found = analysis.synaptic_operations(trains, connections)
     assert {c.source for c in connections} == set(trains)
     for connection in connections:

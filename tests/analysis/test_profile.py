@@ -48,7 +48,7 @@ def recorded():
         x = encode(jax.random.fold_in(jax.random.key(2), begin), images()[index], 0, STEPS)
         output = run(x)
         kept = min(BATCH, SAMPLES - begin)
-        part = {name: np.asarray(train)[:, :kept] for name, train in output.trains.items()}
+        part = {name: np.asarray(train)[:, :kept] for name, train in output.spikes.items()}
         found.append(part | {"potentials": np.asarray(output.potentials)[:, :kept]})
     return {name: np.concatenate([part[name] for part in found], 1) for name in found[0]}
 
@@ -93,7 +93,7 @@ def test_intervals_and_synchrony(streamed, recorded):
         for neuron in range(train.shape[2]):
             own = np.concatenate([found[s * train.shape[2] + neuron] for s in range(SAMPLES)])
             if own.size:
-                variation.append(own.std() / own.mean())
+                variation.append(own.data.std() / own.data.mean())
                 weights.append(own.size)
         assert layer.interval_variation == pytest.approx(np.average(variation, weights=weights), abs=1e-3), name
 

@@ -3,17 +3,16 @@
 import jax
 from flax import nnx
 
-from jaxsnn import models
-from jaxsnn.layers import LIF, ReLU
+from jaxsnn import models, neurons
 from jaxsnn.models import Builder
 
-INTEGRATE_AND_FIRE = LIF(leak=1.0, reset="soft")
+INTEGRATE_AND_FIRE = neurons.lif(leak=1.0, reset="soft")
 
 
 def plain(neuron, *, pool="average", seed=0, **options):
     """conv1, pool1, fc1, readout fc2, on 6x6 images of two channels."""
     net = Builder(
-        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neuron=neuron, pool=pool, rngs=nnx.Rngs(seed), **options
+        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neurons=neuron, pool=pool, rngs=nnx.Rngs(seed), **options
     )
     net.conv(4)
     net.pool()
@@ -24,7 +23,7 @@ def plain(neuron, *, pool="average", seed=0, **options):
 def residual(neuron, *, pool="average", seed=0, blocks=((6, 2), (6, 1)), **options):
     """conv1, a block with a 1x1 shortcut, one whose shortcut is the input itself, readout."""
     net = Builder(
-        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neuron=neuron, pool=pool, rngs=nnx.Rngs(seed), **options
+        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neurons=neuron, pool=pool, rngs=nnx.Rngs(seed), **options
     )
     net.conv(4)
     net.pool()
@@ -35,7 +34,7 @@ def residual(neuron, *, pool="average", seed=0, blocks=((6, 2), (6, 1)), **optio
 
 def twin(make, **options):
     """`apply, params, state` of the ReLU network, and `apply, state` of the spiking one."""
-    relu_apply, params, relu_state = make(ReLU(), **options)
+    relu_apply, params, relu_state = make(neurons.relu(), **options)
     apply, _, state = make(INTEGRATE_AND_FIRE, **options)
     return relu_apply, params, relu_state, apply, state
 

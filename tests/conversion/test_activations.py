@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsnn import conversion, encoding, models
+from jaxsnn import conversion, encoding, models, neurons
 from jaxsnn.cells import lif
-from jaxsnn.layers import LIF
 from tests.conversion import networks
 
 
@@ -34,8 +33,8 @@ def test_logits_and_rates_become_the_relu_networks(make, pool):
     assert list(net.scales) == ["input", *found]
     for name, largest in found.items():
         assert net.scales[name] == pytest.approx(largest)
-        rate = np.asarray(spiking.trains[name]).mean(0) * largest
-        np.testing.assert_allclose(rate, analog.trains[name][0], atol=0.03 * largest, err_msg=name)
+        rate = np.asarray(spiking.spikes[name]).mean(0) * largest
+        np.testing.assert_allclose(rate, analog.spikes[name][0], atol=0.03 * largest, err_msg=name)
 
 
 @pytest.mark.parametrize("reset", ["soft", "hard"])
@@ -44,7 +43,7 @@ def test_rate_of_a_neuron_under_constant_current(x64, reset):
     rng, steps, threshold = np.random.default_rng(0), 200, 0.7
     current = rng.uniform(0, threshold, 50)
     current[:5] *= -1
-    neuron = LIF(leak=1.0, threshold=threshold, reset=reset)
+    neuron = neurons.lif(leak=1.0, threshold=threshold, reset=reset)
     train = jnp.broadcast_to(jnp.asarray(current), (steps, 1, 50))
     params = lif.LIFParams(1.0, threshold)
     _, spikes = neuron.hidden(params, neuron.init_hidden(params, (1, 50), jnp.float64), train)
@@ -67,7 +66,7 @@ def test_percentiles_over_all_batches(percentile):
     found = conversion.largest_activations(relu, params, state, batches, percentile=percentile)
     assert list(found) == ["conv1", "fc1"]
     for name, value in found.items():
-        every = np.concatenate([np.ravel(relu(params, state, x, record=True)[0].trains[name]) for x in batches])
+        every = np.concatenate([np.ravel(relu(params, state, x, record=True)[0].spikes[name]) for x in batches])
         expected = np.percentile(every, percentile, method="inverted_cdf")
         exactness = 1e-5 * float(every.max())  # of a convolution in float32
         assert value == pytest.approx(expected, abs=exactness), name

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsnn import conversion, encoding, synapses
-from jaxsnn.layers import ReLU
+from jaxsnn import conversion, encoding, neurons, synapses
 from tests.conversion import networks
 
 STEPS = 12
@@ -28,7 +27,7 @@ def test_each_threshold_is_the_largest_current_of_its_layer():
     x, key = networks.images(), jax.random.key(3)
     net = conversion.thresholds_from_currents(apply, params, state, poisson, x, key=key, steps=STEPS)
     run = jax.jit(partial(apply, record=True))
-    trains = run(net.params, net.state, poisson(key, x, 0, STEPS))[0].trains
+    trains = run(net.params, net.state, poisson(key, x, 0, STEPS))[0].spikes
     pooled = synapses.average_pool(trains["conv1"])
     currents = {
         "conv1": synapses.conv(trains["input"], params["conv1"]["kernel"], padding=1),
@@ -60,7 +59,7 @@ def test_silence_is_refused_by_name():
     options = {"key": jax.random.key(0), "steps": 3}
     with pytest.raises(ValueError, match="cannot convert the layer conv1: its threshold would be 0"):
         conversion.thresholds_from_currents(apply, params, state, direct, jnp.zeros((2, 6, 6, 2)), **options)
-    relu, _, constants = networks.plain(ReLU())
+    relu, _, constants = networks.plain(neurons.relu())
     with pytest.raises(ValueError, match="cannot convert the layer conv1: its neurons have no membrane potential"):
         conversion.thresholds_from_currents(relu, params, constants, direct, networks.images(), **options)
     with pytest.raises(ValueError, match="number of time steps T must be an integer >= 1, got 0"):

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxsnn import conversion, encoding, losses
-from jaxsnn.layers import LIF, SpikeBP
+from jaxsnn import conversion, encoding, losses, neurons
 from tests.conversion import networks
 
 NAMES = ("conv1", "pool1", "fc1")
@@ -37,10 +36,10 @@ def test_layers_that_are_not_known_are_named(params, state, message):
 
 
 def test_leaks_and_strange_blocks_are_named():
-    _, params, state = networks.plain(SpikeBP(leak=0.9), pool="spiking")
+    _, params, state = networks.plain(neurons.spikebp(leak=0.9), pool="spiking")
     with pytest.raises(ValueError, match=r"cannot convert the layer conv1: its neurons leak \(0.(89|9)"):
         conversion.check(params, state, NAMES)
-    _, params, state = networks.plain(LIF(leak=0.9, learn=("leak",)), pool="spiking")
+    _, params, state = networks.plain(neurons.lif(leak=0.9, learn=("leak",)), pool="spiking")
     with pytest.raises(ValueError, match="conv1: it has leak_logit. Its leak or threshold is learned: build"):
         conversion.check(params, state, NAMES)
     _, params, state = networks.plain(networks.INTEGRATE_AND_FIRE, pool="spiking")
@@ -64,13 +63,13 @@ def test_a_direct_network_starts_as_the_converted_one():
     net = conversion.thresholds_from_activations(
         params, state, conversion.largest_activations(relu, params, relu_state, [x[None]])
     )
-    own = LIF(leak=1.0, reset="soft", threshold=0.5)
+    own = neurons.lif(leak=1.0, reset="soft", threshold=0.5)
     apply, start, constants = networks.residual(own, seed=5)
     start, constants = conversion.initialise(start, constants, net)
     train = encoding.direct(x, 25)
     ours, theirs = (jax.jit(apply)(*network, train)[0] for network in ((start, constants), (net.params, net.state)))
-    counts = {name: float(count.sum()) for name, count in theirs.spikes.items()}
-    assert {name: float(count.sum()) for name, count in ours.spikes.items()} == pytest.approx(counts, rel=0.005)
+    counts = {name: float(count.sum()) for name, count in theirs.spike_counts.items()}
+    assert {name: float(count.sum()) for name, count in ours.spike_counts.items()} == pytest.approx(counts, rel=0.005)
     loss = losses.squared_error(theirs.logits, labels)
     assert losses.squared_error(ours.logits, labels) == pytest.approx(float(loss), rel=0.02)
     thresholds = {name: constants[name]["constants"]["threshold"] for name in ("conv1", "fc1")}
@@ -84,11 +83,11 @@ def test_another_network_cannot_start_from_it():
     relu, params, relu_state, _, state = networks.twin(networks.plain)
     found = conversion.largest_activations(relu, params, relu_state, [networks.images()[None]])
     net = conversion.thresholds_from_activations(params, state, found)
-    _, wide, constants = networks.plain(SpikeBP(), width=2)
+    _, wide, constants = networks.plain(neurons.spikebp(), width=2)
     with pytest.raises(ValueError, match=r"conv1 has a kernel \(3, 3, 2, 4\), here a kernel \(3, 3, 2, 8\)"):
         conversion.initialise(wide, constants, net)
     with pytest.raises(ValueError, match="fc1 has a kernel .*, here no such layer"):
         conversion.initialise({"conv1": params["conv1"]}, constants, net)
-    _, learned, constants = networks.plain(LIF(learn=("threshold",)))
+    _, learned, constants = networks.plain(neurons.lif(learn=("threshold",)))
     with pytest.raises(ValueError, match="the threshold of conv1 is learned"):
         conversion.initialise(learned, constants, net)

@@ -1,29 +1,34 @@
 """The cache of decoded splits: what was written comes back, and damage is noticed, always."""
 
+import io
 import os
 import shutil
+import subprocess
+import sys
+import tracemalloc
 import warnings
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jaxsnn.data import cache
+from jaxsnn.data import Split, cache
 
 
-def _split(seed: int = 0, count: int = 5) -> cache.Split:
+def _split(seed: int = 0, count: int = 5) -> Split:
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (count, 4, 3, 1), dtype=np.uint8)
-    return cache.Split(images, rng.integers(0, 10, count, dtype=np.int32))
+    return Split(images, rng.integers(0, 10, count, dtype=np.int32))
 
 
-def _same(a: cache.Split, b: cache.Split) -> bool:
+def _same(a: Split, b: Split) -> bool:
     return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def _refuse() -> cache.Split:
+def _refuse() -> Split:
     raise AssertionError("decoded although the cache has it")
 
 
@@ -70,7 +75,7 @@ def test_damaged_file_is_rebuilt_with_a_warning(tmp_path: Path, damage: str) -> 
     cache.write(path, _split())
     content = bytearray(path.read_bytes())
     if damage == "flipped":
-        content[content.index(_split().images.tobytes()) + 7] ^= 1
+        content[content.index(_split().samples.tobytes()) + 7] ^= 1
         path.write_bytes(content)
     elif damage == "truncated":
         path.write_bytes(content[: len(content) // 2])
@@ -179,3 +184,63 @@ def test_default_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache.default_dir() == tmp_path / ".cache" / "jaxsnn"
+
+
+def _npy(shape: tuple[int, ...], body: bytes = b"", dtype: str = "|u1") -> bytes:
+    """An array as a file holds it, whose header may announce anything."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return header.getvalue() + body
+
+
+CRAFTED = {
+    "negative": _npy((-128,)),
+    "two negatives": _npy((-128, -1), b"x" * 128),
+    "absurd": _npy((2**60, 4, 4)),
+    "overflowing": _npy((2**62, 2**62)),
+    "more than there is": _npy((200,), b"x" * 100),
+    "objects": _npy((1,), b"x" * 8, "|O"),
+    "no header": b"x" * 20,
+    "another version": np.lib.format.magic(9, 0) + b"x" * 20,
+}
+
+
+@pytest.mark.parametrize("content", CRAFTED.values(), ids=CRAFTED)
+def test_crafted_headers_are_refused_at_once(tmp_path: Path, content: bytes) -> None:
+    """A negative size was read for ever, and an absurd one allocated; both checksums are right here."""
+    arrays = tmp_path / "set.arrays"
+    arrays.write_bytes(content + zlib.crc32(content).to_bytes(4, "little"))
+    archive = tmp_path / "set.npz"
+    with zipfile.ZipFile(archive, "w") as writing:
+        writing.writestr("images.npy", content)
+        writing.writestr("labels.npy", _npy((0,)))
+    tracemalloc.start()
+    for read, path in ((cache.map_arrays, arrays), (cache.read, archive)):
+        with pytest.raises(ValueError, match="header|magic"):
+            read(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+def test_compressed_members_are_refused(tmp_path: Path) -> None:
+    """A few bytes could announce and fill any memory."""
+    np.savez_compressed(tmp_path / "set.npz", images=np.zeros(10**6, np.uint8), labels=np.zeros(1, np.int32))
+    with pytest.raises(ValueError, match="images is compressed"):
+        cache.read(tmp_path / "set.npz")
+
+
+def test_what_killed_writers_left_is_removed_later(tmp_path: Path) -> None:
+    """Not what somebody may still write to, and no other file."""
+    code = "import sys, pathlib, os\nfrom jaxsnn.data import cache\n"
+    code += "cache.write_at_once(pathlib.Path(sys.argv[1]) / 'set.npz', lambda stream: os._exit(9))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    cache.write(tmp_path / "a.npz", _split())
+    assert left.exists()
+    others = [tmp_path / ".mine.tmp", tmp_path / "other.npz"]
+    for file in (left, *others):
+        file.touch()
+        os.utime(file, (0, 0))
+    cache.write(tmp_path / "b.npz", _split())
+    assert not left.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.npz", tmp_path / "b.npz", *others])

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxsnn.data.events import BINS, VALUES, Recordings, frames, parse_aer
-from jaxsnn.data.prepare import event_frames, to_device
+from jaxsnn.data.prepare import to_device
+from jaxsnn.encoding import events as event_input
 
 SENSOR = (6, 8)  # unequal, so that x and y cannot be confused
 Event = tuple[int, int, int, int]  # x, y, polarity, microseconds
@@ -200,7 +201,7 @@ def test_frames_on_the_device() -> None:
     made = frames(make([90, 40]), 3, by="time", values="counts", sensor=SENSOR)
     images, labels = to_device(made, np.arange(2), num_classes=2)
     assert (images.dtype, labels.dtype) == (jnp.uint8, jnp.int32)
-    on_time = event_frames(images)
+    on_time = event_input(images)
     assert on_time.dtype == jnp.float32
     np.testing.assert_array_equal(on_time, made.swapaxes(0, 1))
 
@@ -208,8 +209,8 @@ def test_frames_on_the_device() -> None:
 def test_bad_frames_on_the_device() -> None:
     bad = np.zeros((4, 3, 2, 5, 2), np.float32)
     bad[1, 2, 0, 4, 1] = bad[3, 0, 1, 2, 0] = np.inf
-    message = r"image 1 has a value that is not finite \(inf at step 2, row 0, column 4, channel 1\); 2 images are"
+    message = r"sample 1 has a value that is not finite \(inf at \[2, 0, 4, 1\]\); 2 samples are"
     with pytest.raises(ValueError, match=message):
         to_device(bad, np.zeros(4, int), num_classes=1)
-    with pytest.raises(ValueError, match=r"got \(2, 1, 1, 1, 1, 1\) .*; images of event data are \[N, T, H, W, C\]"):
-        to_device(np.zeros((2, 1, 1, 1, 1, 1)), np.zeros(2, int), num_classes=1)
+    with pytest.raises(ValueError, match=r"got \(2,\) .*; images are \[N, H, W, C\], event data \[N, T, ...\]"):
+        to_device(np.zeros(2), np.zeros(2, int), num_classes=1)

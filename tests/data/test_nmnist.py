@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxsnn.data import DATASETS, EVENT_DATASETS, DataNotFoundError, cache, events, load, nmnist
+from jaxsnn.data import DATASETS, DataNotFoundError, cache, events, load, nmnist
 
 SPLITS = {"Train": 3, "Test": 1}  # recordings per digit
 NUMBERS = (20, 30, 10)  # their file names, in the order of writing: neither rising nor falling
@@ -46,39 +46,39 @@ def refuse(*args: object) -> None:
 
 
 def test_load_bins_both_splits(tree: Path, tmp_path: Path) -> None:
-    assert set(EVENT_DATASETS) <= set(DATASETS)
+    assert [name for name, source in DATASETS.items() if source.events] == ["nmnist"]
     data = load("nmnist", data_dir=tree, cache_dir=tmp_path / "cache", time_steps=4, event_values="counts")
     assert (data.name, data.num_classes) == ("nmnist", 10)
     assert data.description == "4 bins of equal time, counts up to 255"
-    assert (data.train_images.shape, data.test_images.shape) == ((30, 4, 34, 34, 2), (10, 4, 34, 34, 2))
-    assert data.train_images.dtype == data.test_images.dtype == np.uint8
-    assert data.train_labels.dtype == data.test_labels.dtype == np.int32
-    np.testing.assert_array_equal(data.train_labels, np.arange(30) // 3)
-    np.testing.assert_array_equal(data.test_labels, np.arange(10))
+    assert (data.train.samples.shape, data.test.samples.shape) == ((30, 4, 34, 34, 2), (10, 4, 34, 34, 2))
+    assert data.train.samples.dtype == data.test.samples.dtype == np.uint8
+    assert data.train.labels.dtype == data.test.labels.dtype == np.int32
+    np.testing.assert_array_equal(data.train.labels, np.arange(30) // 3)
+    np.testing.assert_array_equal(data.test.labels, np.arange(10))
     expected = [10 + digit + k for digit in range(10) for k in (2, 0, 1)]  # by file name
-    assert data.train_images.sum((1, 2, 3, 4)).tolist() == expected
+    assert data.train.samples.sum((1, 2, 3, 4)).tolist() == expected
 
 
 def test_other_bins(tree: Path, tmp_path: Path) -> None:
     for steps in (2, 3):  # binned from one cache
         data = nmnist.load(tree, tmp_path / "cache", steps=steps, by="count")
         assert data.description == f"{steps} bins of equal event count, binary"
-        assert data.train_images.shape[1] == steps
-        assert data.train_images.max() == 1
+        assert data.train.samples.shape[1] == steps
+        assert data.train.samples.max() == 1
     assert len(os.listdir(tmp_path / "cache")) == 2
 
 
 @pytest.mark.parametrize("name", ["nmnist", "N-MNIST"])
 def test_folder_in_the_data_folder_is_found(tmp_path: Path, name: str) -> None:
     write_tree(tmp_path / name)
-    assert len(nmnist.load(tmp_path, tmp_path / "cache", steps=1).train_labels) == 30
+    assert len(nmnist.load(tmp_path, tmp_path / "cache", steps=1).train.labels) == 30
 
 
 def test_time_steps_are_required_for_events_and_ignored_for_images(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'nmnist' is event data, .*: pass time_steps"):
         load("nmnist", data_dir=tmp_path)
     images = load("digits", time_steps=3, event_bins="count")
-    assert (images.train_images.ndim, images.description) == (4, "")
+    assert (images.train.samples.ndim, images.description) == (4, "")
 
 
 def test_bad_bins_are_refused_before_anything_is_read(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_missing_tree_says_where_it_looked_what_is_there_and_where_the_data_is(t
         f"expected the folders Train and Test in {tmp_path}, {tmp_path}/nmnist or {tmp_path}/N-MNIST. ",
         f"{tmp_path} holds nmnist. {tmp_path}/nmnist holds Train. ",
         "www.garrickorchard.com/datasets/n-mnist (Orchard et al. 2015)",
-        "--data_dir",
+        "point data_dir at it",
     ):
         assert part in str(caught.value)
     with pytest.raises(DataNotFoundError, match=r"N-MNIST\. .*nowhere is not a folder\. N-MNIST is published"):
@@ -227,5 +227,5 @@ def test_real_recordings(prepared_data: Path, tmp_path: Path) -> None:
         assert recordings.x.max() == recordings.y.max() == 33
         assert same(nmnist.read_split(prepared_data / "nmnist" / split, tmp_path), recordings)
     data = load("nmnist", data_dir=prepared_data, cache_dir=tmp_path, time_steps=5, event_values="counts")
-    assert data.test_images.sum() == len(recordings.time)
-    assert 7 < data.test_images.max() < 255
+    assert data.test.samples.sum() == len(recordings.time)
+    assert 7 < data.test.samples.max() < 255

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import conversion, layers, losses, models, streaming, training
-from jaxsnn.lab import build, run, run_folder
+from jaxsnn import conversion, losses, models, neurons, streaming, training
+from jaxsnn.lab import build, inputs, run, run_folder
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert import comparison, convert, converted, twin
 from jaxsnn.lab.convert.convert import Options
@@ -117,16 +117,16 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     net = converted.read(where)
     factor = 0.5 / net.state["conv2"]["constants"]["threshold"]
     np.testing.assert_allclose(state.params["conv2"]["kernel"], net.params["conv2"]["kernel"] * factor, rtol=1e-6)
-    x = build.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
+    x = inputs.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
     ours = jax.jit(program.apply)(state.params, state.model_state, x)[0]
-    neuron = layers.LIF(leak=1.0, reset="soft")
+    neuron = neurons.lif(leak=1.0, reset="soft")
     sizes = {
-        "input_shape": data.train_images.shape[-3:],
+        "input_shape": data.train.samples.shape[-3:],
         "num_classes": 10,
         "width": config.network.width,
         "pool": "average",
     }
-    apply = models.functionalize(models.create("lenet", **sizes, neuron=neuron, rngs=nnx.Rngs(0)))[0]
+    apply = models.functionalize(models.create("lenet", **sizes, neurons=neuron, rngs=nnx.Rngs(0)))[0]
     theirs = jax.jit(apply)(net.params, net.state, x)[0]
     loss, expected = (losses.squared_error(output.logits, sets.fitting.labels[:16]) for output in (ours, theirs))
     assert float(loss) == pytest.approx(float(expected), rel=1e-3)
@@ -199,12 +199,10 @@ def test_the_twins_configuration(tmp_path):
 
 def test_input_in_pieces_is_the_input(tmp_path):
     """Frames of a recording come again and again; the twin sees their mean."""
-    from jaxsnn.lab.inputs import make_encode
-
     config = Config.of(dataset="nmnist", encoding="events", time_steps=3)
     frames = jax.numpy.arange(2 * 3 * 2 * 2 * 1, dtype=jax.numpy.uint8).reshape(2, 3, 2, 2, 1)
-    x = make_encode(config)(jax.random.key(0), frames, jax.numpy.int32(2), 5)
+    x = inputs.make_encode(config)(jax.random.key(0), frames, jax.numpy.int32(2), 5)
     for step, frame in enumerate((2, 0, 1, 2, 0)):
         np.testing.assert_array_equal(x[step], frames[:, frame])
-    mean = build.make_prepare(twin.configuration(config, tmp_path), train=False)(jax.random.key(0), frames)
+    mean = inputs.make_prepare(twin.configuration(config, tmp_path), train=False)(jax.random.key(0), frames)
     np.testing.assert_allclose(mean[0], np.asarray(frames, np.float32).mean(1), rtol=1e-6)

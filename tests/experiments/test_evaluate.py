@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxsnn.data import load
+from jaxsnn.data import Split, load
 from jaxsnn.lab import evaluate, linear, run, run_folder
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.splits import split
@@ -68,7 +68,7 @@ def test_analysis(folder, capsys):
 def test_an_empty_part(folder, tmp_path):
     config = run_folder.read_config(folder)
     data = load("digits")
-    empty = data._replace(test_images=data.test_images[:0], test_labels=data.test_labels[:0])
+    empty = data._replace(test=Split(data.test.samples[:0], data.test.labels[:0]))
     with pytest.raises(ValueError, match="the test part of digits is empty"):
         split(config, empty)
     with pytest.raises(ValueError, match="the test part of digits is empty: 2000 folds of 1438 training samples"):

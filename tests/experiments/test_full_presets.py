@@ -15,8 +15,9 @@ pytestmark = pytest.mark.slow
 
 def start(config, samples):
     data = made_up(config, samples + config.data.validation)
-    blocks = np.random.default_rng(1).integers(0, 256, (len(data.train_images), 4, 4, 3)).astype(np.uint8)
-    data = data._replace(train_images=blocks.repeat(8, 1).repeat(8, 2))  # coloured patches: white noise all looks alike
+    blocks = np.random.default_rng(1).integers(0, 256, (len(data.train.samples), 4, 4, 3)).astype(np.uint8)
+    patches = blocks.repeat(8, 1).repeat(8, 2)  # white noise all looks alike
+    data = data._replace(train=data.train._replace(samples=patches))
     program, sets = build.build(config, data), split(config, data)
     return jax.jit(program.step, donate_argnums=0), program.start(0), sets.fitting
 

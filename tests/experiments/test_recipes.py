@@ -10,7 +10,7 @@ import pytest
 
 from experiments import cifar10, mnist, nmnist, svhn
 from jaxsnn import models, training
-from jaxsnn.data import Dataset
+from jaxsnn.data import Dataset, Split
 from jaxsnn.lab import build, optimizers
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.optimizers import OPTIMIZERS
@@ -28,7 +28,7 @@ def made_up(config, samples=24):
     images = np.random.default_rng(0).integers(0, 256, (samples, *shape)).astype(np.uint8)
     images = (images > 200).astype(np.uint8) if config.network.encoding == "events" else images
     labels = np.arange(samples, dtype=np.int32) % 10
-    return Dataset(config.data.dataset, images, labels, images, labels, 10)
+    return Dataset(config.data.dataset, Split(images, labels), Split(images, labels), 10)
 
 
 def updates(config, gradients, params, steps, per_epoch=10):
@@ -143,9 +143,8 @@ def test_presets_take_steps(name):
 def test_folds_part_the_training_set():
     config = Config.of(folds=3, validation=4, batch_size=4, dataset="mnist", limit=0)
     data = made_up(config, 32)
-    data = data._replace(
-        train_images=np.arange(32, dtype=np.uint8)[:, None, None, None] * np.ones((28, 28, 1), np.uint8)
-    )
+    numbered = np.arange(32, dtype=np.uint8)[:, None, None, None] * np.ones((28, 28, 1), np.uint8)
+    data = data._replace(train=data.train._replace(samples=numbered))
     tested = []
     for fold in range(3):
         sets = split(config, data, fold)

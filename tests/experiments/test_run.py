@@ -19,8 +19,8 @@ from jaxsnn import models, training
 from jaxsnn.data import load
 from jaxsnn.lab import build, run, run_folder
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.objectives import LOSSES
 from jaxsnn.lab.splits import split
+from jaxsnn.losses import LOSSES
 from jaxsnn.training.metrics import START, TIMES
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import layers, models, training
+from jaxsnn import models, neurons, training
 from jaxsnn.data import load
 from jaxsnn.lab import ablate, build, run
 from jaxsnn.lab.config import Config
@@ -97,7 +97,7 @@ def test_somebody_elses_folders_are_not_used(capsys):
 
 @pytest.mark.parametrize("convolution", [True, False])
 def test_the_report_shows_the_first_convolution_or_none(convolution):
-    net = models.Builder(init_scale=2.0, input_shape=(8, 8, 1), num_classes=3, neuron=layers.LIF(), rngs=nnx.Rngs(0))
+    net = models.Builder(init_scale=2.0, input_shape=(8, 8, 1), num_classes=3, neurons=neurons.lif(), rngs=nnx.Rngs(0))
     if convolution:
         net.conv(4)
     net.dense(5)

@@ -15,11 +15,11 @@ def test_lif_as_a_cell_of_ones_own_is_lif():
     own = layers.Cell(lif.init, lif.step, lif.LIFParams, leak=0.9, threshold=0.8)
 
     def run(neuron, **more):
-        model = models.create("lenet", neuron=neuron, rngs=nnx.Rngs(0), **options, **more)
+        model = models.create("lenet", neurons=neuron, rngs=nnx.Rngs(0), **options, **more)
         apply, params, state = models.functionalize(model)
         return jax.jit(jax.value_and_grad(lambda params: jnp.sum(apply(params, state, x)[0].potentials)))(params)
 
-    found, expected = run(own), run(layers.LIF(0.9, 0.8))
+    found, expected = run(own), run(neurons.lif(0.9, 0.8))
     chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
     assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(found[1]))
     assert np.isfinite(run(own, compute_dtype=jnp.bfloat16)[0])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn.layers import Dropout, SpikeBP, SpikingDense
+from jaxsnn import neurons
+from jaxsnn.layers import Dropout, SpikingDense
 
 
 def test_dropout_has_one_mask_for_all_steps_and_keeps_the_mean():
@@ -56,7 +57,7 @@ def test_what_is_kept_in_bits_gives_the_gradients_of_the_dropped_spikes(x64, mas
 
     found = []
     for apart in (True, False):
-        layer = make(neuron=SpikeBP(0.9, pack_spikes=True), spikes=apart, rngs=nnx.Rngs(0))
+        layer = make(neurons=neurons.spikebp(0.9, pack_spikes=True), spikes=apart, rngs=nnx.Rngs(0))
         graph, params, rest = nnx.split(layer, nnx.Param, ...)
         gradient = jax.grad(lambda p, x: loss(nnx.merge(graph, p, rest), x, apart), (0, 1))(params, x)  # noqa: B023
         found.append(jax.tree.leaves(gradient))

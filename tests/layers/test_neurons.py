@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxsnn import encoding, losses, models
-from jaxsnn.layers import LIF, SpikeBP
+from jaxsnn import encoding, losses, models, neurons
 from jaxsnn.surrogate import Surrogate
 
 
@@ -17,13 +16,13 @@ def test_both_variants_together_are_backpropagation_through_time(x64):
     images = jax.random.uniform(jax.random.key(0), (2, 8, 8, 1), jnp.float64)
     x = encoding.poisson(jax.random.key(1), images, 9)
     found = []
-    for neuron in (SpikeBP(0.8, leak_correction=False, leak_backward="true"), LIF(0.8, spike=step)):
+    for neuron in (neurons.spikebp(0.8, leak_correction=False, leak_backward="true"), neurons.lif(0.8, spike=step)):
         apply, params, state = models.functionalize(
             models.create(
                 "lenet",
                 input_shape=(8, 8, 1),
                 num_classes=3,
-                neuron=neuron,
+                neurons=neuron,
                 width=0.4,
                 init_gain=3,
                 param_dtype=jnp.float64,

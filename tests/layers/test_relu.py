@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsnn.layers import ReLU, SpikeBP
+from jaxsnn import neurons
 from tests.conversion import networks
 
 
@@ -21,7 +21,7 @@ def plain_jax(params, x):
 @pytest.mark.parametrize("pool", ["spiking", "average"])
 def test_relu_network_is_the_ordinary_one(x64, pool):
     """Logits and gradients; a backward pass that kept activations as bytes would round them."""
-    apply, params, state = networks.plain(ReLU(), pool=pool, param_dtype=jnp.float64)
+    apply, params, state = networks.plain(neurons.relu(), pool=pool, param_dtype=jnp.float64)
     x = networks.images()
     weights = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)))
 
@@ -36,8 +36,8 @@ def test_relu_network_is_the_ordinary_one(x64, pool):
 
 
 def test_the_twin_has_the_same_parameters():
-    _, relu, _ = networks.residual(ReLU())
-    _, spiking, _ = networks.residual(SpikeBP())
+    _, relu, _ = networks.residual(neurons.relu())
+    _, spiking, _ = networks.residual(neurons.spikebp())
     jax.tree.map(np.testing.assert_array_equal, relu, spiking)
     with pytest.raises(ValueError, match="ReLU has no leaks or thresholds"):
-        networks.plain(ReLU(), thresholds={"conv1": 0.5})
+        networks.plain(neurons.relu(), thresholds={"conv1": 0.5})

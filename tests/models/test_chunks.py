@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import encoding, losses, models
-from jaxsnn.layers import LIF, SpikeBP
+from jaxsnn import encoding, losses, models, neurons
 
 
 def build(neuron, dtype=jnp.float32):
@@ -17,7 +16,7 @@ def build(neuron, dtype=jnp.float32):
         "lenet",
         input_shape=(8, 8, 1),
         num_classes=3,
-        neuron=neuron,
+        neurons=neuron,
         init_gain=3**0.5,
         param_dtype=dtype,
         rngs=nnx.Rngs(0),
@@ -38,14 +37,14 @@ def loss(params, apply, state, x):
 @pytest.mark.parametrize(
     ("neuron", "chunk", "remat"),
     [
-        (SpikeBP(0.9), 1, False),
-        (SpikeBP(0.9), 3, True),
-        (SpikeBP(0.9, pack_spikes=True), 1, True),
-        (SpikeBP(0.9, pack_spikes=True), 3, False),
-        (SpikeBP(0.9, pack_spikes=True), 7, False),
-        (LIF(0.9), 1, False),
-        (LIF(0.9), 3, True),
-        (LIF(0.9, pack_spikes=True), 3, False),
+        (neurons.spikebp(0.9), 1, False),
+        (neurons.spikebp(0.9), 3, True),
+        (neurons.spikebp(0.9, pack_spikes=True), 1, True),
+        (neurons.spikebp(0.9, pack_spikes=True), 3, False),
+        (neurons.spikebp(0.9, pack_spikes=True), 7, False),
+        (neurons.lif(0.9), 1, False),
+        (neurons.lif(0.9), 3, True),
+        (neurons.lif(0.9, pack_spikes=True), 3, False),
     ],
 )
 def test_pieces_are_the_whole(x64, neuron, chunk, remat):
@@ -66,7 +65,7 @@ def of_the_whole(kind):
 
 
 def test_float32_agrees_to_rounding():
-    apply, params, state = build(SpikeBP(0.9))
+    apply, params, state = build(neurons.spikebp(0.9))
     x = spikes(8)
     run = jax.jit(jax.grad(loss, has_aux=True), static_argnums=1)
     whole, pieces = (run(params, a, state, x)[0] for a in (apply, models.in_chunks(apply, 2)))
@@ -75,7 +74,7 @@ def test_float32_agrees_to_rounding():
 
 
 def test_it_goes_on_from_a_carry():
-    apply, params, state = build(SpikeBP(0.9))
+    apply, params, state = build(neurons.spikebp(0.9))
     x, chunked = spikes(9), models.in_chunks(apply, 2)
     first, _ = chunked(params, state, x[:4])
     second, _ = chunked(params, state, x[4:], carry=first.carry)
@@ -85,7 +84,7 @@ def test_it_goes_on_from_a_carry():
 
 
 def test_memory_hardly_grows_with_time():
-    apply, params, state = build(SpikeBP())
+    apply, params, state = build(neurons.spikebp())
 
     def temporaries(apply, steps):
         gradient = jax.jit(lambda p, x: jax.grad(loss, has_aux=True)(p, apply, state, x)[0])
@@ -97,7 +96,7 @@ def test_memory_hardly_grows_with_time():
 
 
 def test_bad_chunk_and_bad_input():
-    apply, params, state = build(SpikeBP())
+    apply, params, state = build(neurons.spikebp())
     with pytest.raises(ValueError, match="chunk must be a number of time steps >= 1, got 0"):
         models.in_chunks(apply, 0)
     with pytest.raises(ValueError, match="time-major spikes"):
@@ -123,8 +122,8 @@ def test_bfloat16_between_layers_float32_inside():
         apply, params, state = models.functionalize(model)
         results.append(jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)(params, apply, state, x))
     (_, exact), (_, output) = results[0][0], results[1][0]
-    assert output.trains["conv1"].dtype == jnp.bfloat16
-    kept = jax.tree.leaves((output.carry, output.logits, output.potentials, output.spikes, results[1][1]))
+    assert output.spikes["conv1"].dtype == jnp.bfloat16
+    kept = jax.tree.leaves((output.carry, output.logits, output.potentials, output.spike_counts, results[1][1]))
     assert {leaf.dtype for leaf in kept} == {jnp.dtype("float32"), jnp.dtype("int32")}
-    for name, count in exact.spikes.items():
-        np.testing.assert_allclose(output.spikes[name], count, rtol=0.1, atol=3)
+    for name, count in exact.spike_counts.items():
+        np.testing.assert_allclose(output.spike_counts[name], count, rtol=0.1, atol=3)

@@ -10,16 +10,15 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxsnn import encoding, losses, models, spikebp, surrogate
+from jaxsnn import encoding, losses, models, neurons, spikebp, surrogate
 from jaxsnn.cells.lif import LIFParams
-from jaxsnn.layers import LIF, SpikeBP
 from tests.oracles.lenet import lenet as oracle
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lenet_spikebp.npz"
 
 
 def build(shape=(8, 8, 1), classes=3, neuron=None, **options):
-    model = models.create("lenet", input_shape=shape, num_classes=classes, neuron=neuron, rngs=nnx.Rngs(0), **options)
+    model = models.create("lenet", input_shape=shape, num_classes=classes, neurons=neuron, rngs=nnx.Rngs(0), **options)
     return models.functionalize(model)
 
 
@@ -40,7 +39,7 @@ def spikes(shape, steps=9, batch=2, rate=0.5, dtype=jnp.float32, seed=0):
 def test_golden_case(x64):
     """Logits, loss, every gradient, spike count, filtered output and derivative of the reference, to 1e-10 relative."""
     golden = np.load(GOLDEN)
-    neuron = SpikeBP(float(golden["leak"]), float(golden["threshold"]), float(golden["pool_threshold"]))
+    neuron = neurons.spikebp(float(golden["leak"]), float(golden["threshold"]), float(golden["pool_threshold"]))
     apply, params, state = build((28, 28, 1), 10, neuron, param_dtype=jnp.float64)
 
     def channels_last(name, value):
@@ -65,7 +64,7 @@ def test_golden_case(x64):
         axes = (0, 2, 3, 1) if name.startswith("conv") else (0, 1)
         count = golden[f"spike_count_{name}"].transpose(axes)
         np.testing.assert_array_equal(carry.spike_count, count)
-        np.testing.assert_array_equal(output.spikes[name], count.sum(tuple(range(1, count.ndim))))
+        np.testing.assert_array_equal(output.spike_counts[name], count.sum(tuple(range(1, count.ndim))))
         assert relative(carry.filtered, golden[f"filtered_{name}"].transpose(axes)) < 1e-10
         derivative = spikebp.derivative(LIFParams(neuron.leak, neuron.threshold), carry)
         assert relative(derivative, golden[f"derivative_{name}"].transpose(axes)) < 1e-10
@@ -78,7 +77,7 @@ def test_golden_case(x64):
 def test_oracle_agrees_on_random_small_nets(x64, shape, leak, threshold, pool_threshold):
     """Signed input, thresholds other than one, several leaks, non-square images."""
     apply, params, state = build(
-        shape, 3, SpikeBP(leak, threshold, pool_threshold), param_dtype=jnp.float64, init_gain=15**0.5
+        shape, 3, neurons.spikebp(leak, threshold, pool_threshold), param_dtype=jnp.float64, init_gain=15**0.5
     )
     x, labels = spikes(shape, dtype=jnp.float64, rate=1.0), jnp.asarray([2, 0])
     run = partial(loss_and_output, apply, state, x, labels)
@@ -91,23 +90,25 @@ def test_oracle_agrees_on_random_small_nets(x64, shape, leak, threshold, pool_th
         threshold=threshold,
         pool_threshold=pool_threshold,
     )
-    assert float(jnp.sum(output.spikes["fc1"])) > 0
+    assert float(jnp.sum(output.spike_counts["fc1"])) > 0
     assert relative(loss, expected.loss) < 1e-12
     assert relative(output.potentials, expected.potentials) < 1e-12
     for name, gradient in gradients.items():
         assert relative(gradient["kernel"], expected.gradients[name]) < 1e-12
         assert np.abs(expected.gradients[name]).max() > 0
     for name, count in expected.counts.items():
-        np.testing.assert_array_equal(output.spikes[name], count.sum(tuple(range(1, count.ndim))))
+        np.testing.assert_array_equal(output.spike_counts[name], count.sum(tuple(range(1, count.ndim))))
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
 @pytest.mark.parametrize(
-    "neuron", [SpikeBP(0.9), LIF(0.9, reset="soft", leak_first=True, remat=True)], ids=["spikebp", "arctan"]
+    "neuron",
+    [neurons.spikebp(0.9), neurons.lif(0.9, reset="soft", leak_first=True, remat=True)],
+    ids=["spikebp", "arctan"],
 )
 def test_stepping_and_pieces_are_the_whole(x64, neuron, chunk):
     """Logits, spikes and gradients through the carry, with dropout: the mask stays."""
-    apply, params, state = build(neuron=neuron, param_dtype=jnp.float64, dropout=0.3, init_gain=3**0.5)
+    apply, params, state = build(neurons=neuron, param_dtype=jnp.float64, dropout=0.3, init_gain=3**0.5)
     x = spikes((8, 8, 1), steps=6, dtype=jnp.float64, rate=1.0)
     run = jax.jit(lambda params, x, carry: apply(params, state, x, train=True, key=jax.random.key(1), carry=carry)[0])
 
@@ -117,7 +118,7 @@ def test_stepping_and_pieces_are_the_whole(x64, neuron, chunk):
         for start in range(chunk, len(x), chunk):
             output = run(params, x[start : start + chunk], output.carry)
             outputs.append(output)
-        counts = sum(o.spikes["fc1"] for o in outputs)
+        counts = sum(o.spike_counts["fc1"] for o in outputs)
         potentials = jnp.concatenate([o.potentials for o in outputs])
         return losses.squared_error(output.logits, jnp.asarray([1, 0])), (counts, potentials)
 
@@ -144,7 +145,7 @@ def test_initial_weights_have_the_papers_spread():
 
 
 @pytest.mark.parametrize(
-    "neuron", [SpikeBP(), LIF(spike=partial(surrogate.arctan, slope=2.0))], ids=["spikebp", "arctan"]
+    "neuron", [neurons.spikebp(), neurons.lif(spike=partial(surrogate.arctan, slope=2.0))], ids=["spikebp", "arctan"]
 )
 def test_overfits_eight_samples(neuron):
     apply, params, state = build((8, 8, 1), 4, neuron)
@@ -179,14 +180,14 @@ def test_record_returns_all_trains():
     apply, params, state = build(init_gain=3**0.5)
     x = spikes((8, 8, 1))
     output, _ = apply(params, state, x, record=True)
-    assert list(output.trains) == ["input", "conv1", "pool1", "conv2", "pool2", "fc1"]
-    for name, count in output.spikes.items():
-        np.testing.assert_array_equal(output.trains[name].sum((0, *range(2, output.trains[name].ndim))), count)
-    assert apply(params, state, x)[0].trains is None
+    assert list(output.spikes) == ["input", "conv1", "pool1", "conv2", "pool2", "fc1"]
+    for name, count in output.spike_counts.items():
+        np.testing.assert_array_equal(output.spikes[name].sum((0, *range(2, output.spikes[name].ndim))), count)
+    assert apply(params, state, x)[0].spikes is None
 
 
 def test_learned_leak_and_threshold_are_parameters():
-    apply, params, state = build(neuron=LIF(0.9, learn=("leak", "threshold")), init_gain=3**0.5)
+    apply, params, state = build(neurons=neurons.lif(0.9, learn=("leak", "threshold")), init_gain=3**0.5)
     assert set(params["conv1"]["constants"]) == {"leak_logit", "log_threshold"}
     assert "constants" not in state.get("conv1", {})
     x = spikes((8, 8, 1), rate=1.0)
@@ -197,7 +198,7 @@ def test_learned_leak_and_threshold_are_parameters():
 
 def test_constants_can_be_swept():
     """Leak and threshold live in `state`: one compiled program maps over them."""
-    apply, params, state = build(neuron=SpikeBP(0.5), init_gain=3**0.5)
+    apply, params, state = build(neurons=neurons.spikebp(0.5), init_gain=3**0.5)
     x = spikes((8, 8, 1), rate=1.0)
     leaks = jnp.asarray([0.5, 0.99])
     many = jax.tree_util.tree_map_with_path(
@@ -242,11 +243,11 @@ def test_bad_construction():
         with pytest.raises(ValueError, match="threshold must be > 0, got 0"):
             neuron(pool_threshold=0)
     with pytest.raises(ValueError, match="SpikeBP has no gradient for .*: use LIF"):
-        SpikeBP(learn=("leak",))
+        neurons.spikebp(learn=("leak",))
     with pytest.raises(ValueError, match="learn may name 'leak' and 'threshold', got"):
-        LIF(learn=("tau",))
+        neurons.lif(learn=("tau",))
     with pytest.raises(ValueError, match="cannot start at 1"):
-        LIF(1.0, learn=("leak",))
+        neurons.lif(1.0, learn=("leak",))
     with pytest.raises(ValueError, match=r"dropout rate must lie in \[0, 1\), got 1"):
         build(dropout=1.0)
     apply, params, state = build(dropout=0.5)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import encoding, models
-from jaxsnn.layers import LIF, SpikeBP
+from jaxsnn import encoding, models, neurons
 
 
 def build(name, **options):
@@ -18,7 +17,7 @@ def build(name, **options):
     @jax.jit
     def both(params, state, x):
         output, _ = apply(params, state, x, record=True)
-        return output, models.membranes(model)(params, state, output.trains)
+        return output, models.membranes(model)(params, state, output.spikes)
 
     return both(params, state, x)
 
@@ -26,18 +25,18 @@ def build(name, **options):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("lenet", {"neuron": SpikeBP(leak=0.9)}),
-        ("resnet7", {"neuron": SpikeBP(leak=0.9), "init_gain": 2.0, "thresholds": {"block2/conv2": 0.7}}),
-        ("lenet", {"neuron": LIF(leak=0.8, threshold=0.7, learn=("leak", "threshold")), "pool": "average"}),
+        ("lenet", {"neuron": neurons.spikebp(leak=0.9)}),
+        ("resnet7", {"neuron": neurons.spikebp(leak=0.9), "init_gain": 2.0, "thresholds": {"block2/conv2": 0.7}}),
+        ("lenet", {"neuron": neurons.lif(leak=0.8, threshold=0.7, learn=("leak", "threshold")), "pool": "average"}),
     ],
 )
 def test_hard_reset(name, options):
     """Neurons fire where the potential is above the threshold; what is left of the last one is the network's state."""
     output, found = build(name, **options)
-    assert found.keys() == output.spikes.keys()
-    assert sum(float(count.sum()) for count in output.spikes.values()) > 100
+    assert found.keys() == output.spike_counts.keys()
+    assert sum(float(count.sum()) for count in output.spike_counts.values()) > 100
     for layer, membrane in found.items():
-        spikes = output.trains[layer]
+        spikes = output.spikes[layer]
         np.testing.assert_array_equal(membrane.potentials > membrane.threshold, spikes == 1, err_msg=layer)
         leak = 1.0 if "pool" in layer else options["neuron"].leak
         left = leak * membrane.potentials[-1] * (1 - spikes[-1])
@@ -45,13 +44,13 @@ def test_hard_reset(name, options):
 
 
 def test_soft_reset_and_leak_first():
-    output, found = build("lenet", neuron=LIF(leak=0.8, reset="soft", leak_first=True))
+    output, found = build("lenet", neurons=neurons.lif(leak=0.8, reset="soft", leak_first=True))
     for layer, (potentials, threshold) in found.items():
-        spikes = output.trains[layer]
+        spikes = output.spikes[layer]
         np.testing.assert_array_equal(potentials > threshold, spikes == 1, err_msg=layer)
         left = potentials[-1] - threshold * spikes[-1]
         np.testing.assert_allclose(left, output.carry[layer].potential, rtol=1e-5, atol=1e-6, err_msg=layer)
-    assert float(output.spikes["conv1"].sum()) > 100
+    assert float(output.spike_counts["conv1"].sum()) > 100
 
 
 def test_neurons_without_a_membrane():

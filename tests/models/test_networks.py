@@ -9,8 +9,7 @@ import pytest
 from flax import nnx
 from flax.traverse_util import flatten_dict
 
-from jaxsnn import losses, models
-from jaxsnn.layers import LIF, SpikeBP
+from jaxsnn import losses, models, neurons
 from tests.oracles.network import RESNET11, VGG9, network, spiking_names
 
 ORACLES = {"vgg9": VGG9, "resnet11": RESNET11}
@@ -54,9 +53,9 @@ def compare(ours, oracle):
     np.testing.assert_allclose(loss, oracle.loss, rtol=1e-9)
     np.testing.assert_allclose(output.logits, oracle.logits, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(output.potentials, oracle.potentials, rtol=1e-9, atol=1e-10)
-    assert output.spikes.keys() == oracle.counts.keys()
+    assert output.spike_counts.keys() == oracle.counts.keys()
     for name, count in oracle.counts.items():
-        np.testing.assert_array_equal(output.trains[name].sum(0), count, err_msg=name)
+        np.testing.assert_array_equal(output.spikes[name].sum(0), count, err_msg=name)
         assert count.sum() > 0, name
     assert gradients.keys() == oracle.gradients.keys()
     for name, expected in oracle.gradients.items():
@@ -77,7 +76,7 @@ def test_narrow_networks_agree_with_the_oracle(x64, name, gain, dropout):
     if dropout:
         for number, layer in enumerate(spiking_names(ORACLES[name])):
             if not layer.startswith("pool"):
-                shape = ours[1].trains[layer].shape[1:]
+                shape = ours[1].spikes[layer].shape[1:]
                 masks[layer] = model.dropout.mask(jax.random.fold_in(key, number), shape)
     compare(ours, network(ORACLES[name], kernels(params), x, LABELS, masks=masks))
 
@@ -93,7 +92,9 @@ def test_full_networks_agree_with_the_oracle(x64, name, gain):
         compare(run(how, params, state, x), oracle)
 
 
-@pytest.mark.parametrize(("neuron", "mask"), [(SpikeBP(pack_spikes=True), "fixed"), (LIF(pack_spikes=True), "fresh")])
+@pytest.mark.parametrize(
+    ("neuron", "mask"), [(neurons.spikebp(pack_spikes=True), "fixed"), (neurons.lif(pack_spikes=True), "fresh")]
+)
 def test_pieces_of_a_residual_network_are_the_whole(x64, neuron, mask):
     """Chunked with bits, and rematerialised, under dropout: one mask for all pieces, or one for each step."""
     model = models.resnet(
@@ -102,7 +103,7 @@ def test_pieces_of_a_residual_network_are_the_whole(x64, neuron, mask):
         hidden=(),
         input_shape=(8, 8, 3),
         num_classes=3,
-        neuron=neuron,
+        neurons=neuron,
         init_gain=2.5,
         dropout=0.25,
         dropout_mask=mask,
@@ -150,8 +151,8 @@ def test_spikes_come_in_network_order_also_from_pieces():
     apply, params, state = models.functionalize(models.resnet(((3, 1),), stem=2, hidden=(3,), **options))
     for how in (apply, models.in_chunks(apply, 2)):
         output, _ = how(params, state, jnp.zeros((5, 1, 4, 4, 1)), record=True)
-        assert list(output.spikes) == ["conv1", "pool1", "block1/conv1", "block1/conv2", "fc1"]
-        assert list(output.trains) == ["input", *output.spikes]
+        assert list(output.spike_counts) == ["conv1", "pool1", "block1/conv1", "block1/conv2", "fc1"]
+        assert list(output.spikes) == ["input", *output.spike_counts]
 
 
 @pytest.mark.parametrize(("name", "size", "channels"), [("vgg9", 34, 2), ("resnet9", 17, 1), ("lenet", 34, 2)])
@@ -175,7 +176,7 @@ def test_leaks_and_thresholds_of_single_layers():
         "resnet9",
         8,
         width=1 / 16,
-        neuron=SpikeBP(0.9),
+        neurons=neurons.spikebp(0.9),
         leaks={"block2/conv2": 0.5, "fc2": 0.7},
         thresholds={"pool1": 0.6, "block1/conv1": 2.0, "fc1": 0.3},
     )

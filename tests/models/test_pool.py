@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import encoding, losses, models
+from jaxsnn import encoding, losses, models, neurons
 from jaxsnn.cells import leaky_integrator, lif
-from jaxsnn.layers import LIF, SpikeBP
 
 LABELS = jnp.asarray([2, 0])
 
@@ -20,7 +19,7 @@ def build(neuron, dtype=jnp.float32, **options):
         "lenet",
         input_shape=(8, 9, 2),
         num_classes=3,
-        neuron=neuron,
+        neurons=neuron,
         pool="average",
         width=0.4,
         init_gain=2.5,
@@ -71,7 +70,9 @@ def plain(neuron, params, x):
     return losses.squared_error(logits, LABELS), trains
 
 
-@pytest.mark.parametrize("neuron", [SpikeBP(0.9, pack_spikes=True), LIF(0.9, pack_spikes=True)], ids=["spikebp", "lif"])
+@pytest.mark.parametrize(
+    "neuron", [neurons.spikebp(0.9, pack_spikes=True), neurons.lif(0.9, pack_spikes=True)], ids=["spikebp", "lif"]
+)
 def test_gradients_are_those_of_plain_synapses(x64, neuron):
     """Fractions reach the layers behind a pool, so bits or bytes of them would make wrong weight gradients."""
     apply, params, state = build(neuron, jnp.float64)
@@ -84,18 +85,18 @@ def test_gradients_are_those_of_plain_synapses(x64, neuron):
         np.testing.assert_allclose(value, expected, rtol=1e-12)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13), found, gradients)
         for name, train in trains.items():
-            np.testing.assert_array_equal(output.trains[name], train)
+            np.testing.assert_array_equal(output.spikes[name], train)
             assert 0 < train.mean() < 1, name
         assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(found))
 
 
 def test_it_sends_no_spikes_and_keeps_nothing():
-    apply, params, state = build(SpikeBP())
+    apply, params, state = build(neurons.spikebp())
     assert "pool1" not in state
     for how in (apply, models.in_chunks(apply, 2)):
         output, _ = jax.eval_shape(partial(how, record=True), params, state, spikes())
-        assert set(output.spikes) == {"conv1", "conv2", "fc1"}
-        assert set(output.trains) == {"input", *output.spikes}
+        assert set(output.spike_counts) == {"conv1", "conv2", "fc1"}
+        assert set(output.spikes) == {"input", *output.spike_counts}
         assert not jax.tree.leaves(output.carry["pool1"])
 
 
@@ -120,4 +121,4 @@ def test_unknown_pool():
     with pytest.raises(ValueError, match="pool must be 'spiking' or 'average', got 'max'"):
         models.create("lenet", input_shape=(8, 8, 1), num_classes=3, pool="max", rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="threshold given for pool1, which this network has not"):
-        build(SpikeBP(), thresholds={"pool1": 0.5})
+        build(neurons.spikebp(), thresholds={"pool1": 0.5})

@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from jaxsnn import encoding, losses, models
-from jaxsnn.layers import SpikeBP
+from jaxsnn import encoding, losses, models, neurons
 
 
 def test_vgg9_has_the_papers_shape():
@@ -24,7 +23,7 @@ def test_a_small_one_has_gradients_everywhere(dropout):
         (16,),
         input_shape=(8, 8, 2),
         num_classes=3,
-        neuron=SpikeBP(),
+        neurons=neurons.spikebp(),
         rngs=nnx.Rngs(0),
         init_gain=2.0,
         dropout=dropout,

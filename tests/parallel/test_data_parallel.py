@@ -40,7 +40,7 @@ images = jax.random.uniform(jax.random.key(1), (64, 4, 4, 1))
 data = training.Data(images, (jnp.sum(images, (1, 2, 3)) * 7).astype(jnp.int32) % 3)
 optimizer = optax.sgd(0.1)
 start = {"w": 0.1 * jax.random.normal(jax.random.key(2), (16, 3))}
-for loss in ("squared_error", "potential_cross_entropy"):
+for loss in ("squared_error", "per_step_cross_entropy"):
     config = digits.digits().replace(loss=loss, batch_size=16)
     states = []
     for devices in (1, 8):
@@ -135,7 +135,7 @@ def result(tmp_path_factory):
     return eight_devices.run(PROGRAM, str(folder))
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "potential_cross_entropy"])
+@pytest.mark.parametrize("loss", ["squared_error", "per_step_cross_entropy"])
 def test_same_parameters_as_one_device(result, loss):
     """After three steps on random input: within 1e-5 of the largest change."""
     assert result["devices"] == 8
@@ -150,7 +150,7 @@ def test_lenet_as_one_device(result):
     assert result["lenet"] < 1e-3
 
 
-@pytest.mark.parametrize("name", ["lenet", "squared_error", "potential_cross_entropy"])
+@pytest.mark.parametrize("name", ["lenet", "squared_error", "per_step_cross_entropy"])
 def test_no_collective_but_the_sum(result, name):
     collectives = result[name + " collectives"]
     assert 1 <= collectives.pop("all-reduce") <= 6  # loss, number correct, four gradients; XLA may join them

@@ -1,6 +1,7 @@
 """The converted network of a run: made of its ReLU twin, kept as `converted.npz`, read to start training from it."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxsnn import conversion, layers, models, training
+from jaxsnn import conversion, models, neurons, training
 from jaxsnn.conversion import Converted
 from jaxsnn.data import Dataset
-from jaxsnn.lab.build import make_model, make_prepare
+from jaxsnn.lab.build import make_model
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.inputs import make_encode
+from jaxsnn.lab.inputs import make_encode, make_prepare
+from jaxsnn.synapses import Connection
 
 FILE = "converted.npz"
 BATCH = 100
@@ -33,7 +35,7 @@ def make(
     pool: str,
     samples: int,
     steps: int,
-) -> tuple[Converted, models.Sequential]:
+) -> tuple[Converted, models.Network]:
     """Converts a ReLU network.
 
     Args:
@@ -55,13 +57,14 @@ def make(
       ValueError: for what cannot be converted, by name.
     """
     shape = own.replace(pool=pool, dropout=0.0)
-    module = make_model(shape, data, 0, neuron=layers.LIF(leak=1.0, reset=reset))  # type: ignore[arg-type]
+    module = make_model(shape, data, 0, neurons=neurons.lif(leak=1.0, reset=reset))  # type: ignore[arg-type]
     apply, _, state = models.functionalize(module)
+    connections = models.connections(module)
     gain, key = config.network.gain if config.network.encoding == "poisson" else 1.0, jax.random.key(0)
     if balance == "sengupta":
         options: dict[str, Any] = {"key": key, "steps": steps, "gain": gain, "percentile": percentile}
         return conversion.thresholds_from_currents(
-            apply, params, state, make_encode(config), images[:BATCH], **options
+            apply, params, state, connections, make_encode(config), images[:BATCH], **options
         ), module
     relu, _, model_state = models.functionalize(make_model(shape, data, 0))
     see, size = make_prepare(own, train=False), min(BATCH, samples, len(images))
@@ -69,7 +72,7 @@ def make(
     found = conversion.largest_activations(
         relu, params, model_state, (see(key, images[begin : begin + size]) for begin in starts), percentile=percentile
     )
-    return conversion.thresholds_from_activations(params, state, found, gain=gain), module
+    return conversion.thresholds_from_activations(params, state, connections, found, gain=gain), module
 
 
 def write(where: Path, net: Converted) -> Path:
@@ -100,7 +103,7 @@ def read(where: Path) -> Converted:
         raise ValueError(f"{path} is damaged ({error}): run python -m jaxsnn.lab.convert again") from error
 
 
-def start_from(config: Config, state: training.TrainState) -> training.TrainState:
+def start_from(config: Config, state: training.TrainState, connections: Sequence[Connection]) -> training.TrainState:
     """A run before its first step, with the weights of the converted network in `config.network.init_from`, if given.
 
     Raises:
@@ -108,5 +111,6 @@ def start_from(config: Config, state: training.TrainState) -> training.TrainStat
     """
     if not config.network.init_from:
         return state
-    params, model_state = conversion.initialise(state.params, state.model_state, read(Path(config.network.init_from)))
+    net = read(Path(config.network.init_from))
+    params, model_state = conversion.initialise(state.params, state.model_state, net, connections)
     return state._replace(params=params, model_state=model_state)

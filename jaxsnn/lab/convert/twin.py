@@ -27,7 +27,7 @@ def configuration(config: Config, where: Path, epochs: int = 0) -> Config:
     )
     training = dataclasses.replace(
         config.training,
-        loss="potential_cross_entropy",
+        loss="per_step_cross_entropy",
         optimizer="adam",
         lr=0.001,
         schedule="cosine",

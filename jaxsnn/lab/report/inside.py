@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxsnn import viz
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.report.page import Drawing, Part, Section, paragraph
 from jaxsnn.lab.report.sample import Sample
 from jaxsnn.lab.report.sections import Material
@@ -61,13 +62,7 @@ def _membranes(s: Sample) -> Drawing:
 
 
 def _input(m: Material, s: Sample) -> Drawing:
-    train, how = s.trains["input"], m.config.network.encoding
-    made = {
-        "poisson": "In every step each pixel spikes with a probability given by its intensity (Poisson input)",
-        "direct": "The image itself is the input current of every step (direct input), so sums are multiples of it",
-        "latency": "Each pixel spikes once, bright ones early (latency input)",
-        "events": "Each step holds the events that the camera saw in it: ON orange, OFF blue",
-    }[how]
+    train, made = s.trains["input"], ENCODINGS[m.config.network.encoding].description
     signed = " What is normalised has a sign: grey is zero." if train.min() < 0 else ""
     return Drawing(
         "input",

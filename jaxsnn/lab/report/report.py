@@ -14,6 +14,7 @@ import numpy as np
 from absl import flags
 
 from jaxsnn import training, viz
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.config import Config
@@ -163,7 +164,7 @@ def _sample(
 def header(m: Material) -> list[page.Html]:
     """What the run is in a sentence, whether it is finished, and the numbers that matter most."""
     config = m.config
-    code, date = sections.ENCODINGS[config.network.encoding], m.environment.get("date", "")[:10]
+    code, date = ENCODINGS[config.network.encoding].label, m.environment.get("date", "")[:10]
     lead = (
         f"{sections.rule(config)}: T = {config.network.time_steps} time steps, "
         f"{code} input, {sections.networks(config)}. {date}"

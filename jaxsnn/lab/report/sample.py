@@ -7,10 +7,12 @@ import jax
 import numpy as np
 
 from jaxsnn import models
-from jaxsnn.lab.build import build, make_model, make_prepare, restore
+from jaxsnn.lab.build import build, make_model, restore
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.run_folder import Run
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.streaming import layer_names
 
 
 class Neuron(NamedTuple):
@@ -72,13 +74,11 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         raise ValueError(f"sample must be one of the test samples 0 to {len(test.labels) - 1}, got {number}")
     module = make_model(config, data, one.seed)
     prepare, membranes = make_prepare(config, train=False), models.membranes(module)
-    names: list[str] = []  # in network order, which dictionaries lose on their way through jit
 
     @jax.jit
     def observe(params: Any, model_state: Any, x: jax.Array) -> tuple[Any, ...]:
         output, _ = program.apply(params, model_state, x, train=False, record=True)
-        names.extend(output.trains)
-        return output.trains, output.potentials, membranes(params, model_state, output.trains)
+        return output.spikes, output.potentials, membranes(params, model_state, output.spikes)
 
     x = prepare(jax.random.key(0), test.images[number : number + 1])
     trains, potentials, found = jax.device_get(observe(state.params, state.model_state, x))
@@ -88,15 +88,15 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         number=number,
         label=int(test.labels[number]),
         image=None if config.network.encoding == "events" else np.asarray(test.images[number]) / 255,
-        trains={name: trains[name][:, 0] for name in names},
+        trains={name: trains[name][:, 0] for name in layer_names(program.apply)},
         potentials=potentials[:, 0],
-        neurons=dict(_typical(name, trains[name][:, 0], found[name]) for name in names if name in found),
+        neurons=dict(_typical(name, trains[name][:, 0], found[name]) for name in program.apply.names if name in found),
         filters=_filters(module, state.params),
         weights=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
     )
 
 
-def _filters(module: models.Sequential, params: Any) -> np.ndarray | None:
+def _filters(module: models.Network, params: Any) -> np.ndarray | None:
     """The kernel of the first convolution."""
     names = [connection.name for connection in models.connections(module) if connection.kind == "conv"]
     if not names:
@@ -115,4 +115,4 @@ def _typical(name: str, train: np.ndarray, membrane: models.Membrane) -> tuple[s
         fired[np.argsort(counts[fired], kind="stable")[len(fired) // 2]] if len(fired) else potentials.max(0).argmax()
     )
     place = ", ".join(str(index) for index in np.unravel_index(int(chosen), train.shape[1:]))
-    return f"{name} [{place}]", Neuron(potentials[:, chosen], flat[:, chosen], float(membrane.threshold))
+    return f"{name} [{place}]", Neuron(potentials[:, chosen], flat[:, chosen], float(np.mean(membrane.threshold)))

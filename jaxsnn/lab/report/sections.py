@@ -6,22 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsnn import viz
+from jaxsnn.data import DATASETS
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.config import FIELDS, Config
 from jaxsnn.lab.report.page import Drawing, Part, Section, details, paragraph, table
 from jaxsnn.lab.report.sample import Sample
 
 NETWORKS = {"lenet": "LeNet", "vgg9": "VGG9", "resnet7": "ResNet7", "resnet9": "ResNet9", "resnet11": "ResNet11"}
-DATASETS = {
-    "digits": "the digits",
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "svhn": "SVHN",
-    "nmnist": "N-MNIST",
-}
-
-ENCODINGS = {"poisson": "Poisson", "direct": "direct", "latency": "latency", "events": "event"}
 
 
 class Material(NamedTuple):
@@ -60,7 +51,7 @@ def spread(values: list[float]) -> str:
 def title(config: Config) -> str:
     """What was trained on what."""
     model, dataset = config.network.model, config.data.dataset
-    return f"{NETWORKS.get(model, model)} on {DATASETS.get(dataset, dataset)}"
+    return f"{NETWORKS.get(model, model)} on {DATASETS[dataset].title}"
 
 
 def rule(config: Config) -> str:

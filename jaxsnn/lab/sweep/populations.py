@@ -67,7 +67,11 @@ def create(
     configs: Sequence[Config], data: Dataset, mesh: Mesh | None = None, *, param_dtype: DTypeLike = jnp.float32
 ) -> parallel.Population:
     """The members before their first step, each as it starts alone."""
-    states = [start_from(one, build(one, data, param_dtype=param_dtype).start(one.training.seed)) for one in configs]
+    programs = [build(one, data, param_dtype=param_dtype) for one in configs]
+    states = [
+        start_from(one, program.start(one.training.seed), program.connections)
+        for one, program in zip(configs, programs, strict=True)
+    ]
     return parallel.create_population([hparams_of(one) for one in configs], states, mesh)
 
 

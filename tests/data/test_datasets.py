@@ -1,4 +1,4 @@
-"""The sources: embedded digits, prepared TFDS folders (tiny ones made here, real ones where there are any), errors."""
+"""The table of data sets: embedded digits, prepared TFDS folders (tiny ones made here, real ones if any), errors."""
 
 import io
 import json
@@ -9,12 +9,14 @@ import sys
 import time
 import types
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 
-from jaxsnn.data import DATASETS, DataNotFoundError, Dataset, load, sources
+from jaxsnn.data import DATASETS, DataNotFoundError, Dataset, Source, Split, dataset, digits, load, tfds
 
 REPO = Path(__file__).resolve().parents[2]
 DIGITS_CRC32 = [2199829709, 2778703514, 2479276547, 496582940]  # of the four arrays, in the order of the fields
@@ -30,22 +32,33 @@ def _tiny_images(count: int, offset: int = 0) -> np.ndarray:
     return np.random.default_rng(count + offset).integers(0, 256, (count, 8, 6, 1), dtype=np.uint8)
 
 
-def _prepare(data_dir: Path, *, offset: int = 0, classes: int = 10) -> Path:
+def _prepare(
+    data_dir: Path,
+    *,
+    offset: int = 0,
+    classes: int = 10,
+    counts: Mapping[str, int] = MappingProxyType({"train": 1100, "test": 20}),
+    sizes: Sequence[tuple[int, int]] = ((8, 6),),
+    dtype: type = np.uint8,
+    feature: str = "image",
+) -> Path:
     """Prepares a tiny "mnist" of 1,100 and 20 images as array_record, without TensorFlow."""
     image_module = pytest.importorskip("PIL.Image")
     writer_module = pytest.importorskip("array_record.python.array_record_module")
     tfds = pytest.importorskip("tensorflow_datasets")
     folder = data_dir / "mnist" / "3.0.1"
     folder.mkdir(parents=True)
-    image, label = tfds.features.Image(shape=(8, 6, 1)), tfds.features.ClassLabel(num_classes=classes)
-    features = tfds.features.FeaturesDict({"image": image, "label": label})
+    shape = (*(sizes[0] if len(sizes) == 1 else (None, None)), 1)
+    image, label = tfds.features.Image(shape=shape, dtype=dtype), tfds.features.ClassLabel(num_classes=classes)
+    features = tfds.features.FeaturesDict({feature: image, "label": label})
     splits = []
-    for split, count in (("train", 1100), ("test", 20)):
+    for split, count in counts.items():
         writer = writer_module.ArrayRecordWriter(f"{folder}/mnist-{split}.array_record-00000-of-00001", "group_size:1")
         for i, pixels in enumerate(_tiny_images(count, offset)):
             png = io.BytesIO()
-            image_module.fromarray(pixels[..., 0]).save(png, "PNG")
-            writer.write(features.serialize_example({"image": png.getvalue(), "label": i % classes}))
+            height, width = sizes[i % len(sizes)]
+            image_module.fromarray(pixels[:height, :width, 0].astype(dtype)).save(png, "PNG")
+            writer.write(features.serialize_example({feature: png.getvalue(), "label": i % classes}))
         writer.close()
         pattern = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
         names = tfds.core.ShardedFileTemplate(folder, pattern, "mnist", split, "array_record")
@@ -60,33 +73,34 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _is_tiny(data: Dataset, offset: int = 0) -> bool:
-    pairs = (data.train_images, _tiny_images(1100, offset)), (data.test_images, _tiny_images(20, offset))
+    pairs = (data.train.samples, _tiny_images(1100, offset)), (data.test.samples, _tiny_images(20, offset))
     return all(np.array_equal(ours, theirs) for ours, theirs in pairs)
 
 
 def test_digits_shapes_types_and_stratified_split() -> None:
     data = load("digits")
     assert (data.name, data.num_classes) == ("digits", 10)
-    assert (data.train_images.shape, data.train_labels.shape) == ((1438, 16, 16, 1), (1438,))
-    assert (data.test_images.shape, data.test_labels.shape) == ((359, 16, 16, 1), (359,))
-    assert data.train_images.dtype == data.test_images.dtype == np.uint8
-    assert data.train_labels.dtype == data.test_labels.dtype == np.int32
-    assert (data.train_images.min(), data.train_images.max()) == (0, 255)
-    train, test = np.bincount(data.train_labels), np.bincount(data.test_labels)
+    assert (data.train.samples.shape, data.train.labels.shape) == ((1438, 16, 16, 1), (1438,))
+    assert (data.test.samples.shape, data.test.labels.shape) == ((359, 16, 16, 1), (359,))
+    assert data.train.samples.dtype == data.test.samples.dtype == np.uint8
+    assert data.train.labels.dtype == data.test.labels.dtype == np.int32
+    assert (data.train.samples.min(), data.train.samples.max()) == (0, 255)
+    train, test = np.bincount(data.train.labels), np.bincount(data.test.labels)
     assert len(train) == len(test) == 10
     np.testing.assert_array_equal(test, np.rint(0.2 * (train + test)))
 
 
 def test_digits_never_change() -> None:
     # Published numbers rest on this split: a new checksum here is a new data set and needs a new name.
-    assert [zlib.crc32(array.tobytes()) for array in load("digits")[1:5]] == DIGITS_CRC32
+    data = load("digits")
+    assert [zlib.crc32(array.tobytes()) for array in (*data.train, *data.test)] == DIGITS_CRC32
 
 
 def test_upscale_against_hand_made_weights() -> None:
     images = np.tile([0.0, 4.0, 8.0, 4.0], (1, 4, 1))  # constant down the columns
     expected = [0, 1, 3, 5, 7, 7, 5, 4]  # weights 1/4 and 3/4, edges repeated
-    np.testing.assert_array_equal(sources._upscale(images, 8), np.tile(expected, (1, 8, 1)))
-    np.testing.assert_array_equal(sources._upscale(images.transpose(0, 2, 1), 8)[0, :, 0], expected)
+    np.testing.assert_array_equal(digits._upscale(images, 8), np.tile(expected, (1, 8, 1)))
+    np.testing.assert_array_equal(digits._upscale(images.transpose(0, 2, 1), 8)[0, :, 0], expected)
 
 
 def test_digits_without_sklearn_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,9 +117,9 @@ def test_reading_touches_no_network(tiny_data: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     data = load("mnist", data_dir=tiny_data, cache_dir=tmp_path)
     assert _is_tiny(data)
-    np.testing.assert_array_equal(data.train_labels, np.arange(1100) % 10)
-    np.testing.assert_array_equal(data.test_labels, np.arange(20) % 10)
-    assert data.train_labels.dtype == np.int32
+    np.testing.assert_array_equal(data.train.labels, np.arange(1100) % 10)
+    np.testing.assert_array_equal(data.test.labels, np.arange(20) % 10)
+    assert data.train.labels.dtype == np.int32
 
 
 def test_hit_equals_miss_and_imports_no_tfds(tiny_data: Path, tmp_path: Path) -> None:
@@ -115,7 +129,7 @@ def test_hit_equals_miss_and_imports_no_tfds(tiny_data: Path, tmp_path: Path) ->
         "heavy = {'tensorflow_datasets', 'tensorflow', 'sklearn', 'tqdm'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
         "data = jaxsnn.data.load('mnist', data_dir=sys.argv[1], cache_dir=sys.argv[2])\n"
-        "print(sorted(heavy & set(sys.modules)), data.train_images.sum(), data.test_labels.sum())\n"
+        "print(sorted(heavy & set(sys.modules)), data.train.samples.sum(), data.test.labels.sum())\n"
     )
     command = [sys.executable, "-c", program, str(tiny_data), str(tmp_path)]
     output = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
@@ -147,7 +161,7 @@ def test_newest_complete_version_is_read(tmp_path: Path) -> None:
         (tmp_path / "mnist" / version).mkdir(parents=True)
         (tmp_path / "mnist" / version / "dataset_info.json").touch()
     (tmp_path / "mnist" / "4.0.0").mkdir()
-    assert sources._newest(tmp_path, "mnist") == tmp_path / "mnist" / "3.0.10"
+    assert tfds._newest(tmp_path, "mnist") == tmp_path / "mnist" / "3.0.10"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +185,7 @@ def test_missing_set_says_where_it_looked_and_what_to_do(tiny_data: Path, monkey
     with pytest.raises(DataNotFoundError) as caught:
         load("svhn_cropped", data_dir=tiny_data)
     place = f"{tiny_data}/svhn_cropped/<version>/dataset_info.json"
-    for part in (place, "Sets prepared there: mnist.", 'pip install ".[prepare]"', "--data_dir"):
+    for part in (place, "Sets prepared there: mnist.", 'pip install ".[prepare]"', "data_dir (or TFDS_DATA_DIR)"):
         assert part in str(caught.value)
     with pytest.raises(DataNotFoundError, match=r"nowhere is not a folder\). Sets prepared there: none"):
         load("mnist", data_dir=tiny_data / "nowhere")
@@ -222,24 +236,88 @@ def test_labels_beyond_the_classes_are_an_error_and_not_cached(tmp_path: Path) -
     [
         (np.zeros((2, 3, 3, 1), np.float32), np.zeros(2, int), "images uint8 .*, got float32"),
         (np.zeros((2, 3, 3), np.uint8), np.zeros(2, int), r"\[N, H, W, C\], got uint8 \[2, 3, 3\]"),
-        (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(3, int), r"each of the 2 images, got int64 \[3\]"),
+        (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(3, int), r"each of the 2 samples, got int64 \[3\]"),
         (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2), "got float64"),
         (np.zeros((2, 3, 3, 1), np.uint8), np.array([0, -1]), "got -1 to 0"),
-        (np.zeros((0, 3, 3, 1), np.uint8), np.zeros(0, int), "expected images, got none"),
+        (
+            np.zeros((0, 3, 3, 1), np.uint8),
+            np.zeros(0, int),
+            r"here is empty: expected samples \[N, ...\], N >= 1, got",
+        ),
     ],
 )
 def test_malformed_data_is_refused(images: np.ndarray, labels: np.ndarray, match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        sources._checked(images, labels, 10, "here")
+        dataset.check_images(Split(images, labels), 10, "here")
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"counts": {"train": 20}}, r"mnist/3\.0\.1 has no split 'test', which is needed: it has train"),
+        ({"counts": {"train": 20, "test": 0}}, r"split 'test' of .*mnist/3\.0\.1 is empty: expected images, got none"),
+        ({"sizes": [(8, 6), (7, 6)]}, r"images of split 'train' of .*mnist/3\.0\.1 vary in size \(7x6x1 and 8x6x1\)"),
+        ({"dtype": np.uint16}, r"split 'train' of .*mnist/3\.0\.1: expected images uint8 \[N, H, W, C\], got uint16"),
+        ({"feature": "picture"}, r"split 'train' of .*mnist/3\.0\.1 has no image: its features are .*picture"),
+    ],
+)
+def test_other_sets_are_refused_with_name_and_folder(tmp_path: Path, changes: dict, match: str) -> None:
+    _prepare(tmp_path / "data", **({"counts": {"train": 20, "test": 20}} | changes))
+    with pytest.raises(ValueError, match=match):
+        load("mnist", data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+
+
+def _vectors(count: int, *shape: int, classes: int = 3) -> Split:
+    return Split(np.ones((count, *shape), np.float32), np.arange(count) % classes)
+
+
+def test_a_set_of_ones_own_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors, and rasters of event data, whose loader gets the options of the bins."""
+
+    def rasters(data_dir: Path, cache_dir: Path, *, steps: int, by: str, values: str) -> Dataset:
+        return Dataset("rasters", _vectors(4, steps, 7), _vectors(2, steps, 7), 3, f"{steps} {by} {values}")
+
+    vectors = Dataset("vectors", _vectors(6, 10), _vectors(3, 10), num_classes=3)
+    monkeypatch.setitem(DATASETS, "vectors", Source(lambda *_: vectors, "Vectors"))
+    monkeypatch.setitem(DATASETS, "rasters", Source(rasters, "Rasters", events=True))
+    data = load("vectors")
+    assert data.train.samples.shape == (6, 10)
+    assert data.train.labels.dtype == np.int32
+    data = load("rasters", time_steps=5)
+    assert (data.train.samples.shape, data.description) == ((4, 5, 7), "5 time binary")
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (
+            {"test": _vectors(0, 10)},
+            r"the test split of the data set 'own' is empty: expected samples \[N, ...\], N >= 1",
+        ),
+        (
+            {"train": _vectors(6, 10, classes=4)},
+            r"the train split of the data set 'own': expected labels in \[0, 3\), got 0",
+        ),
+        ({"test": _vectors(2, 9)}, "samples of the data set 'own' have other shapes in training than in test"),
+        ({"train": Split(np.ones((6, 10)), np.zeros(5, int))}, "expected one integer label for each of the 6 samples"),
+    ],
+)
+def test_a_wrong_set_of_ones_own_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, changes: dict, match: str
+) -> None:
+    data = Dataset("own", _vectors(6, 10), _vectors(3, 10), num_classes=3)._replace(**changes)
+    monkeypatch.setitem(DATASETS, "own", Source(lambda *_: data, "Own"))
+    with pytest.raises(ValueError, match=match):
+        load("own")
 
 
 def test_real_mnist_counts_and_second_load(real_data: Path, tmp_path: Path) -> None:
     first = load("mnist", data_dir=real_data, cache_dir=tmp_path)
-    assert (first.train_images.shape, first.test_images.shape) == ((60_000, 28, 28, 1), (10_000, 28, 28, 1))
-    assert np.bincount(first.train_labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert np.bincount(first.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert (first.train.samples.shape, first.test.samples.shape) == ((60_000, 28, 28, 1), (10_000, 28, 28, 1))
+    assert np.bincount(first.train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(first.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     start = time.perf_counter()
     second = load("mnist", data_dir=real_data, cache_dir=tmp_path)
     assert time.perf_counter() - start < 2
-    for field in range(1, 5):
-        np.testing.assert_array_equal(first[field], second[field])
+    for a, b in zip((*first.train, *first.test), (*second.train, *second.test), strict=True):
+        np.testing.assert_array_equal(a, b)

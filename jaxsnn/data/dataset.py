@@ -1,0 +1,79 @@
+"""A data set in memory, and the record of the table that says where one comes from."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+DISTRIBUTION = "jaxsnn-lab"  # what pip installs; the import name is jaxsnn
+
+
+class DataNotFoundError(FileNotFoundError):
+    """The set is not prepared in the data folder and cannot be prepared here."""
+
+
+class Split(NamedTuple):
+    """The examples of one split."""
+
+    samples: np.ndarray
+    """`[N, ...]` of any rank and dtype: images uint8 `[N, H, W, C]`, frames of event data `[N, T, ...]`, ..."""
+    labels: np.ndarray
+    """int32 `[N]`, in [0, num_classes)."""
+
+
+class Dataset(NamedTuple):
+    """A classification set in memory."""
+
+    name: str
+    train: Split
+    test: Split
+    num_classes: int
+    description: str = ""
+    """How the samples were made from recordings, as "20 bins of equal time, binary"."""
+
+
+class Source(NamedTuple):
+    """Where a data set comes from; an entry of `data.DATASETS`."""
+
+    load: Callable[..., Dataset]
+    """`(data_dir, cache_dir) -> Dataset`; of event data also `steps=`, `by=` and `values=` of `events.frames`."""
+    title: str
+    """The name that people use: "CIFAR-10"."""
+    events: bool = False
+    """Whether samples are frames `[N, T, ...]`, which are fed as they are, one per time step."""
+
+
+def check_split(split: Split, num_classes: int, origin: str) -> Split:
+    """Returns the split with labels as int32.
+
+    Args:
+      split: `[N, ...]` and `[N]`.
+      num_classes: of the set.
+      origin: which split of which set, and where it is, for errors.
+
+    Raises:
+      ValueError: if there is no sample, or labels are not one integer in [0, num_classes) for each.
+    """
+    samples, labels = np.asarray(split.samples), np.asarray(split.labels)
+    if samples.ndim == 0 or not len(samples):
+        raise ValueError(f"{origin} is empty: expected samples [N, ...], N >= 1, got {list(samples.shape)}")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != samples.shape[:1]:
+        raise ValueError(
+            f"{origin}: expected one integer label for each of the {len(samples)} samples, got {labels.dtype} "
+            f"{list(labels.shape)}"
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(f"{origin}: expected labels in [0, {num_classes}), got {labels.min()} to {labels.max()}")
+    return Split(samples, labels.astype(np.int32))
+
+
+def check_images(split: Split, num_classes: int, origin: str) -> Split:
+    """As `check_split`, for images.
+
+    Raises:
+      ValueError: also if samples are not uint8 `[N, H, W, C]`.
+    """
+    samples = np.asarray(split.samples)
+    if samples.dtype != np.uint8 or samples.ndim != 4:
+        raise ValueError(f"{origin}: expected images uint8 [N, H, W, C], got {samples.dtype} {list(samples.shape)}")
+    return check_split(split, num_classes, origin)
