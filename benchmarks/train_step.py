@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from benchmarks import common
-from jaxsnn import layers, losses, models
+from jaxsnn import losses, models, neurons
 
-RULES: dict[str, layers.Neuron] = {
+RULES: dict[str, neurons.Neurons] = {
     "spikebp": neurons.spikebp(),
     "spikebp-bits": neurons.spikebp(pack_spikes=True),
     "arctan": neurons.lif(),

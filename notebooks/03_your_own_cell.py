@@ -28,8 +28,8 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxsnn import SURROGATES, encoding, layers, lif, losses, models, unroll
-from jaxsnn.cells import check_cell
+from jaxsnn import SURROGATES, encoding, lif, losses, models, neurons, unroll
+from jaxsnn.cells import Cell, check_cell
 
 plt.rcParams.update({"figure.dpi": 90, "axes.spines.top": False, "axes.spines.right": False})
 
@@ -79,7 +79,7 @@ def step(params, state, current, *, spike=SURROGATES["arctan"]):
 # tries them all, and says nothing if they are kept.
 
 # %%
-check_cell(init, step, Params())
+check_cell(Cell(Params, init, step))
 
 
 # %% [markdown]
@@ -93,7 +93,7 @@ def mistaken(params, state, current):
 
 
 try:
-    check_cell(init, mistaken, Params())
+    check_cell(Cell(Params, init, mistaken))
 except ValueError as error:
     print(error)
 
@@ -217,7 +217,8 @@ plt.show()
 # parameters: each layer hands in its own leak and threshold, the other fields keep their defaults.
 
 # %%
-neuron = layers.Cell(init, step, Params, leak=0.95, threshold=0.8)
+cell = Cell(Params, init, step)
+neuron = neurons.of_cell(cell, params=Params(leak=0.95, threshold=0.8), readout_leak=0.95)
 model = models.create("lenet", input_shape=(side, side, 1), num_classes=10, neurons=neuron, rngs=nnx.Rngs(0))
 apply, params, model_state = models.functionalize(model)
 

@@ -25,7 +25,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxsnn import analysis, encoding, losses, models, training, viz
+from jaxsnn import analysis, encoding, losses, models, neurons, training, viz
 from jaxsnn.data import load
 
 plt.rcParams.update({"figure.dpi": 72, "axes.spines.top": False, "axes.spines.right": False})
@@ -93,7 +93,7 @@ def loss(output, labels):
 
 schedule = optax.cosine_decay_schedule(1e-3, epochs * len(train.labels) // 16)  # the learning rate falls to 0
 optimizer = optax.adam(schedule)
-step = training.make_train_step(apply, optimizer, loss, prepare, batch_size=16)
+step = training.make_train_step(training.backpropagation(apply, loss), optimizer, prepare, batch_size=16)
 evaluate = training.make_evaluate(apply, prepare, batch_size=120)
 
 # %%

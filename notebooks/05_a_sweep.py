@@ -98,7 +98,7 @@ def loss(output, labels):
 
 
 def make(numbers):
-    step = training.make_train_step(apply, optimizer, loss, prepare, batch_size=24)
+    step = training.make_train_step(training.backpropagation(apply, loss), optimizer, prepare, batch_size=24)
     return parallel.Member(step, training.make_count_batch(apply, prepare, batch_size=120))
 
 

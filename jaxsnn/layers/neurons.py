@@ -65,6 +65,7 @@ class NeuronLayer(nnx.Module):
                 setattr(self, f"{name}_{bound.name}", nnx.Param(raw))
             else:
                 setattr(self, name, Constant(value))
+        neuron.init(self.params(0), (1,), jnp.float32)  # checks the values
 
     def params(self, ndim: int) -> Any:
         """The parameters as the neuron's functions take them, for neurons `[B, ...]` of this rank."""

@@ -34,7 +34,7 @@ def test_numbers_are_those_of_the_recorded_trains():
     ("options", "x", "message"),
     [
         ({"init_gain": 0.01}, 1.0, r"conv1 is silent: 100.0% of its 1280 neurons never fired .*Raise init_gain"),
-        ({"thresholds": {"fc1": 1e9}}, 1.0, r"fc1 is silent: 100.0% of its 200 neurons"),
+        ({"per_layer": {"threshold": {"fc1": 1e9}}}, 1.0, r"fc1 is silent: 100.0% of its 200 neurons"),
         ({}, 0.0, r"input is silent: 100.0% of its 64 neurons"),
     ],
 )

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import pytest
 
 from jaxsnn import SURROGATES, lif
-from jaxsnn.cells import check_cell
+from jaxsnn.cells import Cell, check_cell
 
 PARAMS = lif.LIFParams(0.9, 0.8)
-check = partial(check_cell, shape=(2, 3), steps=6)
+
+
+def check(init, step, params, *, shape=(2, 3), steps=6, **options):
+    check_cell(Cell(type(params), init, step), params, shape=shape, steps=steps, **options)
 
 
 class Adaptive(NamedTuple):
@@ -41,7 +44,7 @@ def test_a_cell_with_two_variables():
 
 
 def test_other_shapes_and_float64(x64):
-    check_cell(lif.init, lif.step, PARAMS, shape=(2, 3, 3, 1), steps=5, dtype=jnp.float64)
+    check_cell(lif.CELL, PARAMS, shape=(2, 3, 3, 1), steps=5, dtype=jnp.float64)
 
 
 def changed(change):
@@ -135,4 +138,4 @@ def test_a_cell_that_asks_for_the_value_of_a_parameter():
 
 def test_arguments():
     with pytest.raises(ValueError, match=r"steps >= 2 and shape \(B, ...\) with B >= 2, got 16 and \(1, 4\)"):
-        check_cell(lif.init, lif.step, PARAMS, shape=(1, 4))
+        check_cell(lif.CELL, PARAMS, shape=(1, 4))

@@ -9,27 +9,41 @@ from jaxsnn.models import Builder
 INTEGRATE_AND_FIRE = neurons.lif(leak=1.0, reset="soft")
 
 
-def plain(neuron, *, pool="average", seed=0, **options):
+def plain_network(kind, *, pool="average", seed=0, **options):
     """conv1, pool1, fc1, readout fc2, on 6x6 images of two channels."""
     net = Builder(
-        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neurons=neuron, pool=pool, rngs=nnx.Rngs(seed), **options
+        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neurons=kind, pool=pool, rngs=nnx.Rngs(seed), **options
     )
     net.conv(4)
     net.pool()
     net.dense(8)
-    return models.functionalize(net.finish())
+    return net.finish()
 
 
-def residual(neuron, *, pool="average", seed=0, blocks=((6, 2), (6, 1)), **options):
+def residual_network(kind, *, pool="average", seed=0, blocks=((6, 2), (6, 1)), **options):
     """conv1, a block with a 1x1 shortcut, one whose shortcut is the input itself, readout."""
     net = Builder(
-        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neurons=neuron, pool=pool, rngs=nnx.Rngs(seed), **options
+        input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neurons=kind, pool=pool, rngs=nnx.Rngs(seed), **options
     )
     net.conv(4)
     net.pool()
     for features, stride in blocks:
-        net.block(features, stride)
-    return models.functionalize(net.finish())
+        models.block(net, features, stride)
+    return net.finish()
+
+
+def plain(kind, **options):
+    return models.functionalize(plain_network(kind, **options))
+
+
+def residual(kind, **options):
+    return models.functionalize(residual_network(kind, **options))
+
+
+def connections(make, **options):
+    """The synapses of the spiking network."""
+    network = {plain: plain_network, residual: residual_network}[make]
+    return models.connections(network(INTEGRATE_AND_FIRE, **options))
 
 
 def twin(make, **options):

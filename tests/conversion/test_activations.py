@@ -1,6 +1,7 @@
 """Thresholds from activations: against the theory of rates, and what percentiles mean."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +19,13 @@ def test_logits_and_rates_become_the_relu_networks(make, pool):
     relu, params, relu_state, apply, state = networks.twin(make, pool=pool)
     x = networks.images()
     found = conversion.largest_activations(relu, params, relu_state, [x[None]])
-    net = conversion.thresholds_from_activations(params, state, found)
+    net = conversion.thresholds_from_activations(params, state, networks.connections(make, pool=pool), found)
     analog = jax.jit(partial(relu, record=True))(params, relu_state, x[None])[0]
     run = jax.jit(partial(models.in_chunks(apply, 50), record=True))
     spiking = run(net.params, net.state, encoding.direct(x, 1000))[0]
     readout, size = max(params), np.abs(analog.logits).max()
     errors = [
-        np.abs(spiking.potentials[t - 1] / (t * net.state[readout]["constants"]["threshold"]) - analog.logits)
+        np.abs(spiking.potentials[t - 1] / (t * net.state[readout]["neurons"]["threshold"]) - analog.logits)
         for t in (100, 1000)
     ]
     assert errors[1].max() < 0.02 * size
@@ -43,10 +44,10 @@ def test_rate_of_a_neuron_under_constant_current(x64, reset):
     rng, steps, threshold = np.random.default_rng(0), 200, 0.7
     current = rng.uniform(0, threshold, 50)
     current[:5] *= -1
-    neuron = neurons.lif(leak=1.0, threshold=threshold, reset=reset)
+    neuron = neurons.lif(leak=1.0, threshold=threshold, reset=reset).hidden
     train = jnp.broadcast_to(jnp.asarray(current), (steps, 1, 50))
     params = lif.LIFParams(1.0, threshold)
-    _, spikes = neuron.hidden(params, neuron.init_hidden(params, (1, 50), jnp.float64), train)
+    _, spikes = neuron.run(params, neuron.init(params, (1, 50), jnp.float64), train)
     count = np.asarray(spikes).sum((0, 1))
     positive = np.maximum(current, 1e-12)
     soft = np.ceil(steps * positive / threshold) - 1
@@ -75,13 +76,33 @@ def test_percentiles_over_all_batches(percentile):
 def test_gain_of_the_input_and_what_cannot_be():
     relu, params, relu_state, _, state = networks.twin(networks.plain)
     found = conversion.largest_activations(relu, params, relu_state, [networks.images()[None]])
-    whole, half = (conversion.thresholds_from_activations(params, state, found, gain=gain) for gain in (1.0, 0.5))
-    threshold = [net.state["conv1"]["constants"]["threshold"] for net in (whole, half)]
+    links = networks.connections(networks.plain)
+    whole, half = (
+        conversion.thresholds_from_activations(params, state, links, found, gain=gain) for gain in (1.0, 0.5)
+    )
+    threshold = [net.state["conv1"]["neurons"]["threshold"] for net in (whole, half)]
     assert threshold[1] == threshold[0] / 2  # a spike of the input stands for twice as much
-    assert half.state["fc1"]["constants"]["threshold"] == whole.state["fc1"]["constants"]["threshold"]
+    assert half.state["fc1"]["neurons"]["threshold"] == whole.state["fc1"]["neurons"]["threshold"]
     with pytest.raises(ValueError, match="cannot convert the layer fc1: its threshold would be 0, since nothing in it"):
-        conversion.thresholds_from_activations(params, state, found | {"fc1": 0.0})
+        conversion.thresholds_from_activations(params, state, links, found | {"fc1": 0.0})
     with pytest.raises(ValueError, match="percentile must lie in .0, 100., got 0"):
         conversion.largest_activations(relu, params, relu_state, [networks.images()[None]], percentile=0)
     with pytest.raises(ValueError, match="no batch of samples came"):
         conversion.largest_activations(relu, params, relu_state, [])
+
+
+def test_a_percentile_is_exact_where_its_rest_is_a_whole_number_of_values():
+    """(100 - 90) % of 1,000 values are 100, in binary a little less."""
+
+    class Values(NamedTuple):
+        spikes: dict
+
+    class Model:
+        names = ("conv1",)
+
+        def __call__(self, params, state, x, record):
+            return Values({"conv1": x}), state
+
+    for percentile, expected in ((90, 900), (99.9, 999), (70, 700), (100, 1000)):
+        values = jnp.arange(1.0, 1001.0)[None, None]
+        assert conversion.largest_activations(Model(), {}, {}, [values], percentile=percentile) == {"conv1": expected}

@@ -174,15 +174,13 @@ def test_unwritable_compilation_cache(tmp_path):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_is_put_together_right_from_parts_of_a_batch(loss):
     """What `--data_parallel` relies on: a sum over the batch, or a mean."""
-    config = digits.digits().replace(loss=loss, data_parallel=0)
     potentials = jax.random.normal(jax.random.key(0), (3, 8, 10))
     whole, *parts = (
-        build.make_loss(config)(models.Output(p[-1], p, {}, {}, {}), jnp.arange(10)[:8][part])
+        LOSSES[loss].function(models.Output(p[-1], p, p, {}, {}, {}), jnp.arange(10)[:8][part])
         for part in (slice(8), slice(4), slice(4, 8))
         for p in [potentials[:, part]]
     )
-    distribute = build.make_distribute(config)
-    together = sum(parts) / 2 if distribute.keywords["mean"] else sum(parts)
+    together = sum(parts) / 2 if LOSSES[loss].reduction == "mean" else sum(parts)
     assert float(together) == pytest.approx(float(whole), rel=1e-6)
 
 

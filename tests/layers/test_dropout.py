@@ -1,7 +1,5 @@
 """Dropout over time: fixed and fresh masks, their statistics, and what the layer behind them keeps."""
 
-from functools import partial
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -10,7 +8,7 @@ import pytest
 from flax import nnx
 
 from jaxsnn import neurons
-from jaxsnn.layers import Dropout, SpikingDense
+from jaxsnn.layers import Dense, Dropout, NeuronLayer
 
 
 def test_dropout_has_one_mask_for_all_steps_and_keeps_the_mean():
@@ -49,15 +47,16 @@ def test_what_is_kept_in_bits_gives_the_gradients_of_the_dropped_spikes(x64, mas
     """Spikes and mask apart, with spikes in bits, against their product as floats, for kernel and spikes."""
     dropout, key = Dropout(0.4, masks=masks, param_dtype=jnp.float64), jax.random.key(1)
     x = jax.random.bernoulli(jax.random.key(2), 0.5, (9, 2, 30)).astype(jnp.float64)
-    make = partial(SpikingDense, 30, 8, param_dtype=jnp.float64)
+    neuron = NeuronLayer(neurons.spikebp(0.9, pack_spikes=True).hidden, dtype=jnp.float64)
 
     def loss(layer, x, apart):
         spikes, mask = dropout.split(x, key) if apart else (dropout(x, key), None)
-        return jnp.sum(jnp.sin(jnp.cumsum(layer(spikes, None, mask)[0], 0)))
+        currents = layer(spikes, mask=mask, storage="bits" if apart else "floats")
+        return jnp.sum(jnp.sin(jnp.cumsum(neuron(currents)[0], 0)))
 
     found = []
     for apart in (True, False):
-        layer = make(neurons=neurons.spikebp(0.9, pack_spikes=True), spikes=apart, rngs=nnx.Rngs(0))
+        layer = Dense(30, 8, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
         graph, params, rest = nnx.split(layer, nnx.Param, ...)
         gradient = jax.grad(lambda p, x: loss(nnx.merge(graph, p, rest), x, apart), (0, 1))(params, x)  # noqa: B023
         found.append(jax.tree.leaves(gradient))

@@ -39,5 +39,5 @@ def test_the_twin_has_the_same_parameters():
     _, relu, _ = networks.residual(neurons.relu())
     _, spiking, _ = networks.residual(neurons.spikebp())
     jax.tree.map(np.testing.assert_array_equal, relu, spiking)
-    with pytest.raises(ValueError, match="ReLU has no leaks or thresholds"):
-        networks.plain(neurons.relu(), thresholds={"conv1": 0.5})
+    with pytest.raises(ValueError, match="threshold given for conv1: .* or its neurons have no threshold"):
+        networks.plain(neurons.relu(), per_layer={"threshold": {"conv1": 0.5}})

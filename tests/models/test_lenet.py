@@ -11,14 +11,14 @@ import pytest
 from flax import nnx
 
 from jaxsnn import encoding, losses, models, neurons, spikebp, surrogate
-from jaxsnn.cells.lif import LIFParams
 from tests.oracles.lenet import lenet as oracle
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lenet_spikebp.npz"
 
 
-def build(shape=(8, 8, 1), classes=3, neuron=None, **options):
-    model = models.create("lenet", input_shape=shape, num_classes=classes, neurons=neuron, rngs=nnx.Rngs(0), **options)
+def build(shape=(8, 8, 1), classes=3, kind=None, **options):
+    kind = neurons.spikebp() if kind is None else kind
+    model = models.create("lenet", input_shape=shape, num_classes=classes, neurons=kind, rngs=nnx.Rngs(0), **options)
     return models.functionalize(model)
 
 
@@ -66,7 +66,7 @@ def test_golden_case(x64):
         np.testing.assert_array_equal(carry.spike_count, count)
         np.testing.assert_array_equal(output.spike_counts[name], count.sum(tuple(range(1, count.ndim))))
         assert relative(carry.filtered, golden[f"filtered_{name}"].transpose(axes)) < 1e-10
-        derivative = spikebp.derivative(LIFParams(neuron.leak, neuron.threshold), carry)
+        derivative = spikebp.derivative(neuron.hidden.params, carry)
         assert relative(derivative, golden[f"derivative_{name}"].transpose(axes)) < 1e-10
 
 
@@ -108,7 +108,7 @@ def test_oracle_agrees_on_random_small_nets(x64, shape, leak, threshold, pool_th
 )
 def test_stepping_and_pieces_are_the_whole(x64, neuron, chunk):
     """Logits, spikes and gradients through the carry, with dropout: the mask stays."""
-    apply, params, state = build(neurons=neuron, param_dtype=jnp.float64, dropout=0.3, init_gain=3**0.5)
+    apply, params, state = build(kind=neuron, param_dtype=jnp.float64, dropout=0.3, init_gain=3**0.5)
     x = spikes((8, 8, 1), steps=6, dtype=jnp.float64, rate=1.0)
     run = jax.jit(lambda params, x, carry: apply(params, state, x, train=True, key=jax.random.key(1), carry=carry)[0])
 
@@ -187,18 +187,19 @@ def test_record_returns_all_trains():
 
 
 def test_learned_leak_and_threshold_are_parameters():
-    apply, params, state = build(neurons=neurons.lif(0.9, learn=("leak", "threshold")), init_gain=3**0.5)
-    assert set(params["conv1"]["constants"]) == {"leak_logit", "log_threshold"}
-    assert "constants" not in state.get("conv1", {})
+    apply, params, state = build(kind=neurons.lif(0.9, learn=("leak", "threshold")), init_gain=3**0.5)
+    assert set(params["conv1"]["neurons"]) == {"leak_logit", "threshold_log"}
+    assert "conv1" not in state
+    assert set(params["fc2"]["neurons"]) == {"leak_logit"}  # the readout's threshold is the unit of the logits
     x = spikes((8, 8, 1), rate=1.0)
     gradients = jax.grad(lambda p: loss_and_output(apply, state, x, jnp.asarray([1, 0]), p)[0])(params)
-    assert gradients["conv1"]["constants"]["leak_logit"] != 0
-    np.testing.assert_allclose(jax.nn.sigmoid(params["conv1"]["constants"]["leak_logit"]), 0.9, rtol=1e-6)
+    assert gradients["conv1"]["neurons"]["leak_logit"] != 0
+    np.testing.assert_allclose(jax.nn.sigmoid(params["conv1"]["neurons"]["leak_logit"]), 0.9, rtol=1e-6)
 
 
 def test_constants_can_be_swept():
     """Leak and threshold live in `state`: one compiled program maps over them."""
-    apply, params, state = build(neurons=neurons.spikebp(0.5), init_gain=3**0.5)
+    apply, params, state = build(kind=neurons.spikebp(0.5), init_gain=3**0.5)
     x = spikes((8, 8, 1), rate=1.0)
     leaks = jnp.asarray([0.5, 0.99])
     many = jax.tree_util.tree_map_with_path(
@@ -212,7 +213,7 @@ def test_constants_can_be_swept():
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (jnp.zeros((3, 8, 8, 1)), ValueError, r"time-major spikes \[T, B, 8, 8, 1\], got rank 4 .* encode images"),
+        (jnp.zeros((3, 8, 8, 1)), ValueError, r"time-major spikes \[T, B, 8, 8, 1\], got rank 4 .* encode samples"),
         (jnp.zeros((3, 2, 8, 8, 3)), ValueError, r"must be \[T, B, 8, 8, 1\], got \(3, 2, 8, 8, 3\)"),
         (jnp.zeros((3, 2, 1, 8, 8)), ValueError, r"channels last"),
         (jnp.zeros((0, 2, 8, 8, 1)), ValueError, "T must be an integer >= 1, got 0"),
@@ -235,19 +236,22 @@ def test_bad_construction():
         models.create("lenett", input_shape=(8, 8, 1), num_classes=3, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"pool2 would halve maps of 1x4: input_shape=\(3, 8, 1\) is too small"):
         build((3, 8, 1))
-    with pytest.raises(ValueError, match=r"input_shape=\(H, W, C\) and num_classes, all >= 1, got \(8, 8\) and 3"):
+    with pytest.raises(ValueError, match=r"input_shape, as \(H, W, C\) or \(features,\), .* got \(8, 0\) and 3"):
+        build((8, 0))
+    with pytest.raises(ValueError, match=r"conv1 is a convolution and needs maps \[H, W, C\], but input has \[8, 8\]"):
         build((8, 8))
-    for neuron in (SpikeBP, LIF):
+    for neuron in (neurons.spikebp, neurons.lif):
         with pytest.raises(ValueError, match=r"leak must lie in \(0, 1\], got 1.5"):
             neuron(leak=1.5)
         with pytest.raises(ValueError, match="threshold must be > 0, got 0"):
             neuron(pool_threshold=0)
-    with pytest.raises(ValueError, match="SpikeBP has no gradient for .*: use LIF"):
-        neurons.spikebp(learn=("leak",))
-    with pytest.raises(ValueError, match="learn may name 'leak' and 'threshold', got"):
-        neurons.lif(learn=("tau",))
-    with pytest.raises(ValueError, match="cannot start at 1"):
-        neurons.lif(1.0, learn=("leak",))
+    with pytest.raises(ValueError, match="learn names 'leak', .* can learn: none, since their rule has no gradient"):
+        build(kind=neurons.spikebp()._replace(learn=("leak",)))
+    with pytest.raises(ValueError, match="learn names 'tau', .* can learn: leak, threshold"):
+        build(kind=neurons.lif(learn=("tau",)))
+    for leak in (1.0, 0.99999999):  # the same number in float32
+        with pytest.raises(ValueError, match=r"a learned leak must start inside \(0, 1\), got 1.0 as float32"):
+            build(kind=neurons.lif(leak, learn=("leak",)))
     with pytest.raises(ValueError, match=r"dropout rate must lie in \[0, 1\), got 1"):
         build(dropout=1.0)
     apply, params, state = build(dropout=0.5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import encoding, models, neurons
+from jaxsnn import encoding, lif, models, neurons
 
 
 def build(name, **options):
@@ -22,12 +22,18 @@ def build(name, **options):
     return both(params, state, x)
 
 
+MORE = {"init_gain": 2.0, "per_layer": {"threshold": {"block2/conv2": 0.7}}}
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("lenet", {"neuron": neurons.spikebp(leak=0.9)}),
-        ("resnet7", {"neuron": neurons.spikebp(leak=0.9), "init_gain": 2.0, "thresholds": {"block2/conv2": 0.7}}),
-        ("lenet", {"neuron": neurons.lif(leak=0.8, threshold=0.7, learn=("leak", "threshold")), "pool": "average"}),
+        ("lenet", {"neurons": neurons.spikebp(leak=0.9)}),
+        (
+            "resnet7",
+            {"neurons": neurons.spikebp(leak=0.9), **MORE},
+        ),
+        ("lenet", {"neurons": neurons.lif(leak=0.8, threshold=0.7, learn=("leak", "threshold")), "pool": "average"}),
     ],
 )
 def test_hard_reset(name, options):
@@ -38,7 +44,7 @@ def test_hard_reset(name, options):
     for layer, membrane in found.items():
         spikes = output.spikes[layer]
         np.testing.assert_array_equal(membrane.potentials > membrane.threshold, spikes == 1, err_msg=layer)
-        leak = 1.0 if "pool" in layer else options["neuron"].leak
+        leak = 1.0 if "pool" in layer else options["neurons"].hidden.params.leak
         left = leak * membrane.potentials[-1] * (1 - spikes[-1])
         np.testing.assert_allclose(left, output.carry[layer].potential, rtol=1e-5, atol=1e-6, err_msg=layer)
 
@@ -54,10 +60,8 @@ def test_soft_reset_and_leak_first():
 
 
 def test_neurons_without_a_membrane():
-    class NoNeuron:
-        analog, pack_spikes, learn, leak, threshold, pool_threshold = False, False, (), 0.9, 1.0, 0.75
-
-    model = models.create("lenet", input_shape=(8, 8, 1), num_classes=3, width=0.1, rngs=nnx.Rngs(0), neuron=NoNeuron())
+    kind = neurons.of_cell(lif.CELL._replace(membrane=None))
+    model = models.create("lenet", input_shape=(8, 8, 1), num_classes=3, width=0.1, rngs=nnx.Rngs(0), neurons=kind)
     _, params, state = models.functionalize(model)
-    with pytest.raises(TypeError, match="NoNeuron neurons have no membrane: only SpikeBP and LIF have"):
+    with pytest.raises(TypeError, match="no membrane potential: their cell declares no `membrane`"):
         models.membranes(model)(params, state, {"input": jnp.zeros((2, 1, 8, 8, 1))})

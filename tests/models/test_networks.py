@@ -166,9 +166,10 @@ def test_any_size_and_channels(name, size, channels):
 def test_other_vggs_are_one_line():
     make = {"input_shape": (32, 32, 3), "num_classes": 10, "width": 1 / 32, "rngs": nnx.Rngs(0)}
     vgg16 = models.vgg(((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3), (4096, 4096), **make)
-    assert vgg16.names[-4:] == ("pool5", "fc1", "fc2", "fc3")
+    assert vgg16.names[-3:] == ("pool5", "fc1", "fc2")
     deeper = models.resnet(((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1)), hidden=(), **make)
-    assert deeper.names == ("conv1", "pool1", *(f"block{n}" for n in range(1, 7)), "fc1")
+    blocks = (f"block{n}/conv{k}" for n in range(1, 7) for k in (1, 2))
+    assert deeper.names == ("conv1", "pool1", *blocks)
 
 
 def test_leaks_and_thresholds_of_single_layers():
@@ -177,15 +178,17 @@ def test_leaks_and_thresholds_of_single_layers():
         8,
         width=1 / 16,
         neurons=neurons.spikebp(0.9),
-        leaks={"block2/conv2": 0.5, "fc2": 0.7},
-        thresholds={"pool1": 0.6, "block1/conv1": 2.0, "fc1": 0.3},
+        per_layer={
+            "leak": {"block2/conv2": 0.5, "fc2": 0.7},
+            "threshold": {"pool1": 0.6, "block1/conv1": 2.0, "fc1": 0.3},
+        },
     )
-    assert state["block2"]["conv2"]["constants"]["leak"] == 0.5
-    assert state["block2"]["conv1"]["constants"]["leak"] == pytest.approx(0.9)
-    assert state["fc2"]["constants"]["leak"] == pytest.approx(0.7)
-    assert state["pool1"]["threshold"] == pytest.approx(0.6)
-    assert state["block1"]["conv1"]["constants"]["threshold"] == 2.0
-    assert state["fc1"]["constants"]["threshold"] == pytest.approx(0.3)
+    assert state["block2"]["conv2"]["neurons"]["leak"] == 0.5
+    assert state["block2"]["conv1"]["neurons"]["leak"] == pytest.approx(0.9)
+    assert state["fc2"]["neurons"]["leak"] == pytest.approx(0.7)
+    assert state["pool1"]["neurons"]["threshold"] == pytest.approx(0.6)
+    assert state["block1"]["conv1"]["neurons"]["threshold"] == 2.0
+    assert state["fc1"]["neurons"]["threshold"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +196,13 @@ def test_leaks_and_thresholds_of_single_layers():
     [
         ({"size": 4}, "pool3 would halve maps of 1x1: input_shape=.4, 4, 3. is too small"),
         (
-            {"leaks": {"conv8": 0.5}},
-            "leak given for conv8, which this network has not .* its layers: conv1, conv2, pool1",
+            {"per_layer": {"leak": {"conv8": 0.5}}},
+            "leak given for conv8: this network has no such layer.* its layers: conv1, conv2, pool1",
         ),
-        ({"leaks": {"pool1": 0.5}}, "leak given for pool1, which this network has not .or which has no leak"),
-        ({"thresholds": {"fc1": -1.0}}, "threshold must be > 0, got -1"),
-        ({"width": 0.0}, "width and init_gain must be > 0, got 0.0 and 1.0"),
-        ({"init_gain": -1.0}, "width and init_gain must be > 0, got 0.03125 and -1.0"),
+        ({"per_layer": {"leak": {"pool1": 0.5}}}, "leak given for pool1: .* or its neurons have no leak"),
+        ({"per_layer": {"threshold": {"fc1": -1.0}}}, "threshold must be > 0, got -1"),
+        ({"width": 0.0}, "width and init_gain must be > 0 and finite, got width=0.0"),
+        ({"init_gain": -1.0}, "width and init_gain must be > 0 and finite, got init_gain=-1.0"),
         ({"dropout": 1.0}, r"dropout rate must lie in \[0, 1\), got 1.0"),
         ({"num_classes": 0}, "num_classes, all >= 1, got .* and 0"),
     ],

@@ -45,9 +45,8 @@ for loss in ("squared_error", "per_step_cross_entropy"):
     states = []
     for devices in (1, 8):
         config = config.replace(data_parallel=devices)
-        distribute = build.make_distribute(config)
-        options = (problem.apply, optimizer, build.make_loss(config), prepare, 16)
-        step = training.make_train_step(*options, distribute=distribute)
+        gradients = training.backpropagation(problem.apply, LOSSES[loss].function)
+        step = training.make_train_step(devices_.spread_gradients(config, gradients), optimizer, prepare, 16)
         state = build.place(config, training.init_state(jax.tree.map(jnp.copy, start), {}, optimizer, 0))
         sets = build.place(config, data)
         order = training.epoch_order(state.seed, 0, 64)
@@ -61,8 +60,9 @@ for loss in ("squared_error", "per_step_cross_entropy"):
     result[loss + " collectives"] = census(compiled)
 
 # Every device has the keys of its own samples for dropout.
-def noise(params, model_state, x, labels, keys):
-    return (jax.nn.one_hot(jax.lax.axis_index("data"), 8) * jax.random.uniform(keys[0]), jnp.int32(0)), params
+def noise(params, model_state, x, labels, keys, axis_name):
+    drawn = jax.nn.one_hot(jax.lax.axis_index(axis_name), 8) * jax.random.uniform(keys[0])
+    return (drawn, (jnp.int32(0), {})), params
 
 
 keys = jax.random.split(jax.random.key(0), 8)
@@ -190,9 +190,9 @@ def test_a_batch_that_cannot_be_divided(result):
     assert "a batch of 12 samples cannot be divided among 8 devices; choose a --batch_size" in result["error"]
 
 
-def gradients(params, model_state, x, labels, keys):
+def gradients(params, model_state, x, labels, keys, axis_name=None):
     loss = jnp.sum(x * params) + jnp.sum(jax.vmap(jax.random.uniform)(keys))
-    return (loss, jnp.sum(labels)), jnp.sum(x)
+    return (loss, (jnp.sum(labels), model_state)), jnp.sum(x)
 
 
 @pytest.mark.parametrize("mean", [False, True])

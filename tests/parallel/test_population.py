@@ -66,7 +66,7 @@ def make(numbers, dtype=jnp.float32):
         return jnp.sum(jnp.square(output.logits - jax.nn.one_hot(labels, 3, dtype=dtype)))
 
     optimizer = optax.sgd(numbers["lr"], momentum=0.9)
-    step = training.make_train_step(problem.apply, optimizer, loss, prepare, BATCH)
+    step = training.make_train_step(training.backpropagation(problem.apply, loss), optimizer, prepare, BATCH)
     return parallel.Member(step, training.make_count_batch(problem.apply, prepare, 32))
 
 

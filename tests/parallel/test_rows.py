@@ -42,11 +42,9 @@ labels = parallel.replicate(mesh, sets.labels)
 divided = parallel.divide(mesh, np.asarray(sets.images), np.arange(37))
 states = []
 for images, take in ((parallel.replicate(mesh, sets.images), None), (divided, parallel.fetch_rows(mesh))):
-    how = {} if take is None else {"take": take}
-    distribute = functools.partial(parallel.data_parallel, mesh=mesh, mean=False)
-    step = jax.jit(training.make_train_step(
-        problem.apply, optimizer, problem.loss, problem.prepare, 16, distribute=distribute, **how
-    ))
+    how = {} if take is None else {"fetch": take}
+    gradients = parallel.data_parallel(training.backpropagation(problem.apply, problem.loss), mesh, mean=False)
+    step = jax.jit(training.make_train_step(gradients, optimizer, problem.prepare, 16, **how))
     evaluate = training.make_evaluate(
         parallel.evaluate_parallel(problem.apply, mesh), problem.prepare, 15, **how
     )

@@ -13,11 +13,12 @@ from jaxsnn import training
 class Output(NamedTuple):
     logits: jax.Array
     potentials: jax.Array
+    answers: jax.Array
 
 
-def apply(params, model_state, x, *, train, key=None):
+def apply(params, model_state, x, *, train, key=None, axis_name=None):
     potentials = jnp.cumsum(x.reshape(*x.shape[:2], -1) @ params["w"], 0)
-    return Output(potentials[-1] / len(x), potentials), model_state
+    return Output(potentials[-1] / len(x), potentials, potentials), model_state
 
 
 def prepare(key, images):
@@ -40,7 +41,7 @@ def data(samples=70):
 def functions(lr):
     """Optimiser and train step; cached, so that the runs of a test share one compilation."""
     optimizer = optax.sgd(lr, momentum=0.9)
-    return optimizer, training.make_train_step(apply, optimizer, loss, prepare, 16)
+    return optimizer, training.make_train_step(training.backpropagation(apply, loss), optimizer, prepare, 16)
 
 
 evaluation = training.make_evaluate(apply, prepare, 32)
