@@ -13,8 +13,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import optax
-from experiments import build, digits, run
-from experiments.sets import split
+from experiments import digits
+from jaxsnn.lab import build, run
+from jaxsnn.lab.splits import split
 from experiments.folder import Run
 from jaxsnn import encoding, parallel, training
 from jaxsnn.data import load
