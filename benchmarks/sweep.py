@@ -3,7 +3,7 @@
     python -m benchmarks.sweep                      # 4 rates x 4 seeds of the digits network, float32
     JAX_ENABLE_X64=1 python -m benchmarks.sweep --float64
 
-Both train by the step of `experiments.build` and are evaluated after every epoch on the test set. Compilation counts:
+Both train by the step of `jaxsnn.lab.build` and are evaluated after every epoch on the test set. Compilation counts:
 runs of another rate compile again, seeds share a program. Appends to benchmarks/results/<device>/sweep.jsonl.
 """
 

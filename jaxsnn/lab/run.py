@@ -58,6 +58,8 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
     runs = run_folder.runs(config)
     first = split(config, data, runs[0].fold)
     program = build(config, data)
+    if config.network.init_from and not config.run.resume:
+        converted.start_from(config, program.start(runs[0].seed))
     if writes:
         run_folder.create(path, config)  # last: what cannot be built leaves no run folder behind
     made = f" ({data.description})" if data.description else ""

@@ -65,8 +65,7 @@ def sizes(config: Config, data: Dataset) -> Sizes:
     if fitting < config.training.batch_size:
         raise ValueError(f"batch_size={config.training.batch_size} is more than the {fitting} training samples")
     if tested < 1:
-        folds = f": {chosen.folds} folds of {count} training samples" if chosen.folds > 1 else ""
-        raise ValueError(f"the test part of {chosen.dataset} is empty{folds}")
+        raise _empty(config, count if chosen.folds > 1 else 0)
     *maps, channels = data.train.samples.shape[1:]
     height, width = maps[-2:] if len(maps) > 1 else (0, 0)
     if (chosen.shift or chosen.flip) and chosen.shift >= min(height, width):
@@ -75,6 +74,12 @@ def sizes(config: Config, data: Dataset) -> Sizes:
         if len(numbers) not in (0, 1, channels):
             raise ValueError(f"{name} takes one number or one for each of {channels} channels, got {len(numbers)}")
     return Sizes(fitting, chosen.validation, min(tested, chosen.limit_test or tested), fold)
+
+
+def _empty(config: Config, parted: int = 0) -> ValueError:
+    """The error that nothing is left to test on, of `parted` samples that folds have parted."""
+    folds = f": {config.data.folds} folds of {parted} training samples" if parted else ""
+    return ValueError(f"the test part of {config.data.dataset} is empty{folds}")
 
 
 def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
@@ -94,6 +99,8 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
     if fold is not None:
         test, part = train, np.s_[fold * count.fold : (fold + 1) * count.fold]
         tested, order = order[part], np.delete(order, part)
+    if not len(tested):
+        raise _empty(config)
     held, kept = order[: count.validation], order[count.validation :][: count.fitting]
     put = functools.partial(put_samples, config, num_classes=data.num_classes)
     return Sets(

@@ -1,7 +1,5 @@
 """Everything that can be known before the first step is checked before anything is created."""
 
-import sys
-
 import numpy as np
 import pytest
 from flax import nnx
@@ -48,13 +46,19 @@ def test_nor_by_ablations_and_sweeps(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_flags_of_single_runs_are_refused_by_sweeps(monkeypatch, capsys):
-    arguments = ["sweep", "--sweep=lr=0.1,0.2", "--noactivity", "--log_every=3"]
-    monkeypatch.setattr(sys, "argv", arguments)
-    monkeypatch.setattr(sweep, "command", lambda body: sweep.flags.FLAGS(sys.argv) and body())
-    monkeypatch.setattr(sweep.flags, "FLAGS", sweep.flags.FLAGS)
+def test_flags_of_single_runs_are_refused_by_sweeps():
+    sweep.check_given(["progress", "figures", "epochs", "seeds"])
     with pytest.raises(ValueError, match="--log_every and --activity only for single runs"):
-        sweep.main({"digits": Config})
+        sweep.check_given(["epochs", "log_every", "activity"])
+
+
+def test_a_start_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="nowhere holds no converted network"):
+        run.run(small("", init_from="nowhere"), "digits")
+    with pytest.raises(ValueError, match="nowhere holds no converted network"):
+        sweep.sweep(small("", init_from="nowhere"), "digits", ["lr=0.1,0.2"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_evaluation_takes_no_more_samples_than_there_are(monkeypatch):

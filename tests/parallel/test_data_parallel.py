@@ -13,9 +13,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import optax
-from experiments import build, digits, run
-from experiments.sets import split
-from experiments.folder import Run
+from experiments import digits
+from jaxsnn.lab import build, run
+from jaxsnn.lab.splits import split
+from jaxsnn.lab.run_folder import Run
+from jaxsnn.lab import devices as devices_
+from jaxsnn.losses import LOSSES
 from jaxsnn import encoding, parallel, training
 from jaxsnn.data import load
 from tests.training import problem

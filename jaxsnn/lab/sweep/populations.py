@@ -26,7 +26,9 @@ def check(config: Config) -> None:
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
     """
-    build(config, load_data(config))
+    program = build(config, load_data(config))
+    if config.network.init_from:
+        start_from(config, program.start(config.training.seed))
 
 
 def functions(

@@ -19,7 +19,7 @@ from absl import flags
 
 from jaxsnn import parallel, training
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
-from jaxsnn.lab.config import FIELDS, Config, fields_with
+from jaxsnn.lab.config import FIELDS, Config
 from jaxsnn.lab.run import keep_compiled
 from jaxsnn.lab.run_folder import RUNS, environment, read_json, write_json
 from jaxsnn.lab.stored import check_resume, parse
@@ -188,6 +188,12 @@ def merge(config: Config) -> list[table.Row]:
     return _finish(where, config, facts, rows, axes)
 
 
+def check_given(names: Sequence[str]) -> None:
+    """Raises ValueError for fields that were given and that a sweep does not look at."""
+    if single := [f"--{name}" for name in names if FIELDS[name].metadata["single"]]:
+        raise ValueError(f"{' and '.join(single)} only for single runs: a sweep keeps one row for each network")
+
+
 def main(presets: Presets) -> None:
     """Parses flags and sweeps; errors of use end with a message, not a traceback."""
     options: dict[str, Any] = {"module_name": sys.argv[0]}
@@ -201,8 +207,7 @@ def main(presets: Presets) -> None:
 
     def run() -> None:
         given, config = flags.FLAGS, from_flags(presets)
-        if single := [f"--{name}" for name in fields_with(single=True) if given[name].value is not None]:
-            raise ValueError(f"{' and '.join(single)} only for single runs: a sweep keeps one row for each network")
+        check_given([name for name in FIELDS if given[name].value is not None])
         try:
             if given.merge:
                 merge(config)
