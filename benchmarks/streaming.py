@@ -22,6 +22,7 @@ from tqdm import tqdm
 from benchmarks import common
 from benchmarks.train_step import memory_mb
 from jaxsnn import encoding, layers, models, streaming
+from jaxsnn.batches import outline
 from jaxsnn.typing import Array
 
 PEAK = """
@@ -61,9 +62,10 @@ def compiled(network: common.Network, chunk: int) -> dict[str, float]:
     piece = streaming.make_piece(apply, encode, chunk)
 
     def whole(params, state, key, images, labels):
-        rest = streaming.resting(apply, params, state, encode(key, images, jnp.int32(0), 1))
+        shape = outline(apply, params, state, encode(key, images, jnp.int32(0), 1))
+        rest = shape.at_rest(), jnp.zeros((len(labels), shape.classes))
 
-        def body(carry: Any, number: Array) -> tuple[Any, streaming.Counts]:
+        def body(carry: Any, number: Array) -> tuple[Any, streaming.Piece]:
             return piece(params, state, carry, key, images, labels, labels >= 0, number * chunk)
 
         return jax.lax.scan(body, rest, jnp.arange(network.steps // chunk))[1]

@@ -53,6 +53,12 @@ def check_steps(steps: int) -> None:
         raise ValueError(f"the number of time steps T must be an integer >= 1, got {steps!r}")
 
 
+def check_count(name: str, number: int) -> None:
+    """Raises ValueError unless the argument of this name is an integer of at least 1."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {number!r}")
+
+
 def check_state(potential: Array, current: Array | jax.ShapeDtypeStruct) -> None:
     """Raises ValueError unless an input current has the shape and dtype of the membrane it is added to."""
     have, came = jax.typeof(potential), jax.typeof(current)

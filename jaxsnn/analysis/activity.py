@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxsnn.batches import spike_trains
 from jaxsnn.typing import Array
 
 SILENT = 0.99
@@ -50,8 +51,9 @@ def activity(apply: Callable[..., Any], params: Any, state: Any, x: Array) -> di
     @jax.jit  # so that no spike train is kept
     def measure(params: Any, state: Any, x: Array) -> dict[str, tuple[Array, Array, Array]]:
         output, _ = apply(params, state, x, train=False, record=True)
-        names.extend(output.trains)
-        return {name: _measure(train) for name, train in output.trains.items()}
+        trains = spike_trains(output)
+        names.extend(trains)
+        return {name: _measure(train) for name, train in trains.items()}
 
     measured = jax.device_get(measure(params, state, x))
     found = {}

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxsnn.batches import Apply, outline, spike_trains
 from jaxsnn.checks import check_percentile
 from jaxsnn.conversion.network import Chain, Converted, check
-from jaxsnn.streaming import Apply, layer_names
 from jaxsnn.typing import Array
 
 
@@ -37,12 +37,13 @@ def largest_activations(
     batches = list(batches)
     if not batches:
         raise ValueError("no batch of samples came: give some of the training set")
-    names = layer_names(apply, params, state, batches[0])[1:]
+    names = tuple(outline(apply, params, state, batches[0]).trains)[1:]
 
     @jax.jit
     def activations(x: Array) -> list[Array]:
         output, _ = apply(params, state, x, record=True)
-        return [output.trains[name].ravel() for name in names]
+        trains = spike_trains(output)
+        return [trains[name].ravel() for name in names]
 
     largest: list[Any] = [np.zeros(0, np.float32)] * len(names)  # as many of the largest as decide the percentile
     for x in batches:

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxsnn.batches import Apply, Encode, outline
 from jaxsnn.checks import check_percentile, check_steps
 from jaxsnn.conversion.network import Chain, Converted, check
-from jaxsnn.streaming import Apply, Encode, layer_names, resting
 from jaxsnn.typing import Array
 
 NEVER = 1e30
@@ -50,9 +50,9 @@ def thresholds_from_currents(
     check_steps(steps)
     check_percentile(percentile)
     x = jax.eval_shape(lambda key, images: encode(key, images, jnp.int32(0), 1), key, images)
-    names = layer_names(apply, params, state, x)[1:]
+    shape = outline(apply, params, state, x)
+    names, rest = tuple(shape.trains)[1:], shape.at_rest()
     check(params, state, names)
-    rest = resting(apply, params, state, x)
     chain = Chain(params, state, 1 / gain)
     for number, name in enumerate(names):
         if not hasattr(rest[name], "potential"):

@@ -25,7 +25,7 @@ def check(params: Tree, state: Tree, names: Sequence[str]) -> None:
 
     Args:
       params, state: of the spiking network, from `models.functionalize`.
-      names: its layers of neurons, in network order (see `streaming.layer_names`).
+      names: its layers of neurons, in network order (see `batches.outline`).
 
     Raises:
       ValueError: naming the layer, if it has trained numbers beside its kernel (a bias, a normalisation, a learned leak

@@ -10,7 +10,12 @@ from jaxsnn.models import Builder
 INTEGRATE_AND_FIRE = LIF(leak=1.0, reset="soft")
 
 
-def plain(neuron, *, pool="average", seed=0, **options):
+def plain(neuron, **options):
+    """`plain_module` as pure functions."""
+    return models.functionalize(plain_module(neuron, **options))
+
+
+def plain_module(neuron, *, pool="average", seed=0, **options):
     """conv1, pool1, fc1, readout fc2, on 6x6 images of two channels."""
     net = Builder(
         input_shape=(6, 6, 2), num_classes=3, init_scale=2.0, neuron=neuron, pool=pool, rngs=nnx.Rngs(seed), **options
@@ -18,7 +23,7 @@ def plain(neuron, *, pool="average", seed=0, **options):
     net.conv(4)
     net.pool()
     net.dense(8)
-    return models.functionalize(net.finish())
+    return net.finish()
 
 
 def residual(neuron, *, pool="average", seed=0, blocks=((6, 2), (6, 1)), **options):
