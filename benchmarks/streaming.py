@@ -23,7 +23,7 @@ from benchmarks import common
 from benchmarks.train_step import memory_mb
 from jaxsnn import encoding, layers, models, streaming
 from jaxsnn.batches import outline
-from jaxsnn.typing import Array
+from jaxsnn.typing import Array, ArrayLike
 
 PEAK = """
 from benchmarks import common, streaming
@@ -45,7 +45,7 @@ def converted(network: common.Network) -> tuple[models.Apply, Any, Any]:
     return models.functionalize(model)
 
 
-def encode(key: Array, images: Array, start: Array, steps: int) -> Array:
+def encode(key: Array, images: Array, start: ArrayLike, steps: int) -> Array:
     """Poisson spikes of the steps from `start` on."""
     return encoding.poisson(key, images, steps, start=start)
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn.checks import check_count
-from jaxsnn.typing import Array
+from jaxsnn.typing import Array, ArrayLike
 
 Apply = Callable[..., tuple[Any, Any]]
 """`(params, state, x, *, carry, record) -> (output, state)`, as from `models.functionalize`."""
-Encode = Callable[[Array, Array, Array, int], Array]
+Encode = Callable[[Array, Array, ArrayLike, int], Array]
 """`(key, samples [B, ...], start, steps) -> x [steps, B, ...]`: input of the steps from `start` on."""
 
 

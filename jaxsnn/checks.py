@@ -33,7 +33,7 @@ def check_threshold(threshold: ArrayLike) -> None:
         )
 
 
-def check_labels(labels: Array, classes: int) -> None:
+def check_labels(labels: Array | np.ndarray, classes: int) -> None:
     """Raises ValueError unless labels are integers of rank 1 and, where they are known now, lie in [0, classes)."""
     if not jnp.issubdtype(jnp.result_type(labels), jnp.integer) or jnp.ndim(labels) != 1:
         raise ValueError(

@@ -159,9 +159,7 @@ def stream(
     for batch in parts:
         carry = (shape.at_rest(), jnp.zeros((size, shape.classes), jnp.float32))
         for start in range(0, steps, chunk):
-            carry, counts = piece(
-                params, state, carry, *batch._replace(inside=jnp.asarray(batch.inside)), jnp.int32(start)
-            )
+            carry, counts = piece(params, state, carry, *batch, jnp.int32(start))
             counts = jax.device_get(counts)
             part = slice(start, min(start + chunk, steps))  # padding steps of the last piece are discarded
             count = part.stop - part.start
@@ -173,5 +171,8 @@ def stream(
                 operations[name][part] += whole(*counts.operations[name])[:count, batch.inside].sum(1)
             if progress is not None:
                 progress(int(batch.inside.sum()) * count)
-    up_to = ({name: np.cumsum(sums) / len(labels) for name, sums in each.items()} for each in (spikes, operations))
-    return Streamed(hits / len(labels), *up_to, analog, tuple(connections), len(labels))
+    spikes_up_to, operations_up_to = (
+        {name: np.cumsum(sums) / len(labels) for name, sums in each.items()} for each in (spikes, operations)
+    )
+    accuracy = hits / len(labels)
+    return Streamed(accuracy, spikes_up_to, operations_up_to, analog, tuple(connections), len(labels))

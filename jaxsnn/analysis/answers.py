@@ -38,7 +38,7 @@ def evidence(potentials: Any, sums: Any, start: ArrayLike, readout: Readout) -> 
     if readout == "last":
         return potentials, sums
     wide = sums[None] + potentials.astype(sums.dtype).cumsum(0)
-    count = (start + np.arange(1, len(potentials) + 1, dtype=np.int32)).astype(wide.dtype)  # type: ignore[union-attr]
+    count = (start + np.arange(1, len(potentials) + 1, dtype=np.int32)).astype(wide.dtype)
     return wide / count.reshape(-1, 1, 1), wide[-1]
 
 

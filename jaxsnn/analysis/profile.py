@@ -144,8 +144,8 @@ def make_profile(
             so_far = {name: statistics.at_rest(train.shape[1:], len(bins)) for name, train in shape.trains.items()}
             over_time = []
             for start in range(0, steps, chunk):
-                count, arguments = min(chunk, steps - start), batch._replace(inside=jnp.asarray(inside))
-                carry, so_far, seen = piece(params, state, *arguments, jnp.int32(start), carry, so_far, count=count)
+                count = min(chunk, steps - start)
+                carry, so_far, seen = piece(params, state, *batch, jnp.int32(start), carry, so_far, count=count)
                 over_time.append(jax.device_get(seen))
             counts, products = jax.device_get(finish(so_far, fans))
             for name in shape.trains:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxsnn.batches import Apply, Encode, outline
 from jaxsnn.checks import check_percentile, check_steps
 from jaxsnn.conversion.network import Chain, Converted, check
+from jaxsnn.conversion.percentiles import percentile_of
 from jaxsnn.typing import Array
 
 NEVER = 1e30
@@ -81,8 +82,7 @@ def _largest_current(
             largest, carry = carry
             output, _ = apply(params, state, encode(key, images, t, 1), carry=carry)
             current = output.carry[name].potential
-            value = jnp.max(current) if percentile == 100 else jnp.percentile(current, percentile)
-            return (jnp.maximum(largest, value), output.carry | waiting), None
+            return (jnp.maximum(largest, percentile_of(current, percentile)), output.carry | waiting), None
 
         nothing = jnp.zeros((), rest[name].potential.dtype)
         return jax.lax.scan(step, (nothing, rest), jnp.arange(steps))[0][0]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import jax
 
+from jaxsnn.batches import Encode
 from jaxsnn.data import Dataset
 from jaxsnn.data.prepare import normalise, shift_and_flip
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.config import Config
-from jaxsnn.streaming import Encode
 from jaxsnn.typing import Array, ArrayLike, Shape
 
 
