@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import common, train_step
 from experiments import cifar10
 from jaxsnn import training
-from jaxsnn.data import Dataset
+from jaxsnn.data import Dataset, Split
 from jaxsnn.lab import build
 from jaxsnn.lab.splits import split
 
@@ -45,8 +45,8 @@ def of_preset(name: str, steps: int, batch: int, chunk: int) -> dict[str, float]
     config = cifar10.PRESETS[name]().replace(
         time_steps=steps, batch_size=batch, time_chunk=chunk, validation=batch, limit=0
     )
-    images, labels = np.zeros((2 * batch, 32, 32, 3), np.uint8), np.zeros(2 * batch, np.int32)
-    data = Dataset("made up", images, labels, images, labels, 10)
+    samples = Split(np.zeros((2 * batch, 32, 32, 3), np.uint8), np.zeros(2 * batch, np.int32))
+    data = Dataset("made up", samples, samples, 10)
     program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, batch)
     step = jax.jit(program.step, donate_argnums=0)

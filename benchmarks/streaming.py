@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from benchmarks import common
 from benchmarks.train_step import memory_mb
-from jaxsnn import encoding, models, neurons, streaming
-from jaxsnn.typing import Array
+from jaxsnn import encoding, layers, models, streaming
+from jaxsnn.batches import outline
+from jaxsnn.typing import Array, ArrayLike
 
 PEAK = """
 from benchmarks import common, streaming
@@ -37,14 +38,14 @@ def converted(network: common.Network) -> tuple[models.Apply, Any, Any]:
         network.model,
         input_shape=network.input_shape,
         num_classes=common.CLASSES,
-        neurons=neurons.lif(leak=1.0, reset="soft"),
+        neuron=layers.LIF(leak=1.0, reset="soft"),
         pool="average",
         rngs=nnx.Rngs(0),
     )
     return models.functionalize(model)
 
 
-def encode(key: Array, images: Array, start: Array, steps: int) -> Array:
+def encode(key: Array, images: Array, start: ArrayLike, steps: int) -> Array:
     """Poisson spikes of the steps from `start` on."""
     return encoding.poisson(key, images, steps, start=start)
 
@@ -61,9 +62,10 @@ def compiled(network: common.Network, chunk: int) -> dict[str, float]:
     piece = streaming.make_piece(apply, encode, chunk)
 
     def whole(params, state, key, images, labels):
-        rest = streaming.resting(apply, params, state, encode(key, images, jnp.int32(0), 1))
+        shape = outline(apply, params, state, encode(key, images, jnp.int32(0), 1))
+        rest = shape.at_rest(), jnp.zeros((len(labels), shape.classes))
 
-        def body(carry: Any, number: Array) -> tuple[Any, streaming.Counts]:
+        def body(carry: Any, number: Array) -> tuple[Any, streaming.Piece]:
             return piece(params, state, carry, key, images, labels, labels >= 0, number * chunk)
 
         return jax.lax.scan(body, rest, jnp.arange(network.steps // chunk))[1]

@@ -33,7 +33,7 @@ def check_threshold(threshold: ArrayLike) -> None:
         )
 
 
-def check_labels(labels: Array, classes: int) -> None:
+def check_labels(labels: Array | np.ndarray, classes: int) -> None:
     """Raises ValueError unless labels are integers of rank 1 and, where they are known now, lie in [0, classes)."""
     if not jnp.issubdtype(jnp.result_type(labels), jnp.integer) or jnp.ndim(labels) != 1:
         raise ValueError(
@@ -51,6 +51,12 @@ def check_steps(steps: int, name: str = "the number of time steps T") -> None:
     """Raises ValueError unless a count (of time steps, or what `name` says) is an integer of at least 1."""
     if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {steps!r}")
+
+
+def check_count(name: str, number: int) -> None:
+    """Raises ValueError unless the argument of this name is an integer of at least 1."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {number!r}")
 
 
 def check_state(potential: Array, current: Array | jax.ShapeDtypeStruct) -> None:

@@ -3,18 +3,20 @@
 The input is encoded piece by piece too: no train of the whole length exists anywhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn.checks import check_steps
+from jaxsnn.analysis.energy import Counts
+from jaxsnn.analysis.operations import fan_out
+from jaxsnn.analysis.statistics import check_counts, is_analog, weighted_count, whole
+from jaxsnn.batches import Encode, batches, outline
+from jaxsnn.checks import check_count, check_labels, check_steps
+from jaxsnn.synapses import Connection
 from jaxsnn.typing import Apply, Array
-
-Encode = Callable[[Array, Array, Array, int], Array]
-"""`(key, images [B, ...], start, steps) -> x [steps, B, ...]`: input of the steps from `start` on."""
 
 
 class Streamed(NamedTuple):
@@ -25,70 +27,77 @@ class Streamed(NamedTuple):
     spikes: dict[str, np.ndarray]
     """Layer name (`input` first, then network order) to spikes per sample up to each step, `[T]`."""
     operations: dict[str, np.ndarray]
-    """Layer name to synaptic operations of its spikes per sample up to each step, `[T]`; of layers in `fan_outs`."""
+    """Connection name to synaptic operations per sample up to each step, `[T]`, exactly."""
+    analog: dict[str, bool]
+    """Layer name to whether it sent anything but -1, 0 and 1; then "spike" means "not zero"."""
+    connections: tuple[Connection, ...]
+    """The network's synapses, as far as they were counted."""
+    samples: int
+    """N."""
+
+    def per_inference(self, steps: int) -> Counts:
+        """What one inference of so many steps takes, a mean over the samples (see `analysis.energy`)."""
+        spikes, operations = (
+            {name: float(up_to[steps - 1]) for name, up_to in counts.items()}
+            for counts in (self.spikes, self.operations)
+        )
+        return Counts(steps, self.samples, self.connections, operations, spikes, self.analog)
 
 
-class Counts(NamedTuple):
+class Piece(NamedTuple):
     """What a piece of time steps leaves behind."""
 
     hits: Array
-    """Samples that the readout of each step classifies correctly, `[steps]`, int32."""
+    """Samples that are classified correctly after each step, `[steps]`, int32."""
     spikes: dict[str, Array]
     """Layer name to spikes of all samples at each step, `[steps]`, int32."""
-    operations: dict[str, Array]
-    """Layer name to synaptic operations of all samples at each step, `[steps]`, float32."""
-
-
-def resting(apply: Apply, params: Any, state: Any, x: Array) -> Any:
-    """The carry of neurons at rest, all zeros, for inputs like `x` `[T, B, ...]`."""
-    carry = jax.eval_shape(lambda x: apply(params, state, x)[0].carry, x)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carry)
-
-
-def layer_names(apply: Apply) -> tuple[str, ...]:
-    """`input` and the layers that send spikes, in network order.
-
-    Raises:
-      TypeError: if the model does not name its layers.
-    """
-    names: tuple[str, ...] = getattr(apply, "names", ())
-    if not names:
-        raise TypeError(
-            f"the model is a {type(apply).__name__} that names no layer which sends spikes: give one from "
-            "models.functionalize(models.Network(...))"
-        )
-    return ("input", *names)
+    operations: dict[str, tuple[Array, Array]]
+    """Connection name to synaptic operations at each step, as `statistics.weighted_count`, int32 `[steps, B]`."""
+    analog: dict[str, Array]
+    """Layer name to whether it sent anything but -1, 0 and 1."""
 
 
 def make_piece(
-    apply: Apply, encode: Encode, steps: int, fan_outs: Mapping[str, np.ndarray] | None = None
-) -> Callable[..., tuple[Any, Counts]]:
-    """Builds `piece(params, state, carry, key, images, labels, inside, start) -> (carry, counts)`; jit it.
+    apply: Apply,
+    encode: Encode,
+    steps: int,
+    connections: Sequence[Connection] = (),
+) -> Callable[..., tuple[Any, Piece]]:
+    """Builds `piece(params, state, carry, key, samples, labels, inside, start) -> (carry, counts)`; jit it.
 
     Args:
       apply: the model.
-      encode: images to input.
+      encode: samples to input.
       steps: number of time steps in a piece.
-      fan_outs: layer name to the number of neurons that a spike of each neuron reaches, `[...]`.
+      connections: whose synaptic operations are counted.
 
-    `images` `[B, ...]` and `labels` `[B]` are one batch, `inside` `[B]` says which samples count, `start` is the number
-    of the piece's first step.
+    `samples` `[B, ...]` and `labels` `[B]` are one batch, `inside` `[B]` says which of them count, `start` is the
+    number of the piece's first step.
     """
+    fans = {c.name: (c.source, jnp.asarray(fan_out(c), jnp.int32)) for c in connections}
 
-    def piece(params, state, carry, key, images, labels, inside, start):
-        output, _ = apply(params, state, encode(key, images, start, steps), carry=carry, record=True)
-        hits = jnp.sum((jnp.argmax(output.answers, -1) == labels[None]) & inside[None], 1, dtype=jnp.int32)
+    def piece(params, state, carry, key, samples, labels, inside, start):
+        output, _ = apply(params, state, encode(key, samples, start, steps), carry=carry, record=True)
+        trains = output.spikes
+        hits = jnp.sum(
+            (jnp.argmax(output.answers, -1).astype(labels.dtype) == labels[None]) & inside[None], 1, dtype=jnp.int32
+        )
 
-        def total(values: Array) -> Array:
-            sums = jnp.sum(values, tuple(range(2, values.ndim)))
-            return jnp.sum(jnp.where(inside[None], sums, jnp.zeros_like(sums)), 1)
+        def count(train: Array) -> Array:
+            fired = (train != 0) & inside.reshape(1, -1, *(1,) * (train.ndim - 2))
+            return jnp.sum(fired, tuple(range(1, train.ndim)), dtype=jnp.int32)
 
-        spikes = {name: total((train != 0).astype(jnp.int32)) for name, train in output.spikes.items()}
-        operations = {
-            name: total(jnp.where(output.spikes[name] != 0, jnp.asarray(fan_out, jnp.float32)[None, None], 0.0))
-            for name, fan_out in (fan_outs or {}).items()
-        }
-        return output.carry, Counts(hits, spikes, operations)
+        def weighted(train: Array, fan: Array) -> tuple[Array, Array]:
+            fired = (train != 0).astype(jnp.int32).reshape(-1, *train.shape[2:])
+            high, low = (part.reshape(train.shape[:2]) for part in weighted_count(fired, fan))
+            return high, low
+
+        return output.carry, Piece(
+            hits,
+            {name: count(train) for name, train in trains.items()},
+            {name: weighted(trains[source], fan) for name, (source, fan) in fans.items()},
+            {name: is_analog(train) for name, train in trains.items()},
+        )
 
     return piece
 
@@ -98,62 +107,66 @@ def stream(
     params: Any,
     state: Any,
     encode: Encode,
-    images: Array,
+    samples: Array,
     labels: Array,
     *,
     key: Array,
     steps: int,
     chunk: int,
     batch_size: int,
-    fan_outs: Mapping[str, np.ndarray] | None = None,
+    connections: Sequence[Connection] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Streamed:
     """Runs a model for `steps` time steps over a set; one program of `chunk` steps, called again and again.
 
     Args:
       apply, params, state: the model, from `models.functionalize`.
-      encode: images to input, e.g. `lambda key, images, start, steps: encoding.poisson(key, images, steps,
+      encode: samples to input, e.g. `lambda key, images, start, steps: encoding.poisson(key, images, steps,
         start=start)`; the key it gets is one per batch.
-      images: `[N, ...]`, in whatever form `encode` takes.
+      samples: `[N, ...]`, in whatever form `encode` takes.
       labels: `[N]`, integers.
       key: for the input.
       steps: T.
       chunk: time steps per call; memory grows with it, not with T.
       batch_size: samples per call; the last batch is filled up.
-      fan_outs: layer name to the number of neurons that a spike of each neuron reaches (see `analysis.fan_out`), to
-        count synaptic operations, up to float32 rounding.
+      connections: from `models.connections`, to count synaptic operations.
       progress: called after every piece with the number of sample steps it has taken (at most `steps * N` in all).
 
     Raises:
-      ValueError: if T, `chunk` or `batch_size` is not at least 1, or there is no sample.
+      ValueError: if T, `chunk` or `batch_size` is not at least 1, there is no sample, or labels are no classes of the
+        model.
       TypeError: if the model returns no spike trains.
     """
     check_steps(steps)
-    check_steps(chunk, "chunk")
-    check_steps(batch_size, "batch_size")
-    if not len(labels):
-        raise ValueError("cannot run a network on an empty set: no samples came")
-    batch_size = min(batch_size, len(labels))
-    piece = jax.jit(make_piece(apply, encode, chunk, fan_outs), donate_argnums=2)
-    first = jax.eval_shape(lambda key, images: encode(key, images, jnp.int32(0), chunk), key, images[:batch_size])
-    names = layer_names(apply)
+    check_count("chunk", chunk)
+    parts = batches(key, samples, labels, batch_size)
+    size = min(batch_size, len(labels))
+    check_counts(connections, 1, size)
+    first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), chunk), key, samples[:size])
+    shape = outline(apply, params, state, first)
+    check_labels(labels, shape.classes)
+    piece = jax.jit(make_piece(apply, encode, chunk, connections), donate_argnums=2)
     hits = np.zeros(steps, np.int64)
-    spikes = {name: np.zeros(steps) for name in names}
-    operations = {name: np.zeros(steps) for name in fan_outs or {}}
-    for begin in range(0, len(labels), batch_size):
-        index = begin + np.arange(batch_size)
-        inside, index = index < len(labels), np.minimum(index, len(labels) - 1)
-        carry = resting(apply, params, state, first)
-        batch = (jax.random.fold_in(key, begin), images[index], labels[index], jnp.asarray(inside))
+    spikes = {name: np.zeros(steps, np.int64) for name in shape.trains}
+    operations = {c.name: np.zeros(steps, np.int64) for c in connections}
+    analog = dict.fromkeys(shape.trains, False)
+    for batch in parts:
+        carry = shape.at_rest()
         for start in range(0, steps, chunk):
             carry, counts = piece(params, state, carry, *batch, jnp.int32(start))
             counts = jax.device_get(counts)
-            part = slice(start, min(start + chunk, steps))  # what a last piece has too many is left out
-            hits[part] += counts.hits[: part.stop - start]
-            for sums, new in ((spikes, counts.spikes), (operations, counts.operations)):
-                for name in sums:
-                    sums[name][part] += new[name][: part.stop - start]
+            part = slice(start, min(start + chunk, steps))  # padding steps of the last piece are discarded
+            count = part.stop - part.start
+            hits[part] += counts.hits[:count]
+            for name in spikes:
+                spikes[name][part] += counts.spikes[name][:count]
+                analog[name] |= bool(counts.analog[name])
+            for name in operations:
+                operations[name][part] += whole(*counts.operations[name])[:count, batch.inside].sum(1)
             if progress is not None:
-                progress(int(inside.sum()) * (part.stop - start))
-    up_to = ({name: np.cumsum(sums) / len(labels) for name, sums in what.items()} for what in (spikes, operations))
-    return Streamed(hits / len(labels), *up_to)
+                progress(int(batch.inside.sum()) * count)
+    spikes_up_to, operations_up_to = (
+        {name: np.cumsum(sums) / len(labels) for name, sums in each.items()} for each in (spikes, operations)
+    )
+    accuracy = hits / len(labels)
+    return Streamed(accuracy, spikes_up_to, operations_up_to, analog, tuple(connections), len(labels))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsnn import encoding, models, streaming
+from jaxsnn import analysis, batches, encoding, models, streaming
 from tests.conversion import networks
 
 
@@ -23,7 +23,7 @@ def model():
 def test_the_same_as_one_pass(model):
     """Accuracy and spikes of every step, over batches of which the last is not full, T not a multiple of the piece."""
     x, labels, key = networks.images(5), jnp.asarray([0, 1, 2, 1, 0]), jax.random.key(2)
-    ticks, fans = [], np.random.default_rng(0).integers(1, 9, (6, 6, 4))
+    ticks, connections = [], models.connections(networks.plain_network(networks.INTEGRATE_AND_FIRE, pool="spiking"))
     found = streaming.stream(
         *model,
         poisson,
@@ -33,10 +33,10 @@ def test_the_same_as_one_pass(model):
         steps=7,
         chunk=3,
         batch_size=2,
-        fan_outs={"conv1": fans},
+        connections=connections,
         progress=ticks.append,
     )
-    hits, spikes, operations = np.zeros(7), {}, 0
+    hits, spikes, operations = np.zeros(7), {}, {}
     for begin in (0, 2, 4):
         index = np.minimum(begin + np.arange(2), 4)
         train = poisson(jax.random.fold_in(key, begin), x[index], 0, 7)
@@ -47,12 +47,17 @@ def test_the_same_as_one_pass(model):
         for name, fired in output.spikes.items():
             per_step = (np.asarray(fired)[:, :count] != 0).reshape(7, -1).sum(1)
             spikes[name] = spikes.get(name, 0) + np.cumsum(per_step)
-        operations = operations + np.cumsum((np.asarray(output.spikes["conv1"])[:, :count] * fans).sum((1, 2, 3, 4)))
+        for c in connections:
+            fired = np.asarray(output.spikes[c.source])[:, :count] != 0
+            per_step = (fired * analysis.fan_out(c)).reshape(7, -1).sum(1)
+            operations[c.name] = operations.get(c.name, 0) + np.cumsum(per_step)
     np.testing.assert_allclose(found.accuracy, hits / 5)
     assert list(found.spikes) == ["input", "conv1", "pool1", "fc1"]
     for name, expected in spikes.items():
         np.testing.assert_allclose(found.spikes[name], expected / 5, err_msg=name)
-    np.testing.assert_allclose(found.operations["conv1"], operations / 5, rtol=1e-5)
+    for name, expected in operations.items():
+        np.testing.assert_array_equal(found.operations[name], expected / 5, err_msg=name)
+    assert not any(found.analog.values())
     assert sum(ticks) == 5 * 7
     assert found.spikes["fc1"][-1] > 0
 
@@ -69,7 +74,8 @@ def test_memory_does_not_grow_with_time(model):
     assert len(alive) == 20
     assert len(set(alive)) == 1
     piece = streaming.make_piece(apply, poisson, chunk)
-    rest = streaming.resting(apply, params, state, poisson(key, x, 0, 1))
+    shape = batches.outline(apply, params, state, poisson(key, x, 0, 1))
+    rest = shape.at_rest(), jnp.zeros((4, shape.classes))
 
     def whole(pieces):
         def run(params, state):
@@ -81,7 +87,7 @@ def test_memory_does_not_grow_with_time(model):
         return jax.jit(run).lower(params, state).compile().memory_analysis()
 
     short, long = whole(20), whole(500)
-    results = (500 - 20) * chunk * 4 * 5  # hits and four layers' counts, int32, per step
+    results = (500 - 20) * (chunk * 4 * 5 + 4)  # per step hits and four layers' counts, int32; per piece four bools
     assert 0 <= long.output_size_in_bytes - short.output_size_in_bytes <= results
     assert long.temp_size_in_bytes - short.temp_size_in_bytes <= 2 * results
     train = jax.eval_shape(partial(poisson, start=0, steps=2500), key, x)
@@ -95,10 +101,17 @@ def test_bad_calls(model):
         streaming.stream(*model, poisson, x[:0], labels[:0], steps=2, **options)
     with pytest.raises(ValueError, match="number of time steps T must be an integer >= 1, got 0"):
         streaming.stream(*model, poisson, x, labels, steps=0, **options)
+    for name in ("chunk", "batch_size"):
+        with pytest.raises(ValueError, match=f"{name} must be an integer >= 1, got 0"):
+            streaming.stream(*model, poisson, x, labels, steps=2, **(options | {name: 0}))
+    with pytest.raises(ValueError, match="expected one label for each sample, got 2 samples and 1 labels"):
+        streaming.stream(*model, poisson, x, labels[:1], steps=2, **options)
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), .*, got 1 to 3; class numbers start at 0"):
+        streaming.stream(*model, poisson, x, jnp.asarray([1, 3]), steps=2, **options)
 
     def other(params, state, x, **_):
         return x, state
 
     with pytest.raises(TypeError, match="the model returns .*, without its layers' spike trains and a carry"):
-        streaming.layer_names(other, {}, {}, x)
+        batches.outline(other, {}, {}, x)
     assert models.Output._fields[0] == "logits"

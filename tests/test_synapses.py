@@ -181,6 +181,38 @@ def test_bfloat16_rounds_inputs_and_results_not_sums(channels):
         np.testing.assert_allclose(a.astype(jnp.float32), b, rtol=2**-8, atol=2e-5)
 
 
+@pytest.mark.parametrize(("window", "channels", "stride"), [(3, 8, 1), (4, 8, 1), (5, 20, 1), (5, 1, 1), (3, 8, 2)])
+def test_exact_currents_of_integer_weights(window, channels, stride):
+    """Quantised weights and spikes give whole numbers, so that a potential at V_th is at V_th: it does not fire."""
+    generator = np.random.default_rng(window)
+    kernel = generator.integers(-127, 128, (window, window, channels, 16))
+    x = generator.integers(0, 2, (2, 3, 12, 12, channels))
+    currents = jax.jit(partial(synapses.conv, stride=stride, precision="exact"))
+    y, pull = jax.vjp(currents, jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32))
+    pads = convolution.resolve_padding((12, 12), (window, window), stride, "SAME")
+    padded = np.pad(x, ((0, 0), (0, 0), *pads, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (window, window), (2, 3))[:, :, ::stride, ::stride]
+    whole = np.einsum("tbhwcij,ijcf->tbhwf", windows, kernel)
+    np.testing.assert_array_equal(y, whole)
+    at_threshold = y - jnp.asarray(whole, jnp.float32) + 5 > 5  # potentials that are V_th = 5
+    assert not at_threshold.any()
+    g = generator.integers(-9, 10, y.shape)
+    g_x, g_kernel = pull(jnp.asarray(g, jnp.float32))
+    np.testing.assert_array_equal(g_kernel, np.einsum("tbhwcij,tbhwf->ijcf", windows, g))
+    np.testing.assert_array_equal(g_x, np.rint(g_x))
+    assert np.sum(np.asarray(g_x, np.float64) * x) == np.sum(g * whole)  # <A^T g, x> is <g, A x>
+
+
+def test_exact_products_of_integer_weights():
+    generator = np.random.default_rng(0)
+    kernel, x = generator.integers(-127, 128, (500, 9)), generator.integers(0, 2, (2, 3, 500))
+    y = synapses.dense(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32), precision="exact")
+    np.testing.assert_array_equal(y, x @ kernel)
+    for synapse, shapes in ((synapses.dense, ((1, 1, 2), (2, 3))), (synapses.conv, ((1, 1, 3, 3, 2), (3, 3, 2, 1)))):
+        with pytest.raises(ValueError, match="precision must be one of default, exact, got 'high'"):
+            synapse(*map(jnp.ones, shapes), precision="high")
+
+
 def test_average_pool_by_hand():
     x = jnp.arange(16.0).reshape(1, 1, 4, 4, 1)
     np.testing.assert_array_equal(synapses.average_pool(x)[0, 0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])

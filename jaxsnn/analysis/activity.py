@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxsnn.streaming import layer_names
+from jaxsnn.batches import layer_names
 from jaxsnn.typing import Array
 
 SILENT = 0.99

@@ -4,9 +4,63 @@ One pass over T steps says all of it, since the readout's membranes hold the ans
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+from jaxsnn.checks import check_labels
+from jaxsnn.typing import Array, ArrayLike
+
+Readout = Literal["last", "mean"]
+"""What answers after t steps: the potentials of step t, or their mean over the steps 1 to t."""
+
+
+def check_readout(readout: str) -> None:
+    """Raises ValueError unless this is a `Readout`."""
+    if readout not in get_args(Readout):
+        raise ValueError(f"readout must be one of {', '.join(get_args(Readout))}, got {readout!r}")
+
+
+def evidence(potentials: Any, sums: Any, start: ArrayLike, readout: Readout) -> tuple[Any, Any]:
+    """What the answer after each step is the largest of, for a piece of time steps; of JAX or NumPy.
+
+    Args:
+      potentials: membranes of the readout `[steps, B, classes]`.
+      sums: their sum over the steps before, float32 at least, `[B, classes]`.
+      start: number of the first step.
+      readout: see `Readout`.
+
+    Returns:
+      `[steps, B, classes]`, and the sum up to the last of these steps.
+    """
+    if readout == "last":
+        return potentials, sums
+    wide = sums[None] + potentials.astype(sums.dtype).cumsum(0)
+    count = (start + np.arange(1, len(potentials) + 1, dtype=np.int32)).astype(wide.dtype)
+    return wide / count.reshape(-1, 1, 1), wide[-1]
+
+
+def margins(values: Array) -> Array:
+    """How far the largest of `[..., classes]` lies above the second, `[...]`; infinity for a single class."""
+    if values.shape[-1] == 1:
+        return jnp.full(values.shape[:-1], jnp.inf, values.dtype)
+    best, second = jnp.moveaxis(jax.lax.top_k(values, 2)[0], -1, 0)
+    return best - second
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Samples by true class (row) and answer (column), int64 `[classes, classes]`."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (np.asarray(labels), np.asarray(predictions)), 1)
+    return counts
+
+
+def accuracy_per_class(confusion: np.ndarray) -> np.ndarray:
+    """Fraction of each class's samples classified correctly, `[classes]`; nan for a class without samples."""
+    count = confusion.sum(1)
+    return np.where(count > 0, np.diag(confusion) / np.maximum(count, 1), np.nan)
 
 
 class Answers(NamedTuple):
@@ -15,10 +69,11 @@ class Answers(NamedTuple):
     correct: np.ndarray
     """Whether the largest potential is that of the true class, bool `[T, N]`."""
     margin: np.ndarray
-    """How far the largest potential lies above the second, `[T, N]`, in units of the threshold's potential.
+    """How far the largest potential lies above the second, `[T, N]`, in units of the threshold's potential; infinity
+    for a single class.
 
-    Potentials, not potentials over t: they add up evidence, so that a margin grows while the answer stays the same
-    (leak aside), and a large one needs several steps.
+    Of the last step these are potentials, not potentials over t: they add up evidence, so that a margin grows while the
+    answer stays the same (leak aside), and a large one needs several steps.
     """
 
     @property
@@ -27,23 +82,25 @@ class Answers(NamedTuple):
         return self.correct.mean(1)
 
 
-def answers(potentials: np.ndarray, labels: np.ndarray) -> Answers:
-    """From readout potentials.
+def answers(evidence: np.ndarray, labels: np.ndarray) -> Answers:
+    """From the evidence for each class at every step.
 
     Args:
-      potentials: membranes of the readout `[T, N, classes]`, as models return them.
+      evidence: `[T, N, classes]`, as models return it (`models.Output.answers`).
       labels: true classes `[N]`.
 
     Raises:
-      ValueError: if the shapes do not fit, or there are fewer than two classes.
+      ValueError: if the shapes do not fit, there is no class, or labels are no classes.
     """
-    potentials, labels = np.asarray(potentials), np.asarray(labels)
-    if potentials.ndim != 3 or labels.shape != potentials.shape[1:2] or potentials.shape[2] < 2:
+    evidence, labels = np.asarray(evidence), np.asarray(labels)
+    if evidence.ndim != 3 or labels.shape != evidence.shape[1:2] or not evidence.shape[2]:
         raise ValueError(
-            f"answers need potentials [T, N, classes >= 2] and labels [N], got {potentials.shape} and {labels.shape}"
+            f"answers need evidence [T, N, classes] and labels [N], got {evidence.shape} and {labels.shape}"
         )
-    second, best = np.moveaxis(np.partition(potentials, -2, -1)[..., -2:], -1, 0)
-    return Answers(potentials.argmax(-1) == labels, best - second)
+    check_labels(labels, evidence.shape[2])
+    ordered = np.concatenate([np.full((*evidence.shape[:2], 1), -np.inf), evidence], -1)  # a second of a single class
+    second, best = np.moveaxis(np.partition(ordered, -2, -1)[..., -2:], -1, 0)
+    return Answers(evidence.argmax(-1) == labels, best - second)
 
 
 def steps_needed(accuracy: Sequence[float] | np.ndarray, target: float) -> int | None:
@@ -95,7 +152,8 @@ def early_exit(answers: Answers, margins: Sequence[float] | None = None) -> Earl
     if not answers.margin.size:
         raise ValueError(f"early exit needs at least one sample and step, got margins of shape {answers.margin.shape}")
     if margins is None:
-        margins = [0.0, *np.quantile(answers.margin, np.linspace(0.05, 1, 20)), np.inf]
+        known = answers.margin[np.isfinite(answers.margin)]  # a single class has infinite ones
+        margins = [0.0, *(np.quantile(known, np.linspace(0.05, 1, 20)) if known.size else ()), np.inf]
     tried = np.asarray(margins, float)
     last, samples = len(answers.margin) - 1, np.arange(answers.margin.shape[1])
     accuracy, steps = [], []

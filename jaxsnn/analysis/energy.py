@@ -1,11 +1,13 @@
 """Energy of one inference from its operations: the spiking network against the equal ReLU network, layer by layer.
 
 Per operation: the energies of Lee et al. (2020), who take them from Horowitz, "Computing's energy problem", ISSCC 2014
-(45 nm, 0.9 V). They hold for arithmetic alone. With `memory` what the operations read and write is added, under the
-assumptions of `ASSUMPTIONS`, which every such report prints: they decide the result more than the arithmetic does.
+(45 nm, 0.9 V). They hold for arithmetic alone. The paper counts synaptic operations alone; with `neurons` what the
+neurons compute at every step is added. With `memory` what both read and write is added too, under the assumptions of
+`ASSUMPTIONS`, which every such report prints: they decide the result more than the arithmetic does.
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from jaxsnn.analysis.energy_report import EnergyReport, LayerEnergy
@@ -40,15 +42,58 @@ ASSUMPTIONS = (
 )
 """Of the variant with memory."""
 
+NEURONS = (
+    "at every step each neuron's membrane is multiplied by the leak (not in pools) and compared with the threshold; "
+    "the comparison is priced as an accumulate, the multiplication as what a MAC costs more than that",
+)
+"""Of the variant with the neurons' own arithmetic."""
 
-def energy(observation: Profile, *, table: str = "int32", memory: str | None = None) -> EnergyReport:
+
+class Counts(NamedTuple):
+    """What one inference takes, a mean over samples: all that its energy follows from."""
+
+    steps: int
+    """T."""
+    samples: int
+    """Over how many the numbers are a mean."""
+    connections: tuple[Connection, ...]
+    operations: Mapping[str, float]
+    """Connection name to synaptic operations."""
+    spikes: Mapping[str, float]
+    """Layer name to spikes."""
+    analog: Mapping[str, bool]
+    """Layer name to whether it sends anything but -1, 0 and 1."""
+
+
+def counts(profile: Profile) -> Counts:
+    """Those of a profile."""
+    return Counts(
+        profile.steps,
+        len(profile.labels),
+        profile.connections,
+        {name: float(count.mean()) for name, count in profile.operations.items()},
+        {name: float(layer.spikes.mean()) for name, layer in profile.layers.items()},
+        {name: layer.analog for name, layer in profile.layers.items()},
+    )
+
+
+def energy(
+    observation: Profile | Counts,
+    *,
+    table: str = "int32",
+    neurons: bool = False,
+    memory: str | None = None,
+    leaky: bool = True,
+) -> EnergyReport:
     """What one inference costs, layer by layer and as a whole; print it, or take its numbers.
 
     Args:
-      observation: from `make_profile`: real spikes of real samples.
+      observation: from `make_profile`, or of `streaming.stream(...).per_inference(steps)`: real spikes of real samples.
       table: key of `TABLES`.
-      memory: key of `MEMORIES`: add what operations read and write, and what neurons cost at every step; None for
-        operations alone, as the paper counts.
+      neurons: add what neurons compute at every step, one multiplication by the leak and one comparison each (pools do
+        not leak); False for synaptic operations alone, as the paper counts.
+      memory: key of `MEMORIES`: add what operations and neurons read and write; it includes `neurons`.
+      leaky: False if no neuron leaks, as integrate-and-fire neurons: then none multiplies.
 
     Raises:
       ValueError: for an unknown table or memory.
@@ -56,41 +101,40 @@ def energy(observation: Profile, *, table: str = "int32", memory: str | None = N
     for what, name, known in (("table", table, TABLES), ("memory", memory, MEMORIES)):
         if name is not None and name not in known:
             raise ValueError(f"unknown {what} {name!r}: known are {', '.join(known)}")
-    access = 0.0 if memory is None else MEMORIES[memory]
-    costs = TABLES[table]
-    rows = [_layer(observation, c, costs, access) for c in observation.connections]
-    head = f"45 nm, {table}: MAC {costs.mac} pJ, AC {costs.ac} pJ (Horowitz 2014)"
+    found = counts(observation) if isinstance(observation, Profile) else observation
+    costs, access = TABLES[table], 0.0 if memory is None else MEMORIES[memory]
+    rows = [_layer(found, c, costs, access, neurons, leaky) for c in found.connections]
+    head = f"45 nm, {table}: MAC {costs.mac} pJ, AC {costs.ac} pJ (Horowitz 2014); "
     if memory is not None:
-        head += f"; with memory of {memory}: {access:g} pJ per word"
-    return EnergyReport(
-        head, observation.steps, len(observation.labels), tuple(rows), () if memory is None else ASSUMPTIONS
-    )
+        head += f"with memory of {memory}: {access:g} pJ per word"
+    else:
+        head += "synaptic operations and the neurons' own arithmetic" if neurons else "synaptic operations alone"
+    assumed = ASSUMPTIONS if memory is not None else NEURONS if neurons else ()
+    return EnergyReport(head, found.steps, found.samples, tuple(rows), assumed)
 
 
-def _layer(observation: Profile, connection: Connection, costs: EnergyTable, access: float) -> LayerEnergy:
-    steps, neurons = observation.steps, math.prod(connection.output_shape)
+def _layer(
+    counts: Counts, connection: Connection, costs: EnergyTable, access: float, neurons: bool, leaky: bool
+) -> LayerEnergy:
     main = connection.name == connection.target  # a shortcut's neurons are counted with the convolution they share
-    dense = dense_operations(connection)
-    source = observation.layers[connection.source]
-    weighted, analog = connection.weighted, source.analog
-    each_relu = costs.mac + 2 * access if weighted else costs.ac + access
-    each = (costs.mac if weighted and analog else costs.ac) + (2 + weighted + analog) * access
-    fixed = 0.0
+    size, dense = math.prod(connection.output_shape) * main, dense_operations(connection)
+    weighted, analog = connection.weighted, counts.analog[connection.source]
+    leak = costs.mac - costs.ac if leaky and connection.kind != "pool" else 0.0
+    arithmetic = counts.steps * size * (costs.ac + leak)
+    moved = 0.0
     if access:
         if not analog:
-            fixed += access * float(source.spikes.mean())
-        if main:
-            leak = 0.0 if connection.kind == "pool" else costs.mac - costs.ac
-            fixed += steps * neurons * (2 * access + costs.ac + leak)
-            if connection.target in observation.layers:
-                fixed += access * float(observation.layers[connection.target].spikes.mean())
+            moved += access * counts.spikes[connection.source]
+        moved += counts.steps * size * 2 * access + arithmetic
+        moved += access * counts.spikes.get(connection.target, 0.0) * main
     return LayerEnergy(
         connection.name,
         weighted,
         analog,
         dense,
-        float(observation.operations[connection.name].mean()),
-        each_relu * dense + access * neurons * main,
-        each,
-        fixed,
+        counts.operations[connection.name],
+        relu=(costs.mac + 2 * access if weighted else costs.ac + access) * dense + access * size,
+        each=(costs.mac if weighted and analog else costs.ac) + (2 + weighted + analog) * access,
+        fixed=moved,
+        neurons=arithmetic if neurons and not access else 0.0,
     )

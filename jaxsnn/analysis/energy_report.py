@@ -21,11 +21,13 @@ class LayerEnergy(NamedTuple):
     """Energy per operation of the spiking network."""
     fixed: float
     """Energy of the spiking network that is not per operation (with memory only)."""
+    neurons: float
+    """Energy of what its neurons compute at every step, where that is counted and `fixed` does not hold it."""
 
     @property
     def spiking(self) -> float:
         """Energy of the spiking network."""
-        return self.operations * self.each + self.fixed
+        return self.operations * self.each + self.fixed + self.neurons
 
 
 class Total(NamedTuple):
@@ -64,8 +66,12 @@ class EnergyReport(NamedTuple):
 
     @property
     def synapses(self) -> Total:
-        """Of all synapses with weights, as NeuroBench counts."""
-        return _total([row for row in self.layers if row.weighted], self.steps)
+        """Of all synapses with weights, as NeuroBench counts; and of all neurons, where their arithmetic is counted.
+
+        What pools add is left out on both sides; the neurons of pools, which no ReLU network has, are not.
+        """
+        bare = [row._replace(neurons=0.0) for row in self.layers if row.weighted]
+        return _total(bare, self.steps, sum(row.neurons for row in self.layers))
 
     @property
     def whole(self) -> Total:
@@ -108,12 +114,14 @@ class EnergyReport(NamedTuple):
         return "\n".join([*lines, *(f"assumed: {text}" for text in self.assumptions)])
 
 
-def _total(rows: list[LayerEnergy], steps: int) -> Total:
+def _total(rows: list[LayerEnergy], steps: int, neurons: float = 0.0) -> Total:
+    """Of these layers, and of neurons beside them."""
     spikes = [row for row in rows if not row.analog]
     acs, carrying = sum(row.operations for row in spikes), sum(row.dense for row in spikes)
-    relu, spiking = sum(row.relu for row in rows), sum(row.spiking for row in rows)
+    relu, spiking = sum(row.relu for row in rows), sum(row.spiking for row in rows) + neurons
     # analog layers and what does not depend on spikes stay as they are
-    left = relu - sum(row.spiking for row in rows if row.analog) - sum(row.fixed for row in spikes)
+    left = relu - neurons - sum(row.spiking for row in rows if row.analog)
+    left -= sum(row.fixed + row.neurons for row in spikes)
     slope = steps * sum(row.each * row.dense for row in spikes)
     return Total(
         sum(row.dense for row in rows),

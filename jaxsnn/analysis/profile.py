@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn.analysis import statistics
-from jaxsnn.analysis.answers import Answers
+from jaxsnn.analysis.answers import Answers, accuracy_per_class, confusion, margins
 from jaxsnn.analysis.firing import Firing
 from jaxsnn.analysis.operations import fan_out, kernel_of
-from jaxsnn.checks import check_steps
-from jaxsnn.streaming import Encode, layer_names, resting
+from jaxsnn.batches import Encode, batches, outline
+from jaxsnn.checks import check_count, check_labels, check_steps
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Apply, Array
 
@@ -37,20 +37,41 @@ class Profile(NamedTuple):
     """By connection: synaptic operations of every sample, summed over time, int64 `[N]` (see `operations`)."""
     answers: Answers
     """Of the readout at every step."""
+    predictions: np.ndarray
+    """Answers after the last step, `[N]`."""
+    classes: int
+    """Of the readout; there need not be samples of each."""
     effective: bool
     """Whether synapses of weight 0 were left out of `operations`."""
 
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Fraction classified correctly after each step, `[T]`."""
+        return self.answers.accuracy
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Samples by true class (row) and answer after the last step (column), int64 `[classes, classes]`."""
+        return confusion(self.labels, self.predictions, self.classes)
+
+    @property
+    def accuracy_per_class(self) -> np.ndarray:
+        """Fraction of each class's samples classified correctly, `[classes]`; nan for a class without samples."""
+        return accuracy_per_class(self.confusion)
+
     def spikes_by_class(self) -> dict[str, np.ndarray]:
         """Layer name to spikes per inference for samples of each class `[classes]`; nan for a class without samples."""
-        count = np.bincount(self.labels)
+        count = np.bincount(self.labels, minlength=self.classes)
         return {
-            name: np.where(count > 0, np.bincount(self.labels, layer.spikes) / np.maximum(count, 1), np.nan)
+            name: np.where(
+                count > 0, np.bincount(self.labels, layer.spikes, self.classes) / np.maximum(count, 1), np.nan
+            )
             for name, layer in self.layers.items()
         }
 
 
 RunProfile = Callable[..., Profile]
-"""`(params, state, key, images [N, ...], labels [N]) -> Profile`."""
+"""`(params, state, key, samples [N, ...], labels [N]) -> Profile`."""
 
 
 def make_profile(
@@ -63,11 +84,11 @@ def make_profile(
     batch_size: int,
     effective: bool = False,
 ) -> RunProfile:
-    """Builds `observe(params, state, key, images, labels) -> Profile`; compiled once for all its calls.
+    """Builds `run(params, state, key, samples, labels) -> Profile`; compiled once for all its calls.
 
     Args:
       apply: from `models.functionalize`.
-      encode: `(key, images, start, steps) -> x [steps, B, ...]`; each batch has a key of its own.
+      encode: `(key, samples, start, steps) -> x [steps, B, ...]`; each batch has a key of its own.
       connections: from `models.connections`.
       steps: T.
       chunk: steps per piece; memory grows with it, hardly with T. If it does not divide T, the rest is compiled too.
@@ -75,66 +96,61 @@ def make_profile(
       effective: leave synapses of weight 0 out of the operations, as NeuroBench does.
 
     Raises:
-      ValueError: if `steps`, `chunk` or `batch_size` is not at least 1, or counts might exceed int32; from `observe`,
-        if there is no sample.
-      TypeError: from `observe`, if the model returns no spike trains.
+      ValueError: if `steps`, `chunk` or `batch_size` is not at least 1, or counts might exceed int32; from `run`, if
+        there is no sample, or labels are no classes of the model.
+      TypeError: from `run`, if the model returns no spike trains.
     """
     check_steps(steps)
-    check_steps(chunk, "chunk")
-    check_steps(batch_size, "batch_size")
-    check_counts(connections, steps, batch_size)
+    check_count("chunk", chunk)
+    check_count("batch_size", batch_size)
+    statistics.check_counts(connections, steps, batch_size)
     bins = statistics.interval_bins(steps)
 
     @partial(jax.jit, static_argnames="count", donate_argnames=("carry", "so_far"))
-    def piece(params, state, key, images, labels, inside, start, carry, so_far, count):
-        output, _ = apply(params, state, encode(key, images, start, count), carry=carry, train=False, record=True)
+    def piece(params, state, key, samples, labels, inside, start, carry, so_far, count):
+        output, _ = apply(params, state, encode(key, samples, start, count), carry=carry, train=False, record=True)
 
         def step(so_far: Any, at: Any) -> tuple[Any, None]:
             number, x = at
             return {k: statistics.update(v, x[k], number, inside, bins) for k, v in so_far.items()}, None
 
-        so_far, _ = jax.lax.scan(step, so_far, (start + jnp.arange(count, dtype=jnp.int32), dict(output.spikes)))
-        best, second = jnp.moveaxis(jax.lax.top_k(output.answers, 2)[0], -1, 0)
-        correct = jnp.argmax(output.answers, -1).astype(labels.dtype) == labels[None]
-        return output.carry, so_far, (correct, best - second)
+        so_far, _ = jax.lax.scan(step, so_far, (start + jnp.arange(count, dtype=jnp.int32), output.spikes))
+        predictions = jnp.argmax(output.answers, -1).astype(labels.dtype)
+        return output.carry, so_far, (predictions, predictions == labels[None], margins(output.answers))
 
     @jax.jit
     def finish(so_far, fans):
-        counts = {name: statistics.summarise(one, steps) for name, one in so_far.items()}
+        counts = {name: statistics.summarise(train, steps) for name, train in so_far.items()}
         sources = {c.name: c.source for c in connections}
         return counts, {k: statistics.weighted_count(so_far[sources[k]].fired, fan) for k, fan in fans.items()}
 
-    def observe(params: Any, state: Any, key: Array, images: Array, labels: Array) -> Profile:
-        if not len(labels):
-            raise ValueError("cannot observe a network on an empty set: no samples came")
-        size = min(batch_size, len(labels))
-        first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), 1), key, images[:size])
-        names = layer_names(apply)
+    def run(params: Any, state: Any, key: Array, samples: Array, labels: Array) -> Profile:
+        parts, size = batches(key, samples, labels, batch_size), min(batch_size, len(labels))
+        first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), 1), key, samples[:size])
+        shape = outline(apply, params, state, first)
+        check_labels(labels, shape.classes)
         fans = _fans(connections, params if effective else None)
-        shapes = jax.eval_shape(lambda x: dict(apply(params, state, x, record=True)[0].spikes), first)
         layers: dict[str, Firing] = {}
         operations: dict[str, list[np.ndarray]] = {name: [] for name in fans}
         answers = []
-        for begin in range(0, len(labels), size):
-            index = begin + np.arange(size)
-            inside, index = index < len(labels), np.minimum(index, len(labels) - 1)
-            batch = (jax.random.fold_in(key, begin), images[index], labels[index], jnp.asarray(inside))
-            carry = resting(apply, params, state, first)
-            so_far = {name: statistics.at_rest(shape.shape[1:], len(bins)) for name, shape in shapes.items()}
+        for batch in parts:
+            inside = batch.inside
+            carry = shape.at_rest()
+            so_far = {name: statistics.at_rest(train.shape[1:], len(bins)) for name, train in shape.trains.items()}
             over_time = []
             for start in range(0, steps, chunk):
                 count = min(chunk, steps - start)
-                carry, so_far, found = piece(params, state, *batch, jnp.int32(start), carry, so_far, count=count)
-                over_time.append(jax.device_get(found))
+                carry, so_far, seen = piece(params, state, *batch, jnp.int32(start), carry, so_far, count=count)
+                over_time.append(jax.device_get(seen))
             counts, products = jax.device_get(finish(so_far, fans))
-            for name in names:
-                one = Firing.of(counts[name], inside, steps)
-                layers[name] = layers[name].joined(one) if name in layers else one
-            for name, parts in products.items():
-                operations[name].append(_joined(*parts)[inside])
+            for name in shape.trains:
+                firing = Firing.of(counts[name], inside, steps)
+                layers[name] = layers[name].joined(firing) if name in layers else firing
+            for name, product in products.items():
+                operations[name].append(statistics.whole(*product)[inside])
             joined = (np.concatenate(part) for part in zip(*over_time, strict=True))
             answers.append(tuple(part[:, inside] for part in joined))
-        correct, margin = (np.concatenate(part, 1) for part in zip(*answers, strict=True))
+        predictions, correct, margin = (np.concatenate(part, 1) for part in zip(*answers, strict=True))
         return Profile(
             steps,
             np.asarray(labels),
@@ -142,25 +158,12 @@ def make_profile(
             layers,
             {name: np.concatenate(parts) for name, parts in operations.items()},
             Answers(correct, margin),
+            predictions[-1],
+            shape.classes,
             effective,
         )
 
-    return observe
-
-
-def check_counts(connections: Sequence[Connection], steps: int, batch_size: int) -> None:
-    """Whether counts of one batch fit the integers (int32) in which they are made on the device.
-
-    Raises:
-      ValueError: if one of them might not, saying which and what helps.
-    """
-    for connection in connections:
-        largest = statistics.largest_sum(connection.input_shape, int(fan_out(connection).max(initial=0)), steps)
-        if max(largest, batch_size * steps) >= 2**31:
-            raise ValueError(
-                f"counts of {connection.name} might exceed int32 with {connection.input_shape} input neurons, "
-                f"T = {steps:,} and batches of {batch_size:,}: use fewer steps or smaller batches"
-            )
+    return run
 
 
 def _fans(connections: Sequence[Connection], params: Mapping | None) -> dict[str, Array]:
@@ -168,7 +171,3 @@ def _fans(connections: Sequence[Connection], params: Mapping | None) -> dict[str
         c.name: jnp.asarray(fan_out(c, kernel_of(params, c) if params is not None and c.weighted else None), jnp.int32)
         for c in connections
     }
-
-
-def _joined(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    return (high.astype(np.int64) << statistics.PART) + low

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
+from jaxsnn.analysis.operations import fan_out
+from jaxsnn.synapses import Connection
 from jaxsnn.typing import Array, Shape
 
 PART = 12
@@ -78,8 +81,13 @@ def update(statistics: TrainStatistics, x: Array, step: Array, inside: Array, bi
         statistics.squares + jnp.sum(jnp.square(interval.astype(jnp.float32)), 0),
         mean,
         statistics.spread + change * (active - mean),
-        statistics.analog | jnp.any(fired & (jnp.abs(x) != 1)),
+        statistics.analog | is_analog(jnp.where(fired, x, jnp.zeros_like(x))),
     )
+
+
+def is_analog(x: Array) -> Array:
+    """Whether a train holds anything but -1, 0 and 1, bool."""
+    return jnp.any((x != 0) & (jnp.abs(x) != 1))
 
 
 class BatchCounts(NamedTuple):
@@ -100,7 +108,7 @@ class BatchCounts(NamedTuple):
 
 
 def summarise(statistics: TrainStatistics, steps: int) -> BatchCounts:
-    """After T steps. Synchrony is that of Golomb and Rinzel: see `observe.Firing.synchrony`."""
+    """After T steps. Synchrony is that of Golomb and Rinzel: see `firing.Firing.synchrony`."""
     neurons = tuple(range(1, statistics.fired.ndim))
     rate = statistics.fired.astype(jnp.float32) / steps
     single = jnp.mean(rate * (1 - rate), neurons)
@@ -130,3 +138,23 @@ def largest_sum(neurons: Shape, largest_weight: int, steps: int) -> int:
     """The largest number that `weighted_count` could meet on its way: it must stay below 2^31."""
     product, many = largest_weight * steps, math.prod(neurons)
     return max(product, many * 2**PART, many * (product >> PART), many * steps)
+
+
+def whole(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """The numbers of which `weighted_count` returned the two parts, int64."""
+    return (np.asarray(high, np.int64) << PART) + low
+
+
+def check_counts(connections: Sequence[Connection], steps: int, batch_size: int) -> None:
+    """Whether counts of one batch fit the integers (int32) in which they are made on the device.
+
+    Raises:
+      ValueError: if one of them might not, saying which and what helps.
+    """
+    for connection in connections:
+        largest = largest_sum(connection.input_shape, int(fan_out(connection).max(initial=0)), steps)
+        if max(largest, batch_size * steps) >= 2**31:
+            raise ValueError(
+                f"counts of {connection.name} might exceed int32 with {connection.input_shape} input neurons, "
+                f"T = {steps:,} and batches of {batch_size:,}: use fewer steps or smaller batches"
+            )

@@ -1,6 +1,5 @@
 """Thresholds from a ReLU network's activations on training data."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from jaxsnn.checks import check_percentile
 from jaxsnn.conversion.network import Chain, Converted, check, layers_of
+from jaxsnn.conversion.percentiles import values_above
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Array
 
@@ -47,7 +47,7 @@ def largest_activations(
     largest: list[Any] = [np.zeros(0, np.float32)] * len(names)  # as many of the largest as decide the percentile
     for x in batches:
         for number, values in enumerate(activations(x)):
-            above = math.floor(round((100 - percentile) * values.size * len(batches) / 100, 6))  # 100 - 90 % of 1,000
+            above = values_above(percentile, values.size * len(batches))
             seen = np.concatenate([largest[number], np.asarray(values)])
             largest[number] = np.partition(seen, -above - 1)[-above - 1 :] if len(seen) > above else seen
     return {name: float(values.min()) for name, values in zip(names, largest, strict=True)}

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxsnn.batches import Encode, outline
 from jaxsnn.checks import check_percentile, check_steps
 from jaxsnn.conversion.network import Chain, Converted, check, layers_of
-from jaxsnn.streaming import Encode, resting
+from jaxsnn.conversion.percentiles import percentile_of
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Apply, Array
 
@@ -54,8 +55,7 @@ def thresholds_from_currents(
     check_percentile(percentile)
     check(params, state, connections)
     x = jax.eval_shape(lambda key, images: encode(key, images, jnp.int32(0), 1), key, images)
-    names = layers_of(connections)[:-1]
-    rest = resting(apply, params, state, x)
+    names, rest = layers_of(connections)[:-1], outline(apply, params, state, x).at_rest()
     chain = Chain(params, state, connections, 1 / gain)
     for number, name in enumerate(names):
         if not hasattr(rest[name], "potential"):
@@ -84,8 +84,7 @@ def _largest_current(
             largest, carry = carry
             output, _ = apply(params, state, encode(key, images, t, 1), carry=carry)
             current = output.carry[name].potential
-            value = jnp.max(current) if percentile == 100 else jnp.percentile(current, percentile)
-            return (jnp.maximum(largest, value), output.carry | waiting), None
+            return (jnp.maximum(largest, percentile_of(current, percentile)), output.carry | waiting), None
 
         nothing = jnp.zeros((), rest[name].potential.dtype)
         return jax.lax.scan(step, (nothing, rest), jnp.arange(steps))[0][0]

@@ -69,13 +69,15 @@ def load(
 
 
 def _checked(data: Dataset, ndim: int = 1) -> Dataset:
-    splits = {}
-    for part in ("train", "test"):
-        split, origin = getattr(data, part), f"the {part} split of the data set {data.name!r}"
-        splits[part] = check_split(split, data.num_classes, origin)
-        if splits[part].samples.ndim < ndim:
-            raise ValueError(f"{origin} has no axis of time: expected frames [N, T, ...], got {split.samples.shape}")
-    if data.train.samples.shape[1:] != data.test.samples.shape[1:]:
-        shapes = f"{data.train.samples.shape[1:]} and {data.test.samples.shape[1:]}"
+    train, test = (
+        check_split(split, data.num_classes, f"the {part} split of the data set {data.name!r}")
+        for part, split in (("train", data.train), ("test", data.test))
+    )
+    if train.samples.shape[1:] != test.samples.shape[1:]:
+        shapes = f"{train.samples.shape[1:]} and {test.samples.shape[1:]}"
         raise ValueError(f"samples of the data set {data.name!r} have other shapes in training than in test: {shapes}")
-    return data._replace(**splits)
+    if train.samples.ndim < ndim:
+        raise ValueError(
+            f"the data set {data.name!r} is event data: expected frames [N, T, ...], got {train.samples.shape}"
+        )
+    return data._replace(train=train, test=test)

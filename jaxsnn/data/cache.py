@@ -34,7 +34,6 @@ T = TypeVar("T")
 _FORMAT = 1  # part of every fingerprint: raise it when the meaning or the layout of the files changes
 _CHECKSUM_BYTES = 4
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")  # see `write_at_once`
-_MEMBERS = ("images", "labels")  # in the file, of `Split`
 ABANDONED_SECONDS = 3600
 """A temporary file that nobody has written to for this long belongs to a process that was killed."""
 
@@ -138,12 +137,12 @@ def read(path: Path) -> Split:
       Exception: of many types, when the file is truncated, corrupted, or something else.
     """
     with zipfile.ZipFile(path) as archive:
-        return Split(*(_read_array(archive, name) for name in _MEMBERS))
+        return Split(_read_array(archive, "images"), _read_array(archive, "labels"))
 
 
 def write(path: Path, split: Split) -> None:
     """Writes a cache file, as `write_at_once` does."""
-    write_at_once(path, lambda stream: np.savez(stream, **dict(zip(_MEMBERS, split, strict=True))))
+    write_at_once(path, lambda stream: np.savez(stream, images=split.samples, labels=split.labels))
 
 
 def map_arrays(path: Path) -> list[np.ndarray]:

@@ -1,5 +1,5 @@
 """What a trained network knows and does: accuracy at every time step and per class, confusion matrix; and, unless
-`--noanalyse`, in a second pass, activity of its layers, operations, energy, early exit.
+`--noanalyse`, from the same pass, activity of its layers, operations, energy, early exit.
 
     python -m jaxsnn.lab.evaluate --run=runs/mnist_lenet_small [--data_dir=...] [--which=last] [--part=validation]
 
@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from jaxsnn import training
+from jaxsnn import analysis, training
 from jaxsnn.lab import profile, run_folder
 from jaxsnn.lab.build import build, restore
 from jaxsnn.lab.command import command, define_run_flags
-from jaxsnn.lab.config import Config
 from jaxsnn.lab.results import scores
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
@@ -32,14 +31,13 @@ def evaluate(
       which: "selected", the epoch with the best validation accuracy, or "last".
       part: "test" or "validation".
       data_dir, cache_dir: where the data is now; empty for your own default.
-      analyse: observe the network in a second pass: activity, operations, energy, early exit (`jaxsnn.lab.profile`).
+      analyse: keep activity, operations, energy and early exit too (`jaxsnn.lab.profile`).
 
     Raises:
       ValueError, OSError: if the folder holds no run, or a damaged one, or the data cannot be loaded.
       CheckpointError: if a checkpoint is missing or damaged.
     """
-    config = run_folder.read_config(where)
-    config = opened(config, data_dir=data_dir, cache_dir=cache_dir)
+    config = opened(run_folder.read_config(where), data_dir=data_dir, cache_dir=cache_dir)
     data = load_data(config)
     program = build(config, data)
     run = profile.make_profile(config, data) if analyse and config.network.spiking else None
@@ -52,13 +50,13 @@ def evaluate(
         step = scores(one, rows, 0.0)["selected_step"] if which == "selected" else None
         state = restore(program, one.seed, where / one.name, step)
         samples = getattr(split(config, data, one.fold), part)
-        result = program.evaluate(state, *samples)
-        found.append({"run": one.name, "step": int(state.step), **_numbers(result)})
-        _show(config, found[-1], result)
-        if run is not None:
-            observed = profile.observe(run, state, samples)
-            found[-1]["analysis"] = profile.numbers(observed, state)
-            profile.show(observed)
+        observed = None if run is None else profile.observe(run, state, samples)
+        result = program.evaluate(state, *samples) if observed is None else observed
+        found.append({"run": one.name, "step": int(state.step), **_numbers(result.accuracy, result.confusion)})
+        _show(found[-1])
+        if observed is not None:
+            found[-1]["analysis"] = profile.numbers(config, observed, state)
+            profile.show(config, observed)
     if not found:
         raise ValueError(f"{where} has nothing to evaluate: no network finished an evaluated epoch")
     summary = {"which": which, "part": part, **run_folder.environment(), "networks": found}
@@ -67,29 +65,31 @@ def evaluate(
     return summary
 
 
-def _numbers(result: training.Evaluation) -> dict[str, Any]:
-    per_class = np.diag(result.confusion) / np.maximum(result.confusion.sum(1), 1)
-    return {
-        "accuracy": float(result.accuracy[-1]),
-        "accuracy_at_step": [round(float(value), 6) for value in result.accuracy],
-        "accuracy_per_class": [round(float(value), 6) for value in per_class],
-        "confusion": result.confusion.tolist(),
-    }
+def _numbers(accuracy: np.ndarray, confusion: np.ndarray) -> dict[str, Any]:
+    per_class = analysis.accuracy_per_class(confusion)
+    return profile.finite(
+        {
+            "accuracy": float(accuracy[-1]),
+            "accuracy_at_step": [round(float(value), 6) for value in accuracy],
+            "accuracy_per_class": [round(float(value), 6) for value in per_class],
+            "confusion": confusion.tolist(),
+        }
+    )
 
 
-def _show(config: Config, numbers: dict[str, Any], result: training.Evaluation) -> None:
+def _show(numbers: dict[str, Any]) -> None:
+    accuracy, confusion = numbers["accuracy_at_step"], numbers["confusion"]
     print(f"\n{numbers['run']}, after step {numbers['step']}: accuracy {100 * numbers['accuracy']:.2f} %")
-    steps = len(result.accuracy)
+    steps = len(accuracy)
     shown = sorted({max(1, round(steps * part / 8)) for part in range(1, 9)})
     print("time step   " + " ".join(f"{step:6d}" for step in shown))
-    print("accuracy    " + " ".join(f"{100 * result.accuracy[step - 1]:6.2f}" for step in shown))
+    print("accuracy    " + " ".join(f"{100 * accuracy[step - 1]:6.2f}" for step in shown))
     print("confusion: rows are true classes, columns answers")
-    width = max(4, len(str(result.confusion.max())) + 1)
-    classes = range(len(result.confusion))
-    print("        " + "".join(f"{c:{width}d}" for c in classes) + "   correct")
-    for c in classes:
-        row = "".join(f"{value:{width}d}" for value in result.confusion[c])
-        print(f"{c:7d} {row}   {100 * numbers['accuracy_per_class'][c]:6.2f} %")
+    width = max(4, len(str(np.max(confusion))) + 1)
+    print("        " + "".join(f"{c:{width}d}" for c in range(len(confusion))) + "   correct")
+    for c, answers in enumerate(confusion):
+        row, part = "".join(f"{value:{width}d}" for value in answers), numbers["accuracy_per_class"][c]
+        print(f"{c:7d} {row}   " + ("no sample" if part is None else f"{100 * part:6.2f} %"))
 
 
 def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
@@ -110,7 +110,7 @@ def main() -> None:
         "which", "selected", ["selected", "last"], "Epoch with the best validation accuracy, or the last."
     )
     flags.DEFINE_enum("part", "test", ["test", "validation"], "Which samples.")
-    flags.DEFINE_boolean("analyse", True, "Activity, operations, energy and early exit, in a second pass.")
+    flags.DEFINE_boolean("analyse", True, "Activity, operations, energy and early exit too.")
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
 
     def run() -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import jax
 
+from jaxsnn.batches import Encode
 from jaxsnn.data import Dataset
 from jaxsnn.data.prepare import normalise
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.augmentations import augment
 from jaxsnn.lab.config import Config
-from jaxsnn.streaming import Encode
 from jaxsnn.typing import Array, ArrayLike, Shape
 
 

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxsnn import analysis, models, training
@@ -13,26 +12,22 @@ from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_encode
 from jaxsnn.training.state import EVALUATE
 
-ENERGIES: dict[str, dict[str, str]] = {
+ENERGIES: dict[str, dict[str, Any]] = {
     "int32": {"table": "int32"},
+    "int32 with neurons": {"table": "int32", "neurons": True},
     "float32": {"table": "float32"},
+    "float32 with neurons": {"table": "float32", "neurons": True},
     "int32 with memory": {"table": "int32", "memory": "32 kB"},
 }
-"""How energy is counted, by the name that it has in `evaluation.json`."""
+"""How energy is counted, by the name that it has in `evaluation.json`; without more, as the paper counts."""
 
 
 def make_profile(config: Config, data: Dataset) -> analysis.RunProfile:
-    """The pass over a data set, `(params, model_state, key, images, labels) -> Profile`, the same for every seed."""
+    """The pass over a data set, `(params, model_state, key, samples, labels) -> Profile`, the same for every seed."""
     model = make_model(config, data, config.training.seed)
-    encode = make_encode(config)
-
-    def as_evaluated(key: jax.Array, images: jax.Array, start: jax.Array, steps: int) -> jax.Array:
-        _, spike_key = jax.random.split(key)  # as `make_prepare` does, so that both see the same spikes
-        return encode(spike_key, images, start, steps)
-
     return analysis.make_profile(
         models.functionalize(model)[0],
-        as_evaluated,
+        make_encode(config),
         models.connections(model),
         steps=config.network.time_steps,
         chunk=config.network.time_chunk or models.default_chunk(config.network.time_steps),
@@ -50,7 +45,12 @@ def observe(run: analysis.RunProfile, state: training.TrainState, samples: train
     return run(state.params, state.model_state, training.key_for(state.seed, EVALUATE), *samples)
 
 
-def numbers(observed: analysis.Profile, state: training.TrainState) -> dict[str, Any]:
+def leaky(config: Config) -> bool:
+    """Whether any neuron of the network leaks, and so multiplies at every step."""
+    return config.network.leak < 1 or bool(config.network.leaks) or "leak" in config.network.learn
+
+
+def numbers(config: Config, observed: analysis.Profile, state: training.TrainState) -> dict[str, Any]:
     """Plain values for `evaluation.json`; None for what is not a number. Energies in pJ, all else per inference."""
     accuracy, exits = observed.answers.accuracy, analysis.early_exit(observed.answers)
     by_class = observed.spikes_by_class()
@@ -60,15 +60,20 @@ def numbers(observed: analysis.Profile, state: training.TrainState) -> dict[str,
         "samples": len(observed.labels),
         "activity": {name: _activity(layer, by_class[name]) for name, layer in observed.layers.items()},
         "operations": {name: float(count.mean()) for name, count in observed.operations.items()},
-        "energy": {name: analysis.energy(observed, **how).as_dict() for name, how in ENERGIES.items()},
+        "energy": {name: report.as_dict() for name, report in energies(config, observed).items()},
         "neurobench": metrics._asdict(),
         "early_exit": {name: values.tolist() for name, values in exits._asdict().items()},
         "steps_to_final_accuracy": analysis.steps_needed(accuracy, float(accuracy[-1])),
     }
-    return _finite(found)
+    return finite(found)
 
 
-def show(observed: analysis.Profile) -> None:
+def energies(config: Config, observed: analysis.Profile) -> dict[str, analysis.EnergyReport]:
+    """The energy of one inference, by every name of `ENERGIES`."""
+    return {name: analysis.energy(observed, leaky=leaky(config), **how) for name, how in ENERGIES.items()}
+
+
+def show(config: Config, observed: analysis.Profile) -> None:
     """Prints activity, energy and early exit."""
     print("\nlayer           neurons  spikes per inference    rate  silent  saturated  interval  variation  synchrony")
     for name, layer in observed.layers.items():
@@ -77,8 +82,8 @@ def show(observed: analysis.Profile) -> None:
             f"{name:<14}{layer.neurons:9,d}{layer.spikes.mean():22,.1f}{layer.rate:8.4f}{layer.silent:8.1%}"
             f"{layer.saturated:11.1%}{layer.interval_mean:10.2f}{layer.interval_variation:11.2f}{chi:11.4f}"
         )
-    for how in ENERGIES.values():
-        print(f"\n{analysis.energy(observed, **how)}")
+    for report in energies(config, observed).values():
+        print(f"\n{report}")
     accuracy, exits = observed.answers.accuracy, analysis.early_exit(observed.answers)
     print(
         f"\nearly exit, chosen on these samples: accuracy {100 * accuracy[-1]:.2f} % after all {observed.steps} steps"
@@ -115,10 +120,10 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else math.nan
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no nan and no infinity: None instead."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: finite(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_finite(one) for one in value]
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,11 +7,12 @@ The dtype of the input is that of the currents; products are added up in float32
 from jaxsnn.synapses.convolution import Padding, conv, resolve_padding
 from jaxsnn.synapses.geometry import Connection
 from jaxsnn.synapses.im2col import output_size
-from jaxsnn.synapses.linear import average_pool, dense, masked, over_time, subsample
+from jaxsnn.synapses.linear import Precision, average_pool, dense, masked, over_time, subsample
 
 __all__ = [
     "Connection",
     "Padding",
+    "Precision",
     "average_pool",
     "conv",
     "dense",

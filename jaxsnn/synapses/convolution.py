@@ -3,7 +3,7 @@
 On a CPU, XLA's convolution is slow where SNNs need it: its weight gradient takes 14 times as long as the product here
 for 5x5 kernels on 14x14 maps, and far longer inside `lax.scan`. So there it is a product in pieces (3x3 to 5x5 of
 stride 1: Winograd, others: im2col; docs/decisions/0003), elsewhere `lax.conv_general_dilated`. The platform is chosen
-when the program is lowered.
+when the program is lowered. `precision="exact"` is the product with im2col on every platform.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from jax import lax
 from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.synapses import im2col, winograd
 from jaxsnn.synapses.im2col import Pads
-from jaxsnn.synapses.linear import masked, over_time
+from jaxsnn.synapses.linear import Precision, check_precision, masked, over_time, product_precision
 from jaxsnn.typing import Array, Shape, accumulator
 
 Padding = str | int
@@ -29,6 +29,7 @@ def conv(
     padding: Padding = "SAME",
     storage: Storage = "floats",
     mask: Array | None = None,
+    precision: Precision = "default",
 ) -> Array:
     """Two-dimensional convolution (cross-correlation) at every step: `[T, B, H, W, C]` to `[T, B, H', W', out]`.
 
@@ -39,15 +40,20 @@ def conv(
       padding: `"SAME"`, `"VALID"`, or the number of zero rows and columns on every side.
       storage: how the backward pass keeps `x` (see `storage.Storage`).
       mask: `[B, H, W, C]`, multiplies the input of every step (E5), kept beside it; a constant, its gradient is zero.
+      precision: "default", the fastest product of the platform, whose float32 sums are off by about 1e-5 of the
+        largest; or "exact": sums of integers below 2^24 (float32) are those integers, as integer weights and spikes of
+        0 and 1 give. Exact 3x3 to 5x5 convolutions do two to two and a half times the products on a CPU
+        (`python -m benchmarks.conv`), and leave the platform's own convolution unused elsewhere.
 
     Raises:
-      ValueError: if the channels of `x` and `kernel` disagree, or `padding` or `storage` is unknown.
+      ValueError: if the channels of `x` and `kernel` disagree, or `padding`, `storage` or `precision` is unknown.
     """
     check_storage(storage)
+    check_precision(precision)
     if x.shape[-1] != kernel.shape[2]:
         raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {kernel.shape[2]}")
     pads = resolve_padding(x.shape[-3:-1], kernel.shape[:2], stride, padding)
-    return over_time(lambda x: _conv(stride, pads, storage, x, mask, kernel), x)
+    return over_time(lambda x: _conv(stride, pads, storage, precision, x, mask, kernel), x)
 
 
 def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
@@ -63,31 +69,35 @@ def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -
     return tuple(lax.padtype_to_pads(size, window, (stride, stride), padding))  # type: ignore[return-value]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _conv(stride: int, pads: Pads, storage: Storage, x: Array, mask: Array | None, kernel: Array) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
+def _conv(
+    stride: int, pads: Pads, storage: Storage, precision: Precision, x: Array, mask: Array | None, kernel: Array
+) -> Array:
     def on_cpu(x: Array, kernel: Array) -> Array:
         # spikes that come as bytes from the neurons are not widened before they are used
         inputs = x if storage == "floats" or mask is not None else x.astype(jnp.int8)
-        return _product_conv(stride, pads, inputs, _rounded(kernel, x)).astype(x.dtype)
+        return _product_conv(stride, pads, inputs, _rounded(kernel, x), precision).astype(x.dtype)
 
     def elsewhere(x: Array, kernel: Array) -> Array:
         return _lax_conv(stride, pads, x, kernel.astype(x.dtype))
 
+    if precision == "exact":
+        return on_cpu(masked(x, mask), kernel)
     return lax.platform_dependent(masked(x, mask), kernel, cpu=on_cpu, default=elsewhere)
 
 
-def _conv_forward(stride, pads, storage, x, mask, kernel):
-    return _conv(stride, pads, storage, x, mask, kernel), (store(x, storage), mask, kernel)
+def _conv_forward(stride, pads, storage, precision, x, mask, kernel):
+    return _conv(stride, pads, storage, precision, x, mask, kernel), (store(x, storage), mask, kernel)
 
 
-def _conv_backward(stride, pads, storage, residuals, g):
+def _conv_backward(stride, pads, storage, precision, residuals, g):
     stored, mask, kernel = residuals
     x = restore(stored, storage, len(g), g.dtype)
     if mask is not None:
         x = masked(x.astype(g.dtype), mask)
 
     def on_cpu(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-        g_x, g_kernel = _product_gradients(stride, pads, x, _rounded(kernel, g), g)
+        g_x, g_kernel = _product_gradients(stride, pads, x, _rounded(kernel, g), g, precision)
         return g_x.astype(g.dtype), g_kernel.astype(kernel.dtype)
 
     def elsewhere(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
@@ -95,7 +105,10 @@ def _conv_backward(stride, pads, storage, residuals, g):
         g_x, g_kernel = pull(g)
         return g_x, g_kernel.astype(kernel.dtype)
 
-    g_x, g_kernel = lax.platform_dependent(x, kernel, g, cpu=on_cpu, default=elsewhere)
+    if precision == "exact":
+        g_x, g_kernel = on_cpu(x, kernel, g)
+    else:
+        g_x, g_kernel = lax.platform_dependent(x, kernel, g, cpu=on_cpu, default=elsewhere)
     return masked(g_x, mask), jax.tree.map(jnp.zeros_like, mask), g_kernel
 
 
@@ -115,7 +128,9 @@ def _winograd(stride: int, shape: Shape) -> bool:
     return stride == 1 and 3 <= shape[0] <= 5 and shape[2] > 1
 
 
-def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
+def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array, precision: Precision) -> Array:
+    if precision == "exact":
+        return im2col.conv(stride, pads, x, kernel, product_precision(precision))
     if x.shape[-1] == 1:  # rows of one window of one channel are too short for a product; XLA's own is faster
         return _lax_conv(stride, pads, x.astype(kernel.dtype), kernel)
     if _winograd(stride, kernel.shape):
@@ -123,9 +138,11 @@ def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
     return im2col.conv(stride, pads, x, kernel)
 
 
-def _product_gradients(stride: int, pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
+def _product_gradients(
+    stride: int, pads: Pads, x: Array, kernel: Array, g: Array, precision: Precision
+) -> tuple[Array, Array]:
     window, errors = kernel.shape[:2], g.astype(kernel.dtype)
-    if _winograd(stride, kernel.shape):
+    if _winograd(stride, kernel.shape) and precision != "exact":
         return winograd.gradients(pads, x, kernel, errors)
     # input: the cotangent, spread over the stride, convolved with the kernel turned round
     grid = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:3], pads, window, strict=True)]
@@ -133,5 +150,5 @@ def _product_gradients(stride: int, pads: Pads, x: Array, kernel: Array, g: Arra
     back = tuple((k - 1 - p[0], k - 1 - p[1]) for k, p in zip(window, pads, strict=True))
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     spread_g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
-    g_x = _product_conv(1, back, spread_g, turned)  # type: ignore[arg-type]
-    return g_x, im2col.kernel_gradient(stride, pads, x, errors, kernel.shape)
+    g_x = _product_conv(1, back, spread_g, turned, precision)  # type: ignore[arg-type]
+    return g_x, im2col.kernel_gradient(stride, pads, x, errors, kernel.shape, product_precision(precision))

@@ -14,26 +14,30 @@ TILE_BYTES = 2**22
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
-def conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
+def conv(stride: int, pads: Pads, x: Array, kernel: Array, precision: lax.Precision | None = None) -> Array:
     """`[N, H, W, C]` (of any dtype) with `[kh, kw, C, out]` to `[N, H', W', out]` in the dtype of the kernel."""
     window, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[-1])
     grid = output_size(x.shape[1:3], window, stride, pads)
 
     def piece(x: Array) -> Array:
-        return _windows(x.astype(kernel.dtype), window, stride, pads) @ matrix
+        return jnp.matmul(_windows(x.astype(kernel.dtype), window, stride, pads), matrix, precision=precision)
 
     return map_tiles(piece, _piece(len(x), grid, kernel.shape, kernel.dtype.itemsize), x)
 
 
-def kernel_gradient(stride: int, pads: Pads, x: Array, g: Array, shape: Shape) -> Array:
+def kernel_gradient(
+    stride: int, pads: Pads, x: Array, g: Array, shape: Shape, precision: lax.Precision | None = None
+) -> Array:
     """Gradient of a kernel of this shape, from its input `[N, H, W, C]` and the cotangent `[N, H', W', out]`."""
     window, (channels, features) = shape[:2], shape[2:]
 
     def piece(x: Array, g: Array) -> tuple[Array, None]:
         x, g = x.astype(g.dtype), g.reshape(-1, features)
         if channels == 1:  # the window as the slow axis: contiguous copies, twice as fast
-            return (_windows(x, window, stride, pads, axis=0).reshape(-1, len(g)) @ g).T, None
-        return g.T @ _windows(x, window, stride, pads).reshape(len(g), -1), None
+            windows = _windows(x, window, stride, pads, axis=0).reshape(-1, len(g))
+            return jnp.matmul(windows, g, precision=precision).T, None
+        windows = _windows(x, window, stride, pads).reshape(len(g), -1)
+        return jnp.matmul(g.T, windows, precision=precision), None
 
     total, _ = fold_tiles(piece, _piece(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
     return total.T.reshape(shape)

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.typing import Array, accumulator
+
+Precision = Literal["default", "exact"]
+"""Of the products of synapses: the platform's fastest, or one whose sums of integers are exact."""
 
 
 def over_time(synapse: Callable[[Array], Array], x: Array) -> Array:
@@ -27,7 +32,25 @@ def masked(x: Array, mask: Array | None) -> Array:
     return (x.reshape(-1, *mask.shape) * mask[None].astype(x.dtype)).reshape(x.shape)
 
 
-def dense(x: Array, kernel: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
+def check_precision(precision: str) -> None:
+    """Raises ValueError unless this is a `Precision`."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+
+
+def product_precision(precision: Precision) -> lax.Precision | None:
+    """How XLA multiplies: without rounding factors, as accelerators do, or as jax is configured."""
+    return lax.Precision.HIGHEST if precision == "exact" else None
+
+
+def dense(
+    x: Array,
+    kernel: Array,
+    *,
+    storage: Storage = "floats",
+    mask: Array | None = None,
+    precision: Precision = "default",
+) -> Array:
     """`[T, B, in]` times `[in, out]` is `[T, B, out]`.
 
     Args:
@@ -35,12 +58,15 @@ def dense(x: Array, kernel: Array, *, storage: Storage = "floats", mask: Array |
       kernel: `[in, out]`, rounded to the dtype of `x` for the product; its gradient comes in its own dtype.
       storage: how the backward pass keeps `x` (see `storage.Storage`).
       mask: `[B, in]`, multiplies the input of every step (E5), kept beside it; a constant, its gradient is zero.
+      precision: "default", or "exact": sums of integers below 2^24 (float32) are those integers. On a CPU both are the
+        same; accelerators may round the factors of float32 products by default, and are slower when they do not.
 
     Raises:
-      ValueError: if `storage` is unknown.
+      ValueError: if `storage` or `precision` is unknown.
     """
     check_storage(storage)
-    return over_time(lambda x: _dense(storage, x, mask, kernel), x)
+    check_precision(precision)
+    return over_time(lambda x: _dense(storage, precision, x, mask, kernel), x)
 
 
 def average_pool(x: Array, window: int = 2) -> Array:
@@ -94,24 +120,24 @@ def subsample(x: Array, mask: Array | None = None, *, stride: int) -> Array:
     return part if mask is None else part * mask[None, :, ::stride, ::stride].astype(x.dtype)
 
 
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, preferred_element_type=accumulator(a.dtype))
+def _product(a: Array, b: Array, precision: Precision) -> Array:
+    return jnp.matmul(a, b, precision=product_precision(precision), preferred_element_type=accumulator(a.dtype))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _dense(storage: Storage, x: Array, mask: Array | None, kernel: Array) -> Array:
-    return _product(masked(x, mask), kernel.astype(x.dtype)).astype(x.dtype)
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _dense(storage: Storage, precision: Precision, x: Array, mask: Array | None, kernel: Array) -> Array:
+    return _product(masked(x, mask), kernel.astype(x.dtype), precision).astype(x.dtype)
 
 
-def _dense_forward(storage, x, mask, kernel):
-    return _dense(storage, x, mask, kernel), (store(x, storage), mask, kernel)
+def _dense_forward(storage, precision, x, mask, kernel):
+    return _dense(storage, precision, x, mask, kernel), (store(x, storage), mask, kernel)
 
 
-def _dense_backward(storage, residuals, g):
+def _dense_backward(storage, precision, residuals, g):
     stored, mask, kernel = residuals
     x = masked(restore(stored, storage, len(g), g.dtype).astype(g.dtype), mask)
-    g_x = masked(_product(g, kernel.T.astype(g.dtype)).astype(g.dtype), mask)
-    return g_x, jax.tree.map(jnp.zeros_like, mask), _product(x.T, g).astype(kernel.dtype)
+    g_x = masked(_product(g, kernel.T.astype(g.dtype), precision).astype(g.dtype), mask)
+    return g_x, jax.tree.map(jnp.zeros_like, mask), _product(x.T, g, precision).astype(kernel.dtype)
 
 
 _dense.defvjp(_dense_forward, _dense_backward)

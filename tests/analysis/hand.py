@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn import analysis
-from jaxsnn.models.connections import NO_PADS
+from jaxsnn.layers.synapses import NO_PADS
+from jaxsnn.models import Apply
 from jaxsnn.synapses import Connection
 
 FIRST = np.array([[1.3, 0, -1.1], [0, 1.2, 2.7], [-3.2, -5.1, 0]], np.float32)  # [in, out]
@@ -20,15 +21,18 @@ PARAMS = {"fc1": {"kernel": FIRST}, "fc2": {"kernel": SECOND}}
 
 
 class Output(NamedTuple):
-    potentials: Any
-    trains: Any
+    answers: Any
+    spikes: Any
     carry: Any
 
 
-def apply(params, state, x, *, carry=None, train=False, record=True):
+def _apply(params, state, x, *, carry=None, train=False, record=True):
     """Neurons without memory: they fire where the current is above 1."""
     fired = (x @ params["fc1"]["kernel"] > 1).astype(x.dtype)
     return Output(fired @ params["fc2"]["kernel"], {"input": x, "fc1": fired}, {}), state
+
+
+apply = Apply(_apply, ("fc1",))
 
 
 def observe(x, **options):

@@ -51,7 +51,31 @@ def test_steps_needed_to_reach_and_stay(accuracy, target, steps):
     assert analysis.steps_needed(np.array(accuracy), target) == steps
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (3, 2, 3), (3, 3, 1)])
+@pytest.mark.parametrize("shape", [(3, 3), (3, 2, 3), (3, 3, 0)])
 def test_bad_shapes(shape):
-    with pytest.raises(ValueError, match=r"answers need potentials \[T, N, classes >= 2\] and labels \[N\], got"):
+    with pytest.raises(ValueError, match=r"answers need potentials \[T, N, classes\] and labels \[N\], got"):
         analysis.answers(np.zeros(shape), LABELS)
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), .* got 1 to 3; class numbers start at 0"):
+        analysis.answers(POTENTIALS, LABELS * 2 + 1)
+
+
+def test_the_mean_over_steps_answers_otherwise():
+    """The second sample: 0.2 for the last class at first, then 1 for the right one; the margin is of sums."""
+    found = analysis.answers(np.cumsum(POTENTIALS, 0), LABELS)
+    np.testing.assert_array_equal(found.correct, [[1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    np.testing.assert_allclose(found.margin[1] / 2, [1.0, 0.3, 0.15])
+    np.testing.assert_allclose(found.margin[2] / 3, [2 - 1 / 3, 0.8, (0.1 + 0.4 + 0.9 - 1.3) / 3])
+
+
+def test_a_single_class_is_sure_at_once():
+    found = analysis.answers(np.zeros((2, 3, 1)), np.zeros(3, int))
+    assert np.isinf(found.margin).all()
+    exits = analysis.early_exit(found)
+    assert (exits.steps == 1).all()
+    assert (exits.accuracy == 1).all()
+
+
+def test_classes_without_samples_have_no_accuracy():
+    confusion = analysis.confusion(np.array([0, 2, 2]), np.array([0, 0, 2]), 4)
+    np.testing.assert_array_equal(confusion, [[1, 0, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(analysis.accuracy_per_class(confusion), [1, np.nan, 0.5, np.nan])

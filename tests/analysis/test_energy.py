@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxsnn import analysis
+from jaxsnn.synapses import Connection
 from tests.analysis import hand
 
 SPIKES = [[0, 1, -1], [1, 0, 0]]  # currents: (3.2, 6.3, 2.7) and (1.3, 0, -1.1): three neurons fire, then one
@@ -50,6 +51,39 @@ def test_analog_input_multiplies():
     assert report.synapses.break_even == pytest.approx((15 * 3.2 - 9 * 3.2) / (2 * 6 * 0.1))
 
 
+@pytest.mark.parametrize(("table", "mac", "ac"), [("int32", 3.2, 0.1), ("float32", 4.6, 0.9)])
+def test_with_the_neurons_own_arithmetic(observed, table, mac, ac):
+    """Five neurons, two steps: one multiplication (a MAC less an AC) and one comparison (an AC) each."""
+    alone, report = analysis.energy(observed, table=table), analysis.energy(observed, table=table, neurons=True)
+    assert report.layer("fc1").spiking == pytest.approx(9 * ac + 2 * 3 * mac)
+    assert report.synapses.spiking == pytest.approx(17 * ac + 2 * 5 * mac)
+    assert report.synapses.relu == alone.synapses.relu
+    assert report.synapses.break_even == pytest.approx((15 * mac - 10 * mac) / (2 * 15 * ac))
+    assert report.whole == report.synapses
+    unleaky = analysis.energy(observed, table=table, neurons=True, leaky=False)
+    assert unleaky.synapses.spiking == pytest.approx(17 * ac + 2 * 5 * ac)
+    assert report.assumptions == analysis.NEURONS
+    analog = analysis.energy(hand.observe([[0, 1, -0.5], [1, 0, 0]]), table=table, neurons=True)
+    assert analog.synapses.break_even == pytest.approx((15 * mac - 9 * mac - 10 * mac) / (2 * 6 * ac))
+
+
+def test_pools_neither_leak_nor_add_among_the_synapses(observed):
+    """Their neurons compare; a shortcut's neurons are those of the convolution that it feeds."""
+    pool = Connection("pool1", "fc1", "pool1", "pool", (2, 2), 2, hand.NO_PADS, (2, 2, 3), (1, 1, 3))
+    shortcut = Connection("short", "input", "fc2", "subsample", (), 1, hand.NO_PADS, (1, 1, 2), (1, 1, 2))
+    counts = analysis.counts(observed)
+    counts = counts._replace(
+        connections=(*counts.connections, pool, shortcut), operations={**counts.operations, "pool1": 7, "short": 5}
+    )
+    alone, report = analysis.energy(counts), analysis.energy(counts, neurons=True)
+    assert alone.synapses.spiking == pytest.approx(17 * 0.1)
+    assert report.synapses.spiking == pytest.approx(17 * 0.1 + 2 * (5 * 3.2 + 3 * 0.1))
+    assert report.layer("pool1").spiking == pytest.approx(7 * 0.1 + 2 * 3 * 0.1)
+    assert report.layer("short").spiking == pytest.approx(5 * 0.1)
+    assert report.whole.spiking == pytest.approx(report.synapses.spiking + 12 * 0.1)
+    assert report.whole.relu == pytest.approx(15 * 3.2 + (12 + 2) * 0.1)
+
+
 def test_with_memory(observed):
     """8 kB, 5 pJ per word, by hand from the assumptions."""
     report = analysis.energy(observed, memory="8 kB")
@@ -70,7 +104,10 @@ def test_with_memory(observed):
 
 def test_the_table_says_what_it_holds(observed):
     lines = str(analysis.energy(observed)).splitlines()
-    assert lines[0] == "Energy of one inference, 45 nm, int32: MAC 3.2 pJ, AC 0.1 pJ (Horowitz 2014)"
+    head = "Energy of one inference, 45 nm, int32: MAC 3.2 pJ, AC 0.1 pJ (Horowitz 2014); "
+    assert lines[0] == head + "synaptic operations alone"
+    both = "synaptic operations and the neurons' own arithmetic"
+    assert str(analysis.energy(observed, neurons=True)).splitlines()[0] == head + both
     assert lines[1].startswith("T = 2, operations of the spiking network: mean of 1 samples")
     row = next(line for line in lines if line.startswith("synapses")).split()
     assert row == ["synapses", "15", "17", "AC", "0.05", "0.00", "28.24", "0.5667", "16.0000"]

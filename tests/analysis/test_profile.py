@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import analysis, encoding, models
+from jaxsnn import analysis, encoding, models, streaming
 from jaxsnn.analysis import statistics
+from tests.analysis import hand
 from tests.analysis.brute import spike_by_spike
 
 SAMPLES, STEPS, CHUNK, BATCH = 5, 7, 3, 2
@@ -75,6 +76,7 @@ def test_counts_and_operations(streamed, recorded):
     assert by_class["conv1"][0] == pytest.approx(streamed.layers["conv1"].spikes[[0, 3]].mean())
     assert by_class["conv1"][2] == pytest.approx(streamed.layers["conv1"].spikes[[1, 2, 4]].mean())
     assert np.isnan(by_class["conv1"][1])
+    assert by_class["conv1"].shape == (3,)
 
 
 def test_intervals_and_synchrony(streamed, recorded):
@@ -102,6 +104,65 @@ def test_answers(streamed, recorded):
     expected = analysis.answers(recorded["potentials"], LABELS)
     np.testing.assert_array_equal(streamed.answers.correct, expected.correct)
     np.testing.assert_allclose(streamed.answers.margin, expected.margin, rtol=1e-4, atol=1e-5)
+    predictions = recorded["potentials"][-1].argmax(-1)
+    np.testing.assert_array_equal(streamed.predictions, predictions)
+    np.testing.assert_array_equal(streamed.accuracy, expected.accuracy)
+    assert [streamed.confusion[a, b] for a, b in zip(LABELS, predictions, strict=True)] == [
+        sum((a == LABELS) & (predictions == b)) for a, b in zip(LABELS, predictions, strict=True)
+    ]
+    assert streamed.confusion.sum() == SAMPLES
+    assert np.isnan(streamed.accuracy_per_class).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("loop", ["profile", "stream"])
+def test_the_mean_over_steps_answers_in_chunks_as_in_one(loop):
+    """Every pass over a set asks the evidence that the network's readout gathers, handed on from chunk to chunk."""
+    options = {"input_shape": (6,), "num_classes": 3, "init_scale": 6.0, "rngs": nnx.Rngs(0)}
+    model, last = (models.Builder(readout=readout, **options).finish() for readout in ("mean", "last"))
+    apply, params, state = models.functionalize(model)
+
+    def frames(key, x, start, steps):
+        return encoding.events(x, steps, start=start)
+
+    samples = jax.random.normal(jax.random.key(0), (SAMPLES, STEPS, 6))
+    labels, key = jnp.asarray(LABELS), jax.random.key(2)
+    whole = apply(params, state, jnp.moveaxis(samples, 1, 0))[0]
+    expected = analysis.answers(whole.answers, LABELS)
+    np.testing.assert_allclose(whole.answers, np.cumsum(whole.potentials, 0), rtol=1e-5)
+    np.testing.assert_allclose(whole.logits, np.mean(whole.potentials, 0), rtol=1e-4, atol=1e-6)
+    other = models.functionalize(last)[0](params, state, jnp.moveaxis(samples, 1, 0))[0]
+    assert (analysis.answers(other.answers, LABELS).correct != expected.correct).any()
+    links, sizes = models.connections(model), {"steps": STEPS, "chunk": CHUNK, "batch_size": BATCH}
+    if loop == "profile":
+        found = analysis.make_profile(apply, frames, links, **sizes)(params, state, key, samples, labels)
+        np.testing.assert_array_equal(found.answers.correct, expected.correct)
+        np.testing.assert_allclose(found.answers.margin, expected.margin, rtol=1e-4, atol=1e-5)
+    else:
+        found = streaming.stream(apply, params, state, frames, samples, labels, key=key, **sizes)
+    np.testing.assert_allclose(found.accuracy, expected.accuracy)
+
+
+def test_a_single_class():
+    """Then there is no second potential to compare with."""
+
+    def apply(params, state, x, *, carry=None, train=False, record=True):
+        return hand.Output(x[..., :1], {"input": x}, {}), state
+
+    def repeated(key, x, start, steps):
+        return jnp.stack([x] * steps)
+
+    run = analysis.make_profile(apply, repeated, (), steps=2, chunk=2, batch_size=2)
+    found = run({}, {}, jax.random.key(0), jnp.ones((4, 3)), jnp.zeros(4, int))
+    assert np.isinf(found.answers.margin).all()
+    assert found.confusion.tolist() == [[4]]
+    assert found.accuracy.tolist() == [1, 1]
+
+
+def test_labels_outside_the_classes_are_refused():
+    connections, apply, params, state = network()
+    observe = analysis.make_profile(apply, encode, connections, steps=2, chunk=2, batch_size=2)
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), .* got 1 to 3; class numbers start at 0"):
+        observe(params, state, jax.random.key(0), images(2), jnp.asarray([1, 3]))
 
 
 @jax.jit
@@ -173,9 +234,9 @@ def test_memory_does_not_grow_with_time():
 def test_what_is_refused():
     connections, apply, params, state = network()
     observe = analysis.make_profile(apply, encode, connections, steps=3, chunk=3, batch_size=2)
-    with pytest.raises(ValueError, match="cannot observe a network on an empty set: no samples came"):
+    with pytest.raises(ValueError, match="cannot run a network on an empty set: no samples came"):
         observe(params, state, jax.random.key(0), images(0), jnp.zeros(0, int))
     with pytest.raises(ValueError, match=r"counts of conv1 might exceed int32 with \(6, 7, 2\) input neurons, T"):
         analysis.make_profile(apply, encode, connections, steps=100_000_000, chunk=5, batch_size=1)
-    with pytest.raises(ValueError, match="T must be an integer >= 1, got 0"):
+    with pytest.raises(ValueError, match="chunk must be an integer >= 1, got 0"):
         analysis.make_profile(apply, encode, connections, steps=3, chunk=0, batch_size=1)

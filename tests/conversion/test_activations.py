@@ -1,5 +1,6 @@
 """Thresholds from activations: against the theory of rates, and what percentiles mean."""
 
+import types
 from functools import partial
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 
 from jaxsnn import conversion, encoding, models, neurons
 from jaxsnn.cells import lif
+from jaxsnn.conversion import percentiles
 from tests.conversion import networks
 
 
@@ -58,6 +60,25 @@ def test_rate_of_a_neuron_under_constant_current(x64, reset):
         assert np.abs(count / steps - rate).max() <= 1 / steps
     else:
         assert (count / steps <= rate).all()
+
+
+@pytest.mark.parametrize(
+    ("percentile", "count", "value"),
+    [(90, 1000, 900), (90.0, 1000, 900), (99.9, 1000, 999), (99.9, 10**6, 999_000), (100, 10, 10), (0.1, 1000, 1)],
+)
+def test_a_percentile_is_the_very_value(percentile, count, value):
+    """In floats 0.1 of 1,000 are 99 values, and the percentile of 1 to 1,000 was 901."""
+    values = np.random.default_rng(0).permutation(count) + 1.0
+    assert count - percentiles.values_above(percentile, count) == value
+    assert percentiles.percentile_of(jnp.asarray(values, jnp.float32), percentile) == value
+
+    def apply(params, state, x, *, record=False):
+        return types.SimpleNamespace(trains={"input": x, "fc1": x}, carry={}, potentials=x), state
+
+    parts = np.split(values.astype(np.float32), 5)
+    batches = [jnp.asarray(part)[None] for part in parts]
+    found = conversion.largest_activations(apply, {}, {}, batches, percentile=percentile)
+    assert found == {"fc1": value}
 
 
 @pytest.mark.parametrize("percentile", [100.0, 99.0, 50.0])

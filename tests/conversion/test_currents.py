@@ -38,10 +38,9 @@ def test_each_threshold_is_the_largest_current_of_its_layer():
         assert trains[name].any()
     assert net.scales["fc1"] == pytest.approx(float(currents["conv1"].max() * currents["fc1"].max()), rel=1e-5)
     np.testing.assert_array_equal(net.params["fc1"]["kernel"], params["fc1"]["kernel"])
-    lower = conversion.thresholds_from_currents(
-        apply, params, state, links, poisson, x, key=key, steps=STEPS, percentile=90.0
-    )
-    per_step = np.percentile(np.asarray(currents["conv1"]).reshape(STEPS, -1), 90, axis=1)
+    options = {"key": key, "steps": STEPS, "percentile": 90.0}
+    lower = conversion.thresholds_from_currents(apply, params, state, links, poisson, x, **options)
+    per_step = np.percentile(np.asarray(currents["conv1"]).reshape(STEPS, -1), 90, axis=1, method="inverted_cdf")
     assert lower.state["conv1"]["neurons"]["threshold"] == pytest.approx(per_step.max(), rel=1e-5)
 
 

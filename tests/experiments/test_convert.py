@@ -16,6 +16,8 @@ from jaxsnn.lab.convert import comparison, convert, converted, twin
 from jaxsnn.lab.convert.convert import Options
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import parse
+from jaxsnn.synapses import Connection
+from tests.analysis import hand
 from tests.experiments.test_run import small
 
 QUICK = {"width": 0.25, "gradient": "bptt", "time_steps": 4, "epochs": 6, "lr": 0.004, "evaluate_every": 6}
@@ -87,22 +89,40 @@ def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
         convert.convert(copy, options)
 
 
+POOL = Connection("pool1", "fc1", "pool1", "pool", (2, 2), 2, hand.NO_PADS, (2, 2, 3), (1, 1, 3))
+
+
 def test_equal_accuracy():
-    def curve(accuracy, spikes):
-        spikes = np.array(spikes, float)
-        operations = {"input": 10 * np.arange(1.0, len(spikes) + 1), "fc1": 2 * spikes}
-        return streaming.Streamed(np.array(accuracy), {"input": np.ones(len(spikes)), "fc1": spikes}, operations)
+    """By hand on 9 and 6 synapses, and a pool, whose additions count on neither side, but whose neurons compare."""
+
+    def curve(accuracy, spikes, *, analog=False):
+        spikes, time = np.array(spikes, float), np.arange(1.0, len(spikes) + 1)
+        operations = {"fc1": 10 * time, "fc2": 2 * spikes, "pool1": 1000 * time}
+        sent = {"input": np.ones(len(spikes)), "fc1": spikes}
+        kinds, connections = {"input": analog, "fc1": False}, (*hand.CONNECTIONS, POOL)
+        return streaming.Streamed(np.array(accuracy), sent, operations, kinds, connections, samples=1)
 
     direct, late = curve([0.5, 0.9, 0.9], [1, 2, 4]), curve([0.1, 0.9, 0.2, 0.85, 0.88, 0.9], range(10, 70, 10))
-    found = comparison.compare(direct, late, 0.05, macs=1000, analog=False)
-    assert found["target"] == 0.85
-    ratios = {"int32": round(3200 / 2.4, 3), "float32": round(4600 / (24 * 0.9), 3)}
-    assert found["direct"] == {"steps": 2, "spikes": 2.0, "operations": 24.0, "energy_ratio": ratios}
+    found = comparison.compare(direct, late, 0.05, leaky=True)
+    assert (found["target"], found["relu_macs"]) == (0.85, 15)
+    ratios = {"int32": round(15 * 3.2 / 2.4, 3), "float32": round(15 * 4.6 / (24 * 0.9), 3)}
+    with_neurons = {  # 5 neurons that leak, 3 of the pool that do not, 2 steps
+        "int32": round(15 * 3.2 / (2.4 + 2 * (5 * 3.2 + 3 * 0.1)), 3),
+        "float32": round(15 * 4.6 / (24 * 0.9 + 2 * (5 * 4.6 + 3 * 0.9)), 3),
+    }
+    assert found["direct"] == {
+        "steps": 2,
+        "spikes": 2.0,
+        "operations": 24.0,
+        "energy_ratio": ratios,
+        "energy_ratio_with_neurons": with_neurons,
+    }
     assert (found["converted"]["steps"], found["converted"]["spikes"]) == (4, 40.0)  # not 2: it fell below again
+    assert found["converted"]["energy_ratio_with_neurons"]["int32"] == round(48 / (12 + 4 * 8 * 0.1), 3)
     assert [found[f"{what}_ratio"] for what in ("steps", "spikes", "operations")] == [2.0, 20.0, 5.0]
-    analog = comparison.compare(direct, late, 0.05, macs=1000, analog=True)
-    assert analog["direct"]["energy_ratio"]["int32"] == round(3200 / (20 * 3.2 + 0.4), 3)
-    silent = comparison.compare(curve([0.3], [0]), curve([0.3], [5]), 1.0, macs=1000, analog=False)
+    analog = comparison.compare(curve([0.5, 0.9, 0.9], [1, 2, 4], analog=True), late, 0.05, leaky=True)
+    assert analog["direct"]["energy_ratio"]["int32"] == round(48 / (20 * 3.2 + 0.4), 3)
+    silent = comparison.compare(curve([0.3], [0]), curve([0.3], [5]), 1.0, leaky=False)
     assert silent["target"] == 0.0
 
 

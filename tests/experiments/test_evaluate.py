@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxsnn import training
 from jaxsnn.data import Split, load
 from jaxsnn.lab import evaluate, linear, run, run_folder
 from jaxsnn.lab.config import Config
@@ -43,10 +44,15 @@ def test_a_run_folder_is_all_that_is_needed(folder, tmp_path, capsys):
 
 
 def test_analysis(folder, capsys):
-    """The second pass sees the spikes of the first, and what is written agrees with itself."""
-    evaluate.evaluate(folder, which="last", part="test")
+    """One pass alone: it sees the spikes on which training evaluates, and what is written agrees with itself."""
+    alone = evaluate.evaluate(folder, which="last", part="test", analyse=False)["networks"]
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "make_evaluate", lambda *_, **__: None)  # the network runs once
+        evaluate.evaluate(folder, which="last", part="test")
     networks = json.loads((folder / "evaluation.json").read_text())["networks"]
     assert len(networks) == 2
+    assert [{k: v for k, v in n.items() if k != "analysis"} for n in networks] == alone
     for network in networks:
         found = network["analysis"]
         assert (found["steps"], found["samples"]) == (3, 40)
@@ -57,10 +63,17 @@ def test_analysis(folder, capsys):
         assert synapses["acs"] == pytest.approx(sum(found["operations"][name] for name in weighted))
         assert synapses["acs"] == pytest.approx(found["neurobench"]["effective_acs"])
         assert synapses["ratio"] == pytest.approx(synapses["dense"] * 3.2 / (synapses["acs"] * 0.1))
+        with_neurons = found["energy"]["int32 with neurons"]["synapses"]
+        neurons = 16 * 16 * 20 + 8 * 8 * 50 + 200 + 10, 8 * 8 * 20 + 4 * 4 * 50  # that leak, and of pools
+        added = 3 * (neurons[0] * 3.2 + neurons[1] * 0.1)
+        assert with_neurons["spiking"] == pytest.approx(synapses["spiking"] + added)
+        assert with_neurons["relu"] == synapses["relu"]
         assert found["activity"]["conv1"]["spikes"] > 0
         assert len(found["activity"]["conv1"]["spikes_by_class"]) == 10
     out = capsys.readouterr().out
-    assert out.count("Energy of one inference, 45 nm, int32: MAC 3.2 pJ, AC 0.1 pJ (Horowitz 2014)\n") == 2
+    head = "Energy of one inference, 45 nm, int32: MAC 3.2 pJ, AC 0.1 pJ (Horowitz 2014); "
+    assert out.count(f"{head}synaptic operations alone\n") == 2
+    assert out.count(f"{head}synaptic operations and the neurons' own arithmetic\n") == 2
     assert "assumed: every access moves one word" in out
     assert "early exit, chosen on these samples" in out
 

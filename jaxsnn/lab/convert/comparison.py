@@ -30,46 +30,36 @@ def hidden_spikes(curve: Streamed) -> np.ndarray:
     return np.sum([count for name, count in curve.spikes.items() if name != "input"], 0)
 
 
-def fan_outs(connections: Sequence[Connection]) -> dict[str, np.ndarray]:
-    """Layer name to the number of neurons that a spike of each of its neurons reaches, additions in pools included."""
-    found: dict[str, Any] = {}
-    for connection in connections:
-        found[connection.source] = found.get(connection.source, 0) + analysis.fan_out(connection)
-    return found
-
-
 def multiplications(connections: Sequence[Connection]) -> int:
     """Multiply-accumulates of the equal ReLU network for one sample."""
     return sum(analysis.dense_operations(connection) for connection in connections if connection.weighted)
 
 
-def compare(direct: Streamed, converted: Streamed, margin: float, *, macs: int, analog: bool) -> dict[str, Any]:
+def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool) -> dict[str, Any]:
     """What both networks need for the accuracy that both have at the end, less a margin.
 
     Args:
-      direct, converted: from `streaming.stream`, with `fan_outs`.
+      direct, converted: from `streaming.stream`, with `connections`.
       margin: a fraction of the samples.
-      macs: of the ReLU network.
-      analog: whether the input is no spikes: then its synapses multiply, at every step.
+      leaky: whether the neurons of `direct` leak; those of `converted` do not.
 
     Returns:
-      For each network steps (the accuracy is not below the target from then on), spikes of hidden layers, synaptic
-      operations, and how many times its energy the ReLU network's is, by table of `analysis.TABLES`.
+      For each network what `analysis.needed` says: steps, spikes of hidden layers, synaptic operations, and how many
+      times its energy the ReLU network's is, with the neurons' own arithmetic and without. Pools are left out on both
+      sides.
     """
-    target = max(min(direct.accuracy[-1], converted.accuracy[-1]) - margin, 0.0)
-    found: dict[str, Any] = {"target": round(float(target), 6), "relu_macs": macs}
-    for name, curve in {"direct": direct, "converted": converted}.items():
-        steps = analysis.steps_needed(curve.accuracy, target - 1e-9) or len(curve.accuracy)
-        operations = {source: float(up_to[steps - 1]) for source, up_to in curve.operations.items()}
-        first = operations.get("input", 0.0) if analog else 0.0
+    curves = {"direct": direct, "converted": converted}
+    target = analysis.common_accuracy(curves, margin)
+    found: dict[str, Any] = {"target": round(target, 6), "relu_macs": multiplications(converted.connections)}
+    for name, curve in curves.items():
+        needed = analysis.needed(curve, target, leaky=leaky and name == "direct")
         found[name] = {
-            "steps": steps,
-            "spikes": round(float(hidden_spikes(curve)[steps - 1]), 2),
-            "operations": round(sum(operations.values()), 1),
-            "energy_ratio": {
-                table: round(macs * cost.mac / (first * cost.mac + (sum(operations.values()) - first) * cost.ac), 3)
-                for table, cost in analysis.TABLES.items()
-                if sum(operations.values()) > 0
+            "steps": needed.steps,
+            "spikes": round(needed.spikes, 2),
+            "operations": round(needed.operations, 1),
+            "energy_ratio": {table: round(ratio, 3) for table, ratio in needed.energy_ratio.items()},
+            "energy_ratio_with_neurons": {
+                table: round(ratio, 3) for table, ratio in needed.energy_ratio_with_neurons.items()
             },
         }
     for what in ("steps", "spikes", "operations"):
@@ -88,19 +78,24 @@ def table(summary: dict[str, Any]) -> str:
     shown = [steps for steps in SHOWN if steps <= longest]
     costs = list(analysis.TABLES)
     head = [*("network", "T", "accuracy"), *(f"t = {steps:,}" for steps in shown)]
-    head += [f"steps to {_percent(equal['target'])}", "spikes", "operations", f"ReLU energy / its ({', '.join(costs)})"]
+    head += [f"steps to {_percent(equal['target'])}", "spikes", "operations"]
+    head += [f"ReLU energy / its ({', '.join(costs)})", "the same with neurons"]
     lines = [["ReLU", "1", _percent(summary["relu"]["accuracy"]), *[""] * len(shown)]]
-    lines[0] += ["", "", f"{equal['relu_macs']:,} MAC", "1"]
+    lines[0] += ["", "", f"{equal['relu_macs']:,} MAC", "1", "1"]
     for name, label in runs.items():
         curve, needed = summary[name]["accuracy_at_step"], equal[name]
         values = [_percent(curve[steps - 1]) if steps <= len(curve) else "" for steps in shown]
-        ratios = ", ".join(f"{needed['energy_ratio'].get(cost, float('nan')):.3g}" for cost in costs)
+        ratios = [
+            ", ".join(f"{needed[key].get(cost, float('nan')):.3g}" for cost in costs)
+            for key in ("energy_ratio", "energy_ratio_with_neurons")
+        ]
         lines.append([label, f"{len(curve):,}", _percent(curve[-1]), *values, f"{needed['steps']:,}"])
-        lines[-1] += [f"{needed['spikes']:,.0f}", f"{needed['operations']:,.0f}", ratios]
+        lines[-1] += [f"{needed['spikes']:,.0f}", f"{needed['operations']:,.0f}", *ratios]
     rows = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
     return (
         f"\n{rows}\n\nAccuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
-        f"synaptic operations and energy: per inference, to equal accuracy. Converted over direct: "
+        f"synaptic operations and energy: per inference, to equal accuracy; energy of synaptic operations alone, and "
+        "with the neurons' own arithmetic. Converted over direct: "
         f"{equal['steps_ratio']:g} times the steps, {equal['spikes_ratio']:g} times the spikes, "
         f"{equal['operations_ratio']:g} times the operations."
     )

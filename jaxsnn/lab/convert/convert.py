@@ -9,16 +9,16 @@ images, and prints one table. Writes `convert.json`, `converted.npz` and figures
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 from tqdm import tqdm
 
 from jaxsnn import models, training
-from jaxsnn.lab import run_folder
+from jaxsnn.lab import profile, run_folder
 from jaxsnn.lab.build import Program, build, make_model, restore
 from jaxsnn.lab.command import command, define_flag, define_run_flags
 from jaxsnn.lab.config import Config
@@ -29,6 +29,7 @@ from jaxsnn.lab.results import scores
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
 from jaxsnn.streaming import Streamed, stream
+from jaxsnn.synapses import Connection
 from jaxsnn.training.state import EVALUATE
 
 
@@ -107,14 +108,12 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
     test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
     modules = {"direct": make_model(config, data, config.training.seed), "converted": module}
-    connections = {name: models.connections(one) for name, one in modules.items()}
     runs = {
         "direct": (program.apply, direct.params, direct.model_state, config.network.time_steps),
         "converted": (models.functionalize(module)[0], net.params, net.state, options.steps),
     }
     curves = {
-        name: _run(name, *one, test, config, options, comparison.fan_outs(connections[name]))
-        for name, one in runs.items()
+        name: _run(name, *one, test, config, options, models.connections(modules[name])) for name, one in runs.items()
     }
     accuracy = float(twin_program.evaluate(relu, *test).accuracy[-1])
     summary = {
@@ -127,9 +126,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
             curves["direct"],
             curves["converted"],
             options.margin,
-            macs=comparison.multiplications(connections["converted"]),
-            analog=config.network.encoding == "direct"
-            or (config.network.encoding == "events" and config.data.event_values == "counts"),
+            leaky=profile.leaky(config),
         ),
         "scales": net.scales,
         "seconds": {"twin": round(trained - began, 1), "rest": round(time.perf_counter() - trained, 1)},
@@ -149,7 +146,7 @@ def _run(
     test: training.Data,
     config: Config,
     options: Options,
-    fan_outs: dict[str, np.ndarray],
+    connections: Sequence[Connection],
 ) -> Streamed:
     with tqdm(total=steps * len(test.labels), desc=name, unit="step", disable=not options.progress or None) as bar:
         return stream(
@@ -162,7 +159,7 @@ def _run(
             steps=steps,
             chunk=models.default_chunk(steps),
             batch_size=options.batch,
-            fan_outs=fan_outs,
+            connections=connections,
             progress=bar.update,
         )
 

@@ -183,8 +183,9 @@ def header(m: Material) -> list[page.Html]:
     if found := m.analyses:
         hidden = np.mean([costs.hidden_spikes(one) for one in found])
         numbers.append(("spikes per sample, hidden layers", f"{hidden:,.0f}"))
-        if ratios := [ratio for one in found if (ratio := costs.energy_ratio(one)) is not None]:
-            numbers.append(("energy, ReLU network to this one, arithmetic alone", f"{np.mean(ratios):.1f} : 1"))
+        for counted, what in ((costs.PAPER, "synaptic operations alone"), (costs.WITH_NEURONS, "with neurons")):
+            if ratios := [ratio for one in found if (ratio := costs.energy_ratio(one, counted)) is not None]:
+                numbers.append((f"energy, ReLU network to this one, {what}", f"{np.mean(ratios):.1f} : 1"))
     if m.sample:
         numbers.append(("weights", f"{m.sample.weights:,}"))
     return [*parts, page.facts(numbers)] if numbers else parts

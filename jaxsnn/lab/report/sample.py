@@ -7,12 +7,12 @@ import jax
 import numpy as np
 
 from jaxsnn import models
+from jaxsnn.batches import layer_names
 from jaxsnn.lab.build import build, make_model, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.run_folder import Run
 from jaxsnn.lab.splits import load_data, split
-from jaxsnn.streaming import layer_names
 
 
 class Neuron(NamedTuple):
