@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.layers.neurons import Constant
-from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape
+from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, accumulator
 
 Masks = Literal["fixed", "fresh"]
 
@@ -42,7 +42,8 @@ class Dropout(nnx.Module):
             raise ValueError(f"dropout rate must lie in [0, 1), got {rate}")
         if masks not in get_args(Masks):
             raise ValueError(f"dropout masks must be 'fixed' or 'fresh', got {masks!r}")
-        self.rate, self.masks = Constant(jnp.asarray(rate, param_dtype)), masks
+        # in float32 at least: bfloat16 knows no probability between 0.996 and 1
+        self.rate, self.masks = Constant(jnp.asarray(rate, accumulator(param_dtype))), masks
 
     def mask(self, key: Array, shape: Shape) -> Array:
         """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same for every piece of a train."""
