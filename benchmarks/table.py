@@ -48,6 +48,8 @@ COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], str] | None]] = {
     "memory_ms": ("bytes at least [ms]", None),
     "measured_ms": ("measured [ms]", None),
     "times_floor": ("times the floor", None),
+    "products_ms": ("products at full speed [ms]", None),
+    "times_full_speed": ("times full speed", None),
     "population_s": ("in one program [s]", None),
     "runs_s": ("one by one [s]", None),
     "equal": ("networks of equal accuracy", None),

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn.checks import check_labels
-from jaxsnn.typing import Array, ArrayLike
+from jaxsnn.typing import Array, ArrayLike, accumulator
 
 Readout = Literal["last", "mean"]
 """What answers after t steps: the potentials of step t, or their mean over the steps 1 to t."""
@@ -44,9 +44,10 @@ def evidence(potentials: Any, sums: Any, start: ArrayLike, readout: Readout) -> 
 
 def margins(values: Array) -> Array:
     """How far the largest of `[..., classes]` lies above the second, `[...]`; infinity for a single class."""
-    if values.shape[-1] == 1:
-        return jnp.full(values.shape[:-1], jnp.inf, values.dtype)
-    best, second = jnp.moveaxis(jax.lax.top_k(values, 2)[0], -1, 0)
+    wide = values.astype(accumulator(values.dtype))
+    if wide.shape[-1] == 1:
+        return jnp.full(wide.shape[:-1], jnp.inf, wide.dtype)
+    best, second = jnp.moveaxis(jax.lax.top_k(wide, 2)[0], -1, 0)
     return best - second
 
 

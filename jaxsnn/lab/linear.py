@@ -15,9 +15,10 @@ from absl import flags
 
 from jaxsnn import training
 from jaxsnn.data.prepare import normalise
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.command import command, define_run_flags
-from jaxsnn.lab.config import Config
+from jaxsnn.lab.config import ONE_DEVICE, Config
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
 
@@ -27,12 +28,9 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
 
 def features(config: Config, data: training.Data) -> np.ndarray:
     """`[N, features]`, float."""
-    images = (
-        data.images.sum(1)
-        if config.network.encoding == "events"
-        else normalise(data.images, config.data.mean, config.data.std)
-    )
-    return np.asarray(images, np.float32).reshape(len(images), -1)
+    frames = ENCODINGS[config.network.encoding].frames
+    samples = data.images.sum(1) if frames else normalise(data.images, config.data.mean, config.data.std)
+    return np.asarray(samples, np.float32).reshape(len(samples), -1)
 
 
 def baseline(config: Config) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Dropout(nnx.Module):
             raise ValueError(f"dropout rate must lie in [0, 1), got {rate}")
         if masks not in get_args(Masks):
             raise ValueError(f"dropout masks must be 'fixed' or 'fresh', got {masks!r}")
+        # in float32 at least: bfloat16 knows no probability between 0.996 and 1
         self.rate, self.masks = Constant(jnp.asarray(rate, accumulator(param_dtype))), masks
 
     def mask(self, key: Array, shape: Shape) -> Array:

@@ -1,5 +1,6 @@
 """How many members of a population one program can take: by what the compiler says it needs."""
 
+import math
 import os
 from collections.abc import Callable
 
@@ -10,12 +11,16 @@ from jaxsnn.training import Costs
 
 def memory_limit(devices: int = 1) -> float:
     """Memory that a program may use on each of `devices`, in 10^6 bytes: of an accelerator 0.9 of what is free, of a
-    CPU its part of half of the machine's.
+    CPU its part of half of the machine's; infinity where the system does not say how much that is.
     """
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return 0.9 * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) / 1e6
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 / devices / 1e6
+    try:
+        pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # no such function (Windows), or it does not know these names
+        return math.inf
+    return pages * page_bytes / 2 / devices / 1e6 if min(pages, page_bytes) > 0 else math.inf  # -1: not known
 
 
 def members_that_fit(measure: Callable[[int], Costs], most: int, limit: float, *, devices: int = 1) -> int:

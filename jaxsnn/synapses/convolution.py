@@ -6,6 +6,7 @@ stride 1: Winograd, others: im2col; docs/decisions/0003), elsewhere `lax.conv_ge
 when the program is lowered. `precision="exact"` is the product with im2col on every platform.
 """
 
+import math
 from functools import partial
 
 import jax
@@ -67,6 +68,20 @@ def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -
     if padding not in ("SAME", "VALID"):
         raise ValueError(f"padding must be 'SAME', 'VALID' or a number of pixels, got {padding!r}")
     return tuple(lax.padtype_to_pads(size, window, (stride, stride), padding))  # type: ignore[return-value]
+
+
+def products(size: Shape, kernel: Shape, *, stride: int = 1, padding: Padding = "SAME") -> int:
+    """Multiplications that `conv` does on a CPU for one sample and step; each of its gradients does as many.
+
+    Args:
+      size: height and width of the input.
+      kernel: `[kh, kw, C, out]`.
+      stride, padding: as in `conv`.
+    """
+    pads = resolve_padding(size, kernel[:2], stride, padding)
+    if _winograd(stride, kernel):
+        return winograd.products(pads, size, kernel)
+    return math.prod(im2col.output_size(size, kernel[:2], stride, pads)) * math.prod(kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))

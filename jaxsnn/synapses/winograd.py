@@ -10,6 +10,7 @@ Convolutional Neural Networks*, CVPR 2016, section 4: `y = A^T [(G k) * (B^T d)]
 channels.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -119,6 +120,17 @@ def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Arr
 
     g_transformed, g_x = fold_tiles(piece, _piece(len(x), tiling, width, kernel), x, g)
     return g_x, pull(g_transformed)[0]
+
+
+def products(pads: Pads, size: Shape, kernel: Shape) -> int:
+    """Multiplications of one sample of this height and width; of either gradient as many."""
+    if _few(kernel, pads, size[1]):
+        height, width, channels, features = kernel
+        halves, paired = (size[0], size[1] // 2), (height, (width + 1) // 2, 2 * channels, 2 * features)
+        return products(_paired_pads(pads), halves, paired)
+    rows, columns = output_size(size, kernel[:2], 1, pads)
+    tiling = _tiling(kernel[0], rows)
+    return tiling.points * tiling.tiles * columns * math.prod(kernel[1:])
 
 
 FEW = 64

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,25 @@ def test_damaged_cache_is_rebuilt_with_a_warning(tree: Path, tmp_path: Path, dam
         warnings.simplefilter("error")
         assert same(nmnist.read_split(tree / "Test", cached), expected)
     assert os.listdir(cached) == [file.name]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r._replace(starts=r.starts[::-1].copy()),
+        lambda r: r._replace(starts=r.starts * 2),
+        lambda r: r._replace(labels=r.labels[:-1]),
+        lambda r: r._replace(time=r.time.astype(np.int64)),
+        lambda r: r._replace(x=r.x[:-1]),
+    ],
+)
+def test_recordings_that_do_not_fit_together_are_rebuilt(tree: Path, tmp_path: Path, change: Callable) -> None:
+    """Their checksum is right, as of a file that somebody made."""
+    expected = nmnist.read_split(tree / "Test", tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    nmnist._write(file, change(expected))
+    with pytest.warns(RuntimeWarning, match="rebuilding the cache file .*recordings"):
+        assert same(nmnist.read_split(tree / "Test", tmp_path / "cache"), expected)
 
 
 def test_unwritable_cache_warns_and_goes_on(tree: Path, tmp_path: Path) -> None:

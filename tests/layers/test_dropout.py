@@ -19,6 +19,16 @@ def test_dropout_has_one_mask_for_all_steps_and_keeps_the_mean():
     assert abs((y == 0).mean() - 0.25) < 0.02
 
 
+@pytest.mark.parametrize("masks", ["fixed", "fresh"])
+@pytest.mark.parametrize("rate", [0.001, 0.005, 0.25])
+def test_small_rates_drop_in_narrow_dtypes_too(rate, masks):
+    """Probabilities in bfloat16 dropped nothing at 0.005."""
+    dropout = Dropout(rate, masks=masks, param_dtype=jnp.bfloat16)
+    y = dropout(jnp.ones((2, 10, 40_000), jnp.bfloat16), jax.random.key(0))
+    assert y.dtype == jnp.bfloat16
+    assert abs(float((y == 0).mean(dtype=jnp.float32)) - rate) < 5 * np.sqrt(rate / 400_000)
+
+
 def test_masks_differ_between_samples_and_keys():
     x = jnp.ones((1, 2, 200))
     a, b = Dropout(0.5)(x, jax.random.key(0)), Dropout(0.5)(x, jax.random.key(1))

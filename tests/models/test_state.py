@@ -85,9 +85,7 @@ def test_on_one_device_they_move_and_evaluation_leaves_them():
     output, after = apply(params, model_state, x, train=True)
     kernel = params["conv1"]["kernel"]
     for t in range(STEPS):
-        current = jax.lax.conv_general_dilated(
-            x[t], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        current = jax.lax.conv_general_dilated(x[t], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         by_hand = 0.9 * by_hand + 0.1 * np.asarray(current).mean((0, 1, 2))
     np.testing.assert_allclose(after["conv1"]["norm"]["mean"], by_hand, rtol=1e-4, atol=1e-6)
     _, same = apply(state.params, state.model_state, x, train=False)

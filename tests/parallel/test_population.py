@@ -1,6 +1,7 @@
 """Populations: each member trains as it would alone, on one device and on eight, where nothing is exchanged."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -223,3 +224,18 @@ def test_one_member_too_large():
     with pytest.raises(ValueError, match="one member needs 70 MB and there are 60 MB per device: use a smaller batch"):
         parallel.members_that_fit(lambda count: costs(70.0 * count), 5, 60.0)
     assert parallel.memory_limit(2) == pytest.approx(parallel.memory_limit() / 2)
+
+
+def test_memory_that_the_system_does_not_tell(monkeypatch):
+    """No `os.sysconf`, or one that does not know the names: no limit, and all members fit."""
+
+    def unknown(name):
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr("os.sysconf", unknown)
+    assert parallel.memory_limit() == math.inf
+    monkeypatch.setattr("os.sysconf", lambda name: -1)
+    assert parallel.memory_limit() == math.inf
+    monkeypatch.delattr("os.sysconf")
+    assert parallel.memory_limit(4) == math.inf
+    assert parallel.members_that_fit(lambda count: costs(70.0 * count), 5, parallel.memory_limit()) == 5
