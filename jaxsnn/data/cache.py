@@ -10,7 +10,6 @@ data that has since been prepared anew are not removed: deleting the folder is s
 import hashlib
 import io
 import os
-import uuid
 import warnings
 import zipfile
 import zlib
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
+
+from jaxsnn.files import write_whole
 
 T = TypeVar("T")
 
@@ -194,15 +195,7 @@ def write_at_once(path: Path, save: Callable[[BinaryIO], None]) -> None:
       OSError: the folder or the file cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because os.replace is atomic only within a file system; with a name of its own, because two
-    # processes may write the same split at once (both write the same contents, so it does not matter who is last).
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            save(stream)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, save)
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
