@@ -17,8 +17,8 @@ def local(path: str | os.PathLike[str]) -> Path:
     """The path, checked to be a file or folder of this machine.
 
     Raises:
-      ValueError: for an address such as `gs://bucket/run`, which would become a folder called `gs:`, and for a name
-        that cannot be written in UTF-8.
+      ValueError: for an address such as `gs://bucket/run`, which would become a folder called `gs:`, for a name that
+        cannot be written in UTF-8, and for `**` or a backslash in it or above it, which orbax cannot read as a name.
     """
     text = os.fspath(path)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
@@ -32,6 +32,12 @@ def local(path: str | os.PathLike[str]) -> Path:
         raise ValueError(
             f"the name {text!r} is not written in UTF-8: set PYTHONUTF8=1, or choose a folder of another name"
         ) from error
+    whole = str(Path(text).absolute())
+    if odd := next((part for part in ("**", "\\") if part in whole and part != os.sep), None):
+        raise ValueError(
+            f"the name {whole} has {odd!r} in it, with which no checkpoint could be found again: choose "
+            "a folder of another name"
+        )
     return Path(text)
 
 

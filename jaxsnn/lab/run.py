@@ -125,32 +125,29 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
     writes = parallel.is_first()
     metrics = training.MetricsFile(where / "metrics.jsonl", writes=writes)
     checkpoints = training.Checkpoints(where / "checkpoints")
-    try:
-        state = program.start(seed)
-        if config.resume and checkpoints.steps():
-            state = checkpoints.load(state)
-            print(f"{description}: resuming after step {int(state.step)}")
-            metrics.rewind(int(state.step))
-        else:
-            state = converted.start_from(config, state)
-            metrics.rewind(-1)
-        training.fit(
-            state,
-            program.step,
-            sets.fitting,
-            batch_size=config.batch_size,
-            epochs=config.epochs,
-            evaluate=evaluate,
-            metrics=metrics,
-            checkpoints=checkpoints,
-            evaluate_every=config.evaluate_every,
-            log_every=config.log_every,
-            checkpoint_every=config.checkpoint_every or None,
-            steps_per_dispatch=config.steps_per_dispatch,
-            agree=parallel.agree if config.multihost else None,
-            progress=config.progress and writes,
-            description=description,
-        )
-    finally:
-        checkpoints.close()
+    state = program.start(seed)
+    if config.resume and checkpoints.steps():
+        state = checkpoints.load(state)
+        print(f"{description}: resuming after step {int(state.step)}")
+        metrics.rewind(int(state.step))
+    else:
+        state = converted.start_from(config, state)
+        metrics.rewind(-1)
+    training.fit(
+        state,
+        program.step,
+        sets.fitting,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        evaluate=evaluate,
+        metrics=metrics,
+        checkpoints=checkpoints,
+        evaluate_every=config.evaluate_every,
+        log_every=config.log_every,
+        checkpoint_every=config.checkpoint_every or None,
+        steps_per_dispatch=config.steps_per_dispatch,
+        agree=parallel.agree if config.multihost else None,
+        progress=config.progress and writes,
+        description=description,
+    )
     return results.scores(one, metrics.read(), time.perf_counter() - began) if writes else {}

@@ -95,7 +95,7 @@ def test_damaged_files_are_named_and_left_out(copy, capsys):
     said = words(copy)
     for name in ("results.json", "environment.json", "convert.json"):
         assert f"{name} is damaged and left out" in said
-    assert "metrics.jsonl of seed0 is damaged: rows behind the damage are left out" in said
+    assert "Left out are the rows of seed0: line 1 of" in said
     for rubbish in ('{"which": "selected"}', '{"which": "last", "part": "test", "networks": [{"run": "seed0"}]}'):
         (copy / "evaluation.json").write_text(rubbish)
         report.report(copy)

@@ -189,7 +189,6 @@ def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path, step
         problem.fit(tmp_path, epochs=4, resume=True, sets=poisoned, steps_per_dispatch=steps_per_dispatch)
     checkpoints = training.Checkpoints(tmp_path / "checkpoints")
     assert np.isfinite(checkpoints.load(problem.start()[0]).params["w"]).all()
-    checkpoints.close()
 
 
 def test_too_large_a_rate_is_named(tmp_path):

@@ -104,16 +104,14 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
 
 
 def _rows(where: Path, config: Config, missing: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Metrics of every network; a last line that was cut short is how a killed run ends, more than that is damage."""
-    rows, damaged = {}, []
+    """Metrics of every network; none of one whose file is damaged."""
+    rows: dict[str, list[dict[str, Any]]] = {}
     for one in run_folder.runs(config):
-        metrics = training.MetricsFile(where / one.name / "metrics.jsonl")
-        rows[one.name] = metrics.read()
-        lines = metrics.path.read_text(errors="replace").splitlines() if metrics.path.exists() else []
-        if len(lines) > len(rows[one.name]) + 1:
-            damaged.append(one.name)
-    if damaged:
-        missing["metrics"] = f"`metrics.jsonl` of {', '.join(damaged)} is damaged: rows behind the damage are left out."
+        try:
+            rows[one.name] = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+        except ValueError as error:
+            rows[one.name] = []
+            missing["metrics"] = f"{missing.get('metrics', '')} Left out are the rows of {one.name}: {error}.".strip()
     return rows
 
 
