@@ -74,3 +74,27 @@ def check_percentile(percentile: float) -> None:
     """Raises ValueError unless a percentile lies in (0, 100]."""
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must lie in (0, 100], got {percentile}: 100 is the largest value")
+
+
+def check_labels(labels: ArrayLike, images: Any = None, *, classes: int | None = None) -> None:
+    """Checks the labels of a set, whose numbers are looked at.
+
+    Args:
+      labels: expected to be integers in [0, classes), `[N]`.
+      images: `[N, ...]`, of which only the length is looked at; more where devices hold a part of them each, which is
+        filled up. None to leave it out.
+      classes: number of answers that the network gives; None if it is not known.
+
+    Raises:
+      ValueError: if they are not.
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"labels must be integers [N], one class per sample, got {values.dtype}{list(values.shape)}")
+    divided = isinstance(images, jax.Array) and not images.is_fully_replicated
+    if images is not None and (len(images) < len(values) if divided else len(images) != len(values)):
+        raise ValueError(f"there are {len(images)} images and {len(values)} labels: give one label per image")
+    bad = values[(values < 0) | (values >= (np.inf if classes is None else classes))]
+    if len(bad):
+        known = "0, 1, ..." if classes is None else f"0 to {classes - 1}, one for each answer of the network"
+        raise ValueError(f"labels must be {known}; {len(bad)} of {len(values)} are not, e.g. {bad[0]}: count from 0")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn.checks import check_steps
+from jaxsnn.checks import check_labels, check_steps
 from jaxsnn.typing import Array
 
 Apply = Callable[..., tuple[Any, Any]]
@@ -133,7 +133,8 @@ def stream(
       progress: called after every piece with the number of sample steps it has taken (at most `steps * N` in all).
 
     Raises:
-      ValueError: if T or `chunk` is not at least 1, or there is no sample.
+      ValueError: if T or `chunk` is not at least 1, there is no sample, or the labels are no classes of the model's or
+        not as many as the images.
       TypeError: if the model returns no spike trains.
     """
     check_steps(steps)
@@ -143,6 +144,8 @@ def stream(
     batch_size = min(batch_size, len(labels))
     piece = jax.jit(make_piece(apply, encode, chunk, fan_outs), donate_argnums=2)
     first = jax.eval_shape(lambda key, images: encode(key, images, jnp.int32(0), chunk), key, images[:batch_size])
+    answers = jax.eval_shape(lambda x: apply(params, state, x)[0].potentials, first)
+    check_labels(jax.device_get(labels), images, classes=answers.shape[-1])
     names = layer_names(apply, params, state, first)
     hits = np.zeros(steps, np.int64)
     spikes = {name: np.zeros(steps) for name in names}

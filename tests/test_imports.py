@@ -17,8 +17,8 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
     ),
     "models": ({"jax", "flax"}, {"models", "layers", "cells", "spikebp", "synapses", "unroll", "checks", "typing"}),
     "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "files", "typing"}),
-    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"files", "training", "typing"}),
-    "parallel": ({"jax", "numpy", "tqdm"}, {"parallel", "training", "typing"}),
+    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing"}),
+    "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),
 }
 ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp"]

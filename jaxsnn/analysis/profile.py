@@ -16,7 +16,7 @@ from jaxsnn.analysis import statistics
 from jaxsnn.analysis.answers import Answers
 from jaxsnn.analysis.firing import Firing
 from jaxsnn.analysis.operations import fan_out, kernel_of
-from jaxsnn.checks import check_steps
+from jaxsnn.checks import check_labels, check_steps
 from jaxsnn.streaming import Apply, Encode, layer_names, resting
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Array
@@ -108,6 +108,8 @@ def make_profile(
             raise ValueError("cannot observe a network on an empty set: no samples came")
         size = min(batch_size, len(labels))
         first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), 1), key, images[:size])
+        answers = jax.eval_shape(lambda x: apply(params, state, x)[0].potentials, first)
+        check_labels(jax.device_get(labels), images, classes=answers.shape[-1])
         names = layer_names(apply, params, state, first)
         fans = _fans(connections, params if effective else None)
         shapes = jax.eval_shape(lambda x: dict(apply(params, state, x, record=True)[0].trains), first)

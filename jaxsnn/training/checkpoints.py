@@ -99,7 +99,7 @@ class Checkpoints:
             with _quietly(), context:
                 orbax.save(path, flat, custom_metadata=facts)
             if not _is_whole(path):
-                raise CheckpointError(f"checkpoint {path} is not there after it was written: choose another --run_dir")
+                raise CheckpointError(f"checkpoint {path} is not there after it was written: choose another folder")
         except Exception as error:
             if number := _system_error(error):
                 raise OSError(
@@ -154,9 +154,7 @@ class Checkpoints:
         """
         steps, numbered = self.steps(), self._numbered()
         if not numbered:
-            raise CheckpointError(
-                f"no checkpoint in {self.folder}: nothing was saved there yet; start without --resume"
-            )
+            raise CheckpointError(f"no checkpoint in {self.folder}: nothing was saved there yet")
         step = numbered[-1] if step is None else step  # one of which files are missing is named, not passed over
         if step not in numbered:
             raise CheckpointError(f"no checkpoint of step {step} in {self.folder}: there are {steps}")
@@ -253,4 +251,4 @@ def _difference(stored: dict[str, str], wanted: dict[str, str]) -> str:
         if stored.get(name) != wanted.get(name)
     ]
     more = f"\n  ... and {len(lines) - 6} more" if len(lines) > 6 else ""
-    return "\n".join(lines[:6]) + more + "\nResume with the flags of the first run, or choose another --run_dir"
+    return "\n".join(lines[:6]) + more + "\nLoad it into the network that was saved, or choose another folder"

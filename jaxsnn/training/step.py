@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxsnn.checks import check_labels
 from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, key_for
 from jaxsnn.typing import Array, ArrayLike
 
@@ -64,6 +65,7 @@ def make_train_step(
     ) -> tuple[tuple[Array, Array], Any]:
         def objective(params: Any) -> tuple[Array, Array]:
             output, _ = apply(params, model_state, x, train=True, key=keys)
+            vars(step)["classes"] = output.logits.shape[-1]  # for `fit`, which checks the labels
             return loss(output, labels), jnp.sum(jnp.argmax(output.logits, -1) == labels)
 
         return jax.value_and_grad(objective, has_aux=True)(params)
@@ -87,6 +89,7 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, state.seed, params, state.model_state, optimizer_state, totals)
 
+    vars(step)["batch_size"] = batch_size
     return step
 
 
@@ -130,7 +133,7 @@ def make_evaluate(
     Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
 
     Raises (from `evaluate`):
-      ValueError: if there is no sample.
+      ValueError: if there is no sample, or the labels are no classes of the model's or not as many as the images.
     """
     count_batch = jax.jit(make_count_batch(apply, prepare, batch_size, fetch=fetch))
 
@@ -140,6 +143,7 @@ def make_evaluate(
         state = state._replace(optimizer=None)  # not looked at
         counts = [count_batch(state, images, labels, jnp.int32(start)) for start in range(0, len(labels), batch_size)]
         hits, confusion = (np.sum(jax.device_get(part), 0) for part in zip(*counts, strict=True))
+        check_labels(jax.device_get(labels), images, classes=len(confusion))
         return Evaluation(hits / len(labels), confusion)
 
     return evaluate

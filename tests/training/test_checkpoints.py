@@ -77,7 +77,7 @@ def test_another_architecture_is_named(checkpoints):
 
 
 def test_nothing_there(checkpoints):
-    with pytest.raises(CheckpointError, match="no checkpoint in .* start without --resume"):
+    with pytest.raises(CheckpointError, match="no checkpoint in .*: nothing was saved there yet"):
         checkpoints.load(state())
     checkpoints.save(1, state())
     with pytest.raises(CheckpointError, match=r"no checkpoint of step 9 in .*: there are \[1\]"):
