@@ -8,6 +8,7 @@ appended to `ablate.jsonl` in the run folder as they come; with `--resume` finis
 table is printed as Markdown, and written to `ablate.json`.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -22,10 +23,11 @@ import numpy as np
 from absl import flags
 
 from jaxsnn import training
-from jaxsnn.lab import run_folder
+from jaxsnn.lab import fingerprints, run_folder
 from jaxsnn.lab.build import Program, build
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.locks import hold
 from jaxsnn.lab.run import keep_compiled, train
 from jaxsnn.lab.splits import Sets, load_data, split
 
@@ -135,9 +137,9 @@ def cells(config: Config, which: str, fixed: Collection[str] = ()) -> Iterator[C
 
 
 @functools.lru_cache(maxsize=4)
-def _prepared(config: Config) -> tuple[Program, Sets]:
+def _prepared(config: Config) -> tuple[Program, Sets, fingerprints.Sums]:
     data = load_data(config)
-    return build(config, data), split(config, data)
+    return build(config, data), split(config, data), fingerprints.sums(data)
 
 
 def _with_leak(program: Program, leak: float) -> Program:
@@ -161,7 +163,13 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     """
     where = run_folder.choose(config, f"ablate_{which}")
     wanted = list(cells(config, which, fixed))
-    run_folder.create(where, config)
+    with contextlib.ExitStack() as held:
+        if config.resume:
+            held.enter_context(hold(where))
+        return _ablate(run_folder.create(where, config, f"ablate_{which}", held), config, which, wanted)
+
+
+def _ablate(where: Path, config: Config, which: str, wanted: list[Cell]) -> dict[str, Any]:
     results = training.MetricsFile(where / "ablate.jsonl")
     done = results.read() if config.resume else []
     results.rewind(len(done))  # a line cut short by a kill goes
@@ -170,7 +178,8 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
         key = cell.key(which)
         if any(key.items() <= row.items() for row in done):
             continue
-        program, sets = _prepared(dataclasses.replace(cell.config, leak=config.leak, resume=False))
+        program, sets, sums = _prepared(dataclasses.replace(cell.config, leak=config.leak, resume=False))
+        fingerprints.remember(where, sums)
         place = where / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
         place.parent.mkdir(exist_ok=True)
         result = train(
@@ -232,10 +241,10 @@ def main() -> None:
     def run() -> None:
         config, which = from_flags(PRESETS), flags.FLAGS.which
         if config.compilation_cache:
-            keep_compiled(Path(config.compilation_cache))
+            keep_compiled(config.compilation_cache)
         ablate(config, which, [name for name in ABLATIONS[which].rows if flags.FLAGS[name].value is not None])
 
-    command(run)
+    command(run, stopped="stopped; networks that ended have their rows: go on with --resume")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from jaxsnn import training
-from jaxsnn.lab import profile, run_folder
+from jaxsnn.lab import fingerprints, profile, run_folder
 from jaxsnn.lab.build import build, restore
 from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.config import ONE_DEVICE, Config
@@ -43,6 +43,7 @@ def evaluate(
         config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
     )
     data = load_data(config)
+    fingerprints.check(where, fingerprints.sums(data))
     program = build(config, data)
     run = profile.make_profile(config, data) if analyse and config.rule != "relu" else None
     found = []
@@ -116,18 +117,19 @@ def main() -> None:
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
 
     def run() -> None:
-        given, where = flags.FLAGS, Path(flags.FLAGS.run)
-        summary = evaluate(
-            where,
-            which=given.which,
-            part=given.part,
-            data_dir=given.data_dir,
-            cache_dir=given.cache_dir,
-            analyse=given.analyse,
-        )
-        if given.figures:
-            for figure in draw(where, summary):
-                print(f"wrote {figure}")
+        given = flags.FLAGS
+        with run_folder.looking(given.run, figures=given.figures) as where:
+            summary = evaluate(
+                where,
+                which=given.which,
+                part=given.part,
+                data_dir=given.data_dir,
+                cache_dir=given.cache_dir,
+                analyse=given.analyse,
+            )
+            if given.figures:
+                for figure in draw(where, summary):
+                    print(f"wrote {figure}")
 
     command(run)
 

@@ -2,18 +2,18 @@
 
 import dataclasses
 import sys
-import tempfile
 import time
-from contextlib import nullcontext, redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxsnn import analysis, parallel, training
-from jaxsnn.lab import results, run_folder
+from jaxsnn import analysis, files, parallel, training
+from jaxsnn.lab import environment, fingerprints, locks, results, run_folder
 from jaxsnn.lab.build import Program, build, make_prepare
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import Config
@@ -41,28 +41,40 @@ def run(config: Config, name: str) -> dict[str, Any]:
     With `config.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
     """
     path = run_folder.choose(config, name)
+    if config.figures:
+        results.check_figures()
     if config.multihost:
         mine = ("run_dir", "data_dir", "cache_dir", "compilation_cache", "progress", "activity")  # may differ
         fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in mine}
         parallel.check_same(fields | {"run folder": str(path)}, "configuration")
-    with nullcontext() if parallel.is_first() else redirect_stdout(None):
-        return _run(config, name, path)
+        parallel.check_same(environment.code(), "code", "Install the same on all machines, and start the same program")
+    with ExitStack() as held:
+        if not parallel.is_first():
+            held.enter_context(redirect_stdout(None))
+        elif config.resume:
+            held.enter_context(locks.hold(path))
+        return _run(config, name, path, held)
 
 
-def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
+def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, Any]:
     writes = parallel.is_first()
     if config.compilation_cache:
-        keep_compiled(Path(config.compilation_cache))
+        keep_compiled(config.compilation_cache)
     data = load_data(config)
+    sums = fingerprints.sums(data)
+    if config.resume:
+        fingerprints.check(path, sums)
     if config.multihost:
-        parallel.check_same(
-            {f"{name} set": getattr(data, f"{name}_labels").tobytes() for name in ("train", "test")}, "data"
-        )
+        parallel.check_same(sums, "data")
     runs = run_folder.runs(config)
     first = split(config, data, runs[0].fold)
     program = build(config, data)
     if writes:
-        run_folder.create(path, config)  # last: what cannot be built leaves no run folder behind
+        created = run_folder.create(path, config, name, held)  # last: what cannot be built leaves no folder behind
+        if config.multihost and created != path:
+            raise ValueError(f"{path} was made by another run just now: start all processes again, or give --run_dir")
+        path = created
+        fingerprints.remember(path, sums)
     made = f" ({data.description})" if data.description else ""
     print(
         f"{name}: {len(data.train_labels)} training and {len(data.test_labels)} test samples{made}, run folder {path}"
@@ -80,6 +92,18 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
     return summary
 
 
+def check_parameters(state: training.TrainState) -> None:
+    """Checks that all processes hold the same parameters.
+
+    Raises:
+      ValueError: on every process, if they do not.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(parallel.local(state.params))
+    values = {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+    advice = "Their programs, or their devices, compute other numbers: this run cannot be trusted"
+    parallel.check_same(values, f"parameters after step {int(parallel.local(state.step))}", advice)
+
+
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
     x = make_prepare(config, train=False)(jax.random.key(0), parallel.local(sets.fitting.images)[:8])
@@ -88,15 +112,17 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
         print(f"warning, before training: {sentence}", file=sys.stderr)
 
 
-def keep_compiled(path: Path) -> None:
+def keep_compiled(folder: str | Path) -> None:
     """Makes jax keep what it compiles from now on in the folder, and look there first.
 
     Raises:
+      ValueError: if it is a remote address.
       OSError: if the folder cannot be made or written.
     """
+    path = files.local(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
+        files.check_writable(path)
     except OSError as error:
         raise OSError(
             f"cannot keep compiled programs in {path} ({error}): choose another folder with --compilation_cache"
@@ -116,6 +142,8 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
     seed, description = one.seed, one.name.replace("seed", "seed ").replace("fold", "fold ")
 
     def evaluate(state: training.TrainState) -> dict[str, float]:
+        if config.multihost:
+            check_parameters(state)
         return {
             "validation_accuracy": float(program.evaluate(state, *sets.validation).accuracy[-1]),
             "test_accuracy": float(program.evaluate(state, *sets.test).accuracy[-1]),
@@ -123,13 +151,14 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
 
     where.mkdir(parents=True, exist_ok=True)
     writes = parallel.is_first()
-    metrics = training.MetricsFile(where / "metrics.jsonl", writes=writes)
+    metrics, earlier = training.MetricsFile(where / "metrics.jsonl", writes=writes), 0.0
     checkpoints = training.Checkpoints(where / "checkpoints")
     state = program.start(seed)
     if config.resume and checkpoints.steps():
         state = checkpoints.load(state)
         print(f"{description}: resuming after step {int(state.step)}")
         metrics.rewind(int(state.step))
+        earlier = results.spent(metrics.read())
     else:
         state = converted.start_from(config, state)
         metrics.rewind(-1)
@@ -150,4 +179,4 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
         progress=config.progress and writes,
         description=description,
     )
-    return results.scores(one, metrics.read(), time.perf_counter() - began) if writes else {}
+    return results.scores(one, metrics.read(), earlier + time.perf_counter() - began) if writes else {}

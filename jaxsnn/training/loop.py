@@ -175,8 +175,9 @@ def fit(
             state = state._replace(totals=no_totals())
             evaluated = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
             if evaluated:
+                began = time.perf_counter()
                 scores = evaluate(state) if evaluate is not None else {}
-                write(row | scores)
+                write(row | {"evaluation_seconds": round(time.perf_counter() - began, 3)} | scores)
                 save(number, state, scores)
                 if progress:
                     numbers = {"loss": row["loss"], "accuracy": row["accuracy"], **scores}

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from jaxsnn import files
 
-TIMES = ("seconds", "images_per_second")
+TIMES = ("seconds", "images_per_second", "evaluation_seconds")
 """Keys that differ from run to run; all others are repeated exactly by the same command on the same machine."""
 START = "start"
 """Kind of the row that the beginning of a run and every resumption write; what it holds is not repeated either."""

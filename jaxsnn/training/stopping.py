@@ -23,7 +23,7 @@ def stop_requests() -> Iterator[threading.Event]:
     def ask(number: int, frame: Any) -> None:
         if not event.is_set():
             event.set()
-        elif callable(handler := before[number]):
+        elif callable(handler := before[signal.Signals(number)]):
             handler(number, frame)
         else:
             signal.signal(number, handler)

@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from jaxsnn import models, training
 from jaxsnn.checks import check_percentile
-from jaxsnn.lab import run_folder
+from jaxsnn.lab import fingerprints, run_folder
 from jaxsnn.lab.build import Program, build, make_model, restore
 from jaxsnn.lab.command import command, define_run_flags
-from jaxsnn.lab.config import ONE_DEVICE, Config, from_stored, option
+from jaxsnn.lab.config import ONE_DEVICE, Config, option
 from jaxsnn.lab.convert import comparison, converted, twin
 from jaxsnn.lab.inputs import make_encode
 from jaxsnn.lab.results import scores
@@ -73,6 +73,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     """
     config = _open(where, data_dir, cache_dir)
     data = load_data(config)
+    fingerprints.check(where, fingerprints.sums(data))
     sets = split(config, data)
     program = build(config, data)
     direct = _trained(program, config, where, options)  # before the twin, which takes long
@@ -161,9 +162,7 @@ def _run(
 
 
 def _open(where: Path, data_dir: str, cache_dir: str) -> Config:
-    if not (where / "config.json").exists():
-        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
-    config = from_stored(run_folder.read_json(where / "config.json"))
+    config = run_folder.read_config(where)
     if config.rule == "relu":
         raise ValueError(f"{where} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
     if config.encoding == "latency":
@@ -197,12 +196,13 @@ def main() -> None:
             define[type(f.default)](name, f.default, f.metadata["help"])
 
     def run() -> None:
-        given, where = flags.FLAGS, Path(flags.FLAGS.run)
+        given = flags.FLAGS
         values: dict[str, Any] = {name: given[name].value for name in Options.__dataclass_fields__}
         options = Options(**values)
-        summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
-        if given.figures:
-            for figure in comparison.draw(where, summary):
-                print(f"wrote {figure}")
+        with run_folder.looking(given.run, figures=given.figures) as where:
+            summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
+            if given.figures:
+                for figure in comparison.draw(where, summary):
+                    print(f"wrote {figure}")
 
     command(run)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from jaxsnn import training, viz
+from jaxsnn import files, training, viz
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.config import ONE_DEVICE, Config
@@ -60,7 +60,7 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
     figures = [
         viz.save(one.draw(page.FULL if one.full else 5.2), where / f"{one.name}.png") for one in page.drawings(parts)
     ]
-    run_folder.write_text(where / "report.html", html)
+    files.write_whole(where / "report.html", html)
     return [where / "report.html", *figures]
 
 
@@ -71,9 +71,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
         config, data_dir=data_dir or config.data_dir, cache_dir=cache_dir or config.cache_dir, **ONE_DEVICE
     )
     missing: dict[str, str] = {}
-    environment = read(
-        where, "environment", missing, otherwise="There is no `environment.json`: versions are not known."
-    )
+    environment = _environment(where, missing)
     unfinished = "The run is not finished: it has no `results.json` yet."
     stored = read(where, "results", missing, otherwise=unfinished, keys=("runs",))
     seconds = {one["run"]: one["seconds"] for one in stored["runs"]} if stored else {}
@@ -86,7 +84,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
     return Material(
         where=where,
         config=config,
-        environment=environment or {},
+        environment=environment,
         rows=rows,
         scores=found,
         evaluation=_evaluation(where, config, found, missing),
@@ -101,6 +99,19 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
         sample=_sample(where, config, found, number, missing),
         missing=missing,
     )
+
+
+def _environment(where: Path, missing: dict[str, str]) -> dict[str, Any]:
+    """Of the last start; what the starts differ in is in the file."""
+    try:
+        starts = run_folder.environments(where)
+    except ValueError:
+        missing["environment"] = "`environment.json` is damaged and left out."
+        return {}
+    if not starts:
+        missing["environment"] = "There is no `environment.json`: versions are not known."
+        return {}
+    return starts[-1]
 
 
 def _rows(where: Path, config: Config, missing: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
@@ -198,7 +209,8 @@ def main() -> None:
 
     def run() -> None:
         given = flags.FLAGS
-        for path in report(Path(given.run), data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
-            print(f"wrote {path}")
+        with run_folder.looking(given.run) as where:
+            for path in report(where, data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
+                print(f"wrote {path}")
 
     command(run)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxsnn import models
+from jaxsnn.lab import fingerprints
 from jaxsnn.lab.build import build, make_model, make_prepare, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.run_folder import Run
@@ -65,6 +66,7 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
       CheckpointError: if there is no such checkpoint, or it is damaged.
     """
     data = load_data(config)
+    fingerprints.check(where.parent, fingerprints.sums(data))
     program = build(config, data)
     state = restore(program, one.seed, where, step)
     test = split(config, data, one.fold).test

@@ -19,8 +19,8 @@ from jaxsnn.lab.splits import load_data, split
 from jaxsnn.typing import DTypeLike
 
 
-def check(config: Config) -> None:
-    """Builds what can be built before anything is written.
+def check(config: Config) -> Dataset:
+    """Builds what can be built before anything is written; returns the data set.
 
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
@@ -30,6 +30,7 @@ def check(config: Config) -> None:
     build(config, data)
     if samples < config.batch_size:
         raise ValueError(f"batch_size={config.batch_size} is more than the {samples} training samples")
+    return data
 
 
 def functions(
