@@ -31,16 +31,17 @@ def features(config: Config, data: training.Data) -> np.ndarray:
     return np.asarray(images, np.float32).reshape(len(images), -1)
 
 
-def baseline(config: Config, where: Path) -> dict[str, Any]:
-    """Fits on what the run in a folder trains on, chooses on its validation samples, tests on its test samples.
+def baseline(config: Config, where: Path | None = None) -> dict[str, Any]:
+    """Fits on what a run trains on, chooses on its validation samples, tests on its test samples.
 
     Raises:
-      ValueError: if the data is not the run's.
+      ValueError: if the data is not that of the run in the folder `where`, if given.
     """
     from sklearn.linear_model import LogisticRegression
 
     data = load_data(config)
-    fingerprints.check(where, fingerprints.sums(data))
+    if where is not None:
+        fingerprints.check(where, fingerprints.sums(data))
     sets = split(config, data, run_folder.runs(config)[0].fold)
     found = []
     with warnings.catch_warnings():

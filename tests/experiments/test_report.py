@@ -99,7 +99,7 @@ def test_damaged_files_are_named_and_left_out(copy, capsys):
     for rubbish in ('{"which": "selected"}', '{"which": "last", "part": "test", "networks": [{"run": "seed0"}]}'):
         (copy / "evaluation.json").write_text(rubbish)
         report.report(copy)
-        assert "Not evaluated: no checkpoint in" in capsys.readouterr().err
+        assert "Not evaluated: line 1 of" in capsys.readouterr().err
 
 
 def test_a_converted_network_is_shown(copy):

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from jaxsnn import parallel, training
 from jaxsnn.data import Dataset
+from jaxsnn.lab import fingerprints
 from jaxsnn.lab.build import HParams, build, hparams_of
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert.converted import start_from
@@ -19,8 +20,8 @@ from jaxsnn.lab.splits import load_data, split
 from jaxsnn.typing import DTypeLike
 
 
-def check(config: Config) -> Dataset:
-    """Builds what can be built before anything is written; returns the data set.
+def check(config: Config) -> fingerprints.Sums:
+    """Builds what can be built before anything is written; returns the checksums of the data set.
 
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
@@ -30,7 +31,7 @@ def check(config: Config) -> Dataset:
     build(config, data)
     if samples < config.batch_size:
         raise ValueError(f"batch_size={config.batch_size} is more than the {samples} training samples")
-    return data
+    return fingerprints.sums(data)
 
 
 def functions(

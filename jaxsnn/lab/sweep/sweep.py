@@ -87,7 +87,7 @@ def _sweep(
         keep_compiled(config.compilation_cache)
     sums: fingerprints.Sums = {}
     for group in groups:
-        sums |= fingerprints.sums(populations.check(group[0]))
+        sums |= populations.check(group[0])
     fingerprints.check(where, sums)
     _create(where, facts, rows, held, new=not config.resume)
     fingerprints.remember(where, sums)
