@@ -94,6 +94,8 @@ def check_writable(folder: Path) -> None:
             stream.write(bytes(4096))
             stream.flush()
             os.fsync(stream.fileno())
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror or error}: cannot write into {folder}") from error
     finally:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)

@@ -31,13 +31,8 @@ def hold(folder: Path, purpose: str = TRAINING) -> Iterator[None]:
     if path in _held:
         yield
         return
-    try:
-        files.check_writable(folder)
-        file = path.open("a+b")
-    except OSError as error:
-        raise OSError(
-            error.errno, f"{error.strerror or error}: cannot write into {folder}; make room there, or make it writable"
-        ) from error
+    files.check_writable(folder)
+    file = path.open("a+b")
     with file:
         if not _lock(file):
             file.seek(0)

@@ -8,6 +8,7 @@ import dataclasses
 import glob
 import importlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -115,7 +116,7 @@ def make(path: Path, fill: Callable[[Path], None], held: ExitStack, *, name: str
         held.close()
         for folder in made:
             shutil.rmtree(folder, ignore_errors=True)
-        reason = f"{error.strerror or error}"
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(
             error.errno, f"cannot write the run folder {path} ({reason}): choose another with --run_dir"
         ) from error

@@ -1,26 +1,23 @@
 """Checkpoints of a run by orbax: the last one and the best one, whole or not at all."""
 
-import contextlib
+import errno
 import json
-import logging
 import math
 import os
 import re
 import shutil
-import threading
 import uuid
 import warnings
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from orbax.checkpoint import v1 as orbax
 
 from jaxsnn import files
+from jaxsnn.training.arrays import read, write
 
 SELECT = "validation_accuracy"
 """The best checkpoint is the latest with the largest value of this metric; the test set is never used to choose."""
@@ -93,19 +90,18 @@ class Checkpoints:
         first = jax.process_index() == 0
         if first and path.exists():
             self._remove(step)
-        context = orbax.Context()
-        context.array.saving.use_ocdbt = False  # that format looks for its files by a pattern made of the path
         try:
-            with _quietly(), context:
-                orbax.save(path, flat, custom_metadata=facts)
-            if not _is_whole(path):
-                raise CheckpointError(f"checkpoint {path} is not there after it was written: choose another folder")
+            _check_room(self.folder, flat)
+            write(path, flat, facts)
         except Exception as error:
-            if number := _system_error(error):
-                raise OSError(
-                    number, f"{os.strerror(number)}: no checkpoint of step {step} in {self.folder}"
-                ) from error
+            if first:
+                shutil.rmtree(f"{path}{UNDER_WAY}", ignore_errors=True)
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                raise OSError(error.errno, f"{reason}: no checkpoint of step {step} in {self.folder}") from error
             raise
+        if not _is_whole(path):
+            raise CheckpointError(f"checkpoint {path} is not there after it was written: choose another folder")
         if first:
             files.sync_folder(self.folder)
             self._keep_last_and_best()
@@ -169,8 +165,7 @@ class Checkpoints:
                 f"{path} holds another architecture than this run's:\n{_difference(stored, _describe(flat))}"
             )
         try:
-            with _quietly():
-                loaded = orbax.load(path, {name: np.empty(x.shape, x.dtype) for name, x in flat.items()})
+            loaded = read(path, {name: np.empty(x.shape, x.dtype) for name, x in flat.items()})
         except Exception as error:
             raise self._damaged(path, steps) from error
         if _checksum(loaded) != checksum:
@@ -222,26 +217,10 @@ def _like(template: Any, value: np.ndarray) -> Any:
     return jax.make_array_from_callback(value.shape, template.sharding, lambda index: value[index])
 
 
-def _system_error(error: Exception) -> int | None:
-    """The system's number of an error; orbax tells it in the middle of many lines."""
-    told = re.search(r"os_error_code='(\d+)'", str(error))
-    return getattr(error, "errno", None) or (int(told[1]) if told else None)
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keeps orbax from warning of the format that is used here, and its threads from printing what is raised anyway."""
-    logs = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    before, levels = threading.excepthook, [log.level for log in logs]
-    threading.excepthook = lambda args: None
-    for log in logs:
-        log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        threading.excepthook = before
-        for log, level in zip(logs, levels, strict=True):
-            log.setLevel(level)
+def _check_room(folder: Path, flat: dict[str, np.ndarray]) -> None:
+    """Raises OSError if the disk is as good as full: orbax would find out in many threads at once."""
+    if shutil.disk_usage(folder).free < sum(x.nbytes for x in flat.values()) // 2:  # it compresses
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _difference(stored: dict[str, str], wanted: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as orbax
 
-from jaxsnn.training import CheckpointError, Checkpoints
+from jaxsnn.training import CheckpointError, Checkpoints, arrays
 from jaxsnn.training import checkpoints as module
 from tests.training import problem
 
@@ -206,7 +206,7 @@ def test_what_cannot_be_written_is_the_systems_error(checkpoints, monkeypatch, c
     def full(*args, **options):
         raise ValueError("RESOURCE_EXHAUSTED: Error writing local file \"x\": failed [os_error_code='28']\nmore")
 
-    monkeypatch.setattr(module.orbax, "save", full)
+    monkeypatch.setattr(arrays.orbax, "save", full)
     with pytest.raises(OSError, match=r"28\] No space left on device: no checkpoint of step 2 in .*/checkpoints$"):
         checkpoints.save(2, state(2.0))
     assert checkpoints.steps() == [1]
