@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks import common
 from benchmarks.train_step import memory_mb
-from jaxsnn import encoding, layers, models, streaming
+from jaxsnn import encoding, models, neurons, streaming
 from jaxsnn.batches import outline
 from jaxsnn.typing import Array, ArrayLike
 
@@ -38,7 +38,7 @@ def converted(network: common.Network) -> tuple[models.Apply, Any, Any]:
         network.model,
         input_shape=network.input_shape,
         num_classes=common.CLASSES,
-        neuron=layers.LIF(leak=1.0, reset="soft"),
+        neurons=neurons.lif(leak=1.0, reset="soft"),
         pool="average",
         rngs=nnx.Rngs(0),
     )
@@ -63,7 +63,7 @@ def compiled(network: common.Network, chunk: int) -> dict[str, float]:
 
     def whole(params, state, key, images, labels):
         shape = outline(apply, params, state, encode(key, images, jnp.int32(0), 1))
-        rest = shape.at_rest(), jnp.zeros((len(labels), shape.classes))
+        rest = shape.at_rest()
 
         def body(carry: Any, number: Array) -> tuple[Any, streaming.Piece]:
             return piece(params, state, carry, key, images, labels, labels >= 0, number * chunk)

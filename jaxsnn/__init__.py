@@ -5,6 +5,11 @@ Lee et al. (2020), encodings and losses. What needs more is imported by name: `j
 (flax), `jaxsnn.data` (tensorflow-datasets), `jaxsnn.training` (optax, orbax), `jaxsnn.viz` (matplotlib).
 """
 
+from jaxsnn import startup as _startup
+
+if _startup.is_command(("jaxsnn.lab", "experiments")):
+    _startup.begin()  # before anything that takes time to import
+
 from jaxsnn import cells, encoding, losses, spikebp, surrogate, synapses
 from jaxsnn.cells import integrate_and_fire, leaky_integrator, lif
 from jaxsnn.surrogate import SURROGATES

@@ -33,17 +33,32 @@ def check_threshold(threshold: ArrayLike) -> None:
         )
 
 
-def check_labels(labels: Array | np.ndarray, classes: int) -> None:
-    """Raises ValueError unless labels are integers of rank 1 and, where they are known now, lie in [0, classes)."""
+def check_labels(labels: ArrayLike, classes: int | None = None, samples: Any = None) -> None:
+    """Checks the labels of a set or batch; of traced ones only type and shape.
+
+    Args:
+      labels: expected to be integers in [0, classes), `[N]`.
+      classes: number of answers that the network gives; None if it is not known.
+      samples: `[N, ...]`, of which only the length is looked at; more where devices hold a part of them each, which is
+        filled up. None to leave it out.
+
+    Raises:
+      ValueError: if they are not.
+    """
     if not jnp.issubdtype(jnp.result_type(labels), jnp.integer) or jnp.ndim(labels) != 1:
         raise ValueError(
-            f"labels must be class numbers: integers of shape [B], got {jnp.result_type(labels)} {jnp.shape(labels)}"
+            f"labels must be class numbers: integers of shape [N], got {jnp.result_type(labels)} {jnp.shape(labels)}"
         )
-    value = _concrete(labels)
-    if value is not None and value.size and (value.min() < 0 or value.max() >= classes):
+    count = int(np.prod(jnp.shape(labels)))
+    divided = isinstance(samples, jax.Array) and not samples.is_fully_replicated
+    if samples is not None and (len(samples) < count if divided else len(samples) != count):
+        raise ValueError(f"there are {len(samples)} samples and {count} labels: give one label per sample")
+    values = _concrete(labels)
+    bad = () if values is None else values[(values < 0) | (values >= (np.inf if classes is None else classes))]
+    if len(bad):
+        known = ">= 0" if classes is None else f"in [0, {classes}), the classes of the output"
         raise ValueError(
-            f"labels must lie in [0, {classes}), the classes of the output, got {value.min()} to {value.max()}; class "
-            "numbers start at 0"
+            f"labels must lie {known}; {len(bad)} of {count} do not, e.g. {bad[0]}: class numbers start at 0"
         )
 
 

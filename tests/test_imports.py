@@ -16,10 +16,10 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
         {"layers", "cells", "spikebp", "synapses", "storage", "surrogate", "unroll", "checks", "typing"},
     ),
     "models": ({"jax", "flax"}, {"models", "layers", "cells", "spikebp", "synapses", "unroll", "checks", "typing"}),
-    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "typing"}),
-    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"training", "typing"}),
-    "parallel": ({"jax", "numpy", "tqdm"}, {"parallel", "training", "typing"}),
-    "viz": ({"matplotlib", "numpy"}, {"viz"}),
+    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "files", "typing"}),
+    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing"}),
+    "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
+    "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),
 }
 ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp"]
 

@@ -115,3 +115,11 @@ def test_bad_calls(model):
     with pytest.raises(TypeError, match="the model returns .*, without its layers' spike trains and a carry"):
         batches.outline(other, {}, {}, x)
     assert models.Output._fields[0] == "logits"
+
+
+@pytest.mark.parametrize(("first", "images", "message"), [(1, 5, "labels must be 0 to 2"), (0, 4, "4 images and 5 la")])
+def test_labels_that_are_no_classes(model, first, images, message):
+    labels = first + jnp.arange(5) % 3
+    options = {"key": jax.random.key(0), "steps": 1, "chunk": 1, "batch_size": 5}
+    with pytest.raises(ValueError, match=message):
+        streaming.stream(*model, poisson, networks.images(images), labels, **options)

@@ -23,13 +23,13 @@ def network(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0
 
 
 def neurons(workload: common.Neurons, rule: str = "spikebp") -> Callable[[], float]:
-    neuron = train_step.RULES[rule]
+    neuron = train_step.RULES[rule].hidden
     params = lif.LIFParams(common.LEAK, common.THRESHOLD)
 
     def step(currents: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
         def train(currents: jax.Array) -> jax.Array:
-            state = neuron.init_hidden(params, currents.shape[1:], currents.dtype)
-            return neuron.hidden(params, state, currents)[1]
+            state = neuron.init(params, currents.shape[1:], currents.dtype)
+            return neuron.run(params, state, currents)[1]
 
         spikes, backward = jax.vjp(train, currents)
         return spikes, *backward(cotangent)

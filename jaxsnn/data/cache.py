@@ -16,7 +16,6 @@ import math
 import os
 import re
 import time
-import uuid
 import warnings
 import zipfile
 import zlib
@@ -28,6 +27,7 @@ from typing import IO, BinaryIO, TypeVar
 import numpy as np
 
 from jaxsnn.data.dataset import Split
+from jaxsnn.files import write_whole
 
 T = TypeVar("T")
 
@@ -201,15 +201,7 @@ def write_at_once(path: Path, save: Callable[[BinaryIO], None]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent)
-    # In the same folder, because os.replace is atomic only within a file system; with a name of its own, because two
-    # processes may write the same split at once (both write the same contents, so it does not matter who is last).
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            save(stream)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, save)
 
 
 def _remove_abandoned(folder: Path) -> None:

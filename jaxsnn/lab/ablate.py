@@ -8,6 +8,7 @@ appended to `ablate.jsonl` in the run folder as they come; with `--resume` finis
 table is printed as Markdown, and written to `ablate.json`.
 """
 
+import contextlib
 import functools
 import itertools
 import shutil
@@ -21,10 +22,11 @@ import numpy as np
 from absl import flags
 
 from jaxsnn import training
-from jaxsnn.lab import run_folder
+from jaxsnn.lab import fingerprints, run_folder
 from jaxsnn.lab.build import Program, build
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.locks import hold
 from jaxsnn.lab.run import keep_compiled, train
 from jaxsnn.lab.splits import Sets, load_data, split
 
@@ -134,9 +136,9 @@ def cells(config: Config, which: str, fixed: Collection[str] = ()) -> Iterator[C
 
 
 @functools.lru_cache(maxsize=4)
-def _prepared(config: Config) -> tuple[Program, Sets]:
+def _prepared(config: Config) -> tuple[Program, Sets, fingerprints.Sums]:
     data = load_data(config)
-    return build(config, data), split(config, data)
+    return build(config, data), split(config, data), fingerprints.sums(data)
 
 
 def _shared(cell: Cell, config: Config) -> Config:
@@ -165,8 +167,15 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     """
     where = run_folder.choose(config, f"ablate_{which}")
     wanted = list(cells(config, which, fixed))
-    _prepared(_shared(wanted[0], config))  # what cannot be built leaves no run folder behind
-    run_folder.create(where, config)
+    prepared = _prepared(_shared(wanted[0], config))  # what cannot be built leaves no run folder behind
+    with contextlib.ExitStack() as held:
+        if config.run.resume:
+            held.enter_context(hold(where))
+            fingerprints.check(where, prepared[2])
+        return _ablate(run_folder.create(where, config, f"ablate_{which}", held), config, which, wanted)
+
+
+def _ablate(where: Path, config: Config, which: str, wanted: list[Cell]) -> dict[str, Any]:
     results = training.MetricsFile(where / "ablate.jsonl")
     done = results.read() if config.run.resume else []
     results.rewind(len(done))  # a line cut short by a kill goes
@@ -175,7 +184,8 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
         key = cell.key(which)
         if any(key.items() <= row.items() for row in done):
             continue
-        program, sets = _prepared(_shared(cell, config))
+        program, sets, sums = _prepared(_shared(cell, config))
+        fingerprints.remember(where, sums)
         place = where / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
         place.parent.mkdir(exist_ok=True)
         result = train(
@@ -237,10 +247,10 @@ def main() -> None:
     def run() -> None:
         config, which = from_flags(PRESETS), flags.FLAGS.which
         if config.run.compilation_cache:
-            keep_compiled(Path(config.run.compilation_cache))
+            keep_compiled(config.run.compilation_cache)
         ablate(config, which, [name for name in ABLATIONS[which].rows if flags.FLAGS[name].value is not None])
 
-    command(run)
+    command(run, stopped="stopped; networks that ended have their rows: go on with --resume")
 
 
 if __name__ == "__main__":

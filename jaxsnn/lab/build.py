@@ -134,11 +134,7 @@ def make_model(
 
 def restore(program: Program, seed: int, where: Path, step: int | None = None) -> training.TrainState:
     """The state of the run in the folder `where` after a step, the last checkpoint's by default."""
-    checkpoints = training.Checkpoints(where / "checkpoints", reading=True)
-    try:
-        return checkpoints.load(program.start(seed), step)
-    finally:
-        checkpoints.close()
+    return training.Checkpoints(where / "checkpoints", reading=True).load(program.start(seed), step)
 
 
 def make_optimizer(

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
-from jaxsnn import parallel, training
+from jaxsnn import parallel, startup, training
 from jaxsnn.lab.config import FIELDS, GROUPS, Config
 from jaxsnn.lab.options import kind
 
@@ -23,8 +23,11 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except training.Interrupted as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(130)
+        print(f"{stopped}; go on with --resume", file=sys.stderr)
+        sys.exit(startup.STOPPED)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        parallel.leave(startup.STOPPED)
     except Exception as error:
         several = jax.distributed.is_initialized()
         if isinstance(error, EXPECTED) and (isinstance(error, OSError | ImportError) or _ours(error)):
@@ -47,15 +50,18 @@ def _ours(error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None:
         return False
-    scope = trace.tb_frame.f_globals
-    name = (
-        scope["__spec__"].name if scope.get("__spec__") else scope.get("__name__", "")
-    )  # of `python -m`: not __main__
-    return name.split(".")[0] in ("jaxsnn", "experiments")
+    name = trace.tb_frame.f_globals.get("__name__", "")
+    return name.split(".")[0] in ("jaxsnn", "experiments", "__main__")  # the last is what `python -m` runs
 
 
-def command(body: Callable[[], None]) -> None:
-    """Parses the flags that are defined and runs `body`; errors of use end with a message, not a traceback."""
+def command(body: Callable[[], None], *, stopped: str = "stopped") -> None:
+    """Parses the flags that are defined and runs `body`; errors of use end with a message, not a traceback.
+
+    Args:
+      body: what to do.
+      stopped: what to say when Ctrl-C or SIGTERM ends it.
+    """
+    startup.begin(stopped)
 
     def run(argv: list[str]) -> None:
         if len(argv) > 1:

@@ -13,7 +13,7 @@ import numpy as np
 from absl import flags
 
 from jaxsnn import analysis, training
-from jaxsnn.lab import profile, run_folder
+from jaxsnn.lab import fingerprints, profile, run_folder
 from jaxsnn.lab.build import build, restore
 from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.results import scores
@@ -39,6 +39,7 @@ def evaluate(
     """
     config = opened(run_folder.read_config(where), data_dir=data_dir, cache_dir=cache_dir)
     data = load_data(config)
+    fingerprints.check(where, fingerprints.sums(data))
     program = build(config, data)
     run = profile.make_profile(config, data) if analyse and config.network.spiking else None
     found = []
@@ -114,18 +115,19 @@ def main() -> None:
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
 
     def run() -> None:
-        given, where = flags.FLAGS, Path(flags.FLAGS.run)
-        summary = evaluate(
-            where,
-            which=given.which,
-            part=given.part,
-            data_dir=given.data_dir,
-            cache_dir=given.cache_dir,
-            analyse=given.analyse,
-        )
-        if given.figures:
-            for figure in draw(where, summary):
-                print(f"wrote {figure}")
+        given = flags.FLAGS
+        with run_folder.looking(given.run, figures=given.figures) as where:
+            summary = evaluate(
+                where,
+                which=given.which,
+                part=given.part,
+                data_dir=given.data_dir,
+                cache_dir=given.cache_dir,
+                analyse=given.analyse,
+            )
+            if given.figures:
+                for figure in draw(where, summary):
+                    print(f"wrote {figure}")
 
     command(run)
 

@@ -16,9 +16,9 @@ from absl import flags
 from jaxsnn import training
 from jaxsnn.data.prepare import normalise
 from jaxsnn.encoding import ENCODINGS
-from jaxsnn.lab import run_folder
+from jaxsnn.lab import fingerprints, run_folder
 from jaxsnn.lab.command import command, define_run_flags
-from jaxsnn.lab.config import ONE_DEVICE, Config
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
 
@@ -33,11 +33,18 @@ def features(config: Config, data: training.Data) -> np.ndarray:
     return np.asarray(samples, np.float32).reshape(len(samples), -1)
 
 
-def baseline(config: Config) -> dict[str, Any]:
-    """Fits on what the run trains on, chooses on its validation samples, tests on its test samples."""
+def baseline(config: Config, where: Path | None = None) -> dict[str, Any]:
+    """Fits on what a run trains on, chooses on its validation samples, tests on its test samples.
+
+    Raises:
+      ValueError: if the data is not that of the run in the folder `where`, if given.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    sets = split(config, load_data(config), run_folder.runs(config)[0].fold)
+    data = load_data(config)
+    if where is not None:
+        fingerprints.check(where, fingerprints.sums(data))
+    sets = split(config, data, run_folder.runs(config)[0].fold)
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that 100 iterations did not converge: the validation samples judge
@@ -54,16 +61,15 @@ def main() -> None:
     define_run_flags()
 
     def run() -> None:
-        where = Path(flags.FLAGS.run)
-        config = run_folder.read_config(where)
         given = flags.FLAGS
-        config = opened(config, data_dir=given.data_dir, cache_dir=given.cache_dir)
-        result = baseline(config)
-        print(
-            f"linear classifier on {result['samples']} training samples: test accuracy "
-            f"{100 * result['test_accuracy']:.2f} % (C = {result['C']:g}, chosen on validation)"
-        )
-        run_folder.write_json(where / "linear.json", result | run_folder.environment())
+        with run_folder.looking(given.run, figures=False) as where:
+            config = opened(run_folder.read_config(where), data_dir=given.data_dir, cache_dir=given.cache_dir)
+            result = baseline(config, where)
+            print(
+                f"linear classifier on {result['samples']} training samples: test accuracy "
+                f"{100 * result['test_accuracy']:.2f} % (C = {result['C']:g}, chosen on validation)"
+            )
+            run_folder.write_json(where / "linear.json", result | run_folder.environment())
 
     command(run)
 

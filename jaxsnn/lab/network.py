@@ -18,7 +18,7 @@ from jaxsnn.typing import ArrayLike, LeakBackward
 
 GRADIENTS = ("spikebp", "bptt")
 DTYPES = ("float32", "bfloat16")
-NEURONS: Mapping[str, Any] = ChainMap({"relu": None}, CELLS)  # type: ignore[dict-item]
+NEURONS: Mapping[str, Any] = ChainMap({"relu": None}, CELLS)
 """Names of `--neuron`: every cell in `cells.CELLS`, and `relu` for an analog network."""
 
 

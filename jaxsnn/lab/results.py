@@ -1,5 +1,6 @@
 """The end of a run: scores per seed, a table, `results.json`, figures."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.run_folder import Run, environment, runs, write_json
 from jaxsnn.training import MetricsFile
+from jaxsnn.training.metrics import START
+
+
+def spent(rows: list[dict[str, Any]]) -> float:
+    """Seconds that the parts of a run took whose rows these are: compiling, training, evaluating."""
+    total = unfinished = 0.0
+    for row in rows:
+        if row["kind"] == "train":  # counts only where a stop left the epoch without a row of its own
+            unfinished += row["seconds"]
+            continue
+        total += unfinished if row["kind"] == START else row["seconds"]
+        total += sum(row.get(name, 0.0) for name in ("trace_seconds", "compile_seconds", "evaluation_seconds"))
+        unfinished = 0.0
+    return total + unfinished
 
 
 def scores(one: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
@@ -54,6 +69,15 @@ def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]
         print(f"test accuracy over {what}, mean +- std: {last}; chosen on validation: {chosen}")
     write_json(folder / "results.json", summary)
     return summary
+
+
+def check_figures() -> None:
+    """Checks that figures can be drawn, before the work that they are to show.
+
+    Raises:
+      ImportError: if matplotlib is missing, saying how to install it.
+    """
+    importlib.import_module("jaxsnn.viz")
 
 
 def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[Path]:

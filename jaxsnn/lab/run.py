@@ -1,18 +1,18 @@
 """From a configuration to a trained network, its metrics, its figures and a table: what all experiments share."""
 
 import sys
-import tempfile
 import time
-from contextlib import nullcontext, redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxsnn import analysis, parallel, training
-from jaxsnn.lab import results, run_folder
+from jaxsnn import analysis, files, parallel, training
+from jaxsnn.lab import environment, fingerprints, locks, results, run_folder
 from jaxsnn.lab.build import Program, build
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import Config, fields_with
@@ -41,27 +41,41 @@ def run(config: Config, name: str) -> dict[str, Any]:
     With `config.run.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
     """
     path = run_folder.choose(config, name)
+    if config.run.figures:
+        results.check_figures()
     if config.run.multihost:
         fields = config.values(fields_with(per_process=False))
         parallel.check_same(fields | {"run folder": str(path)}, "configuration")
-    with nullcontext() if parallel.is_first() else redirect_stdout(None):
-        return _run(config, name, path)
+        parallel.check_same(environment.code(), "code", "Install the same on all machines, and start the same program")
+    with ExitStack() as held:
+        if not parallel.is_first():
+            held.enter_context(redirect_stdout(None))
+        elif config.run.resume:
+            held.enter_context(locks.hold(path))
+        return _run(config, name, path, held)
 
 
-def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
+def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, Any]:
     writes = parallel.is_first()
     if config.run.compilation_cache:
-        keep_compiled(Path(config.run.compilation_cache))
+        keep_compiled(config.run.compilation_cache)
     data = load_data(config)
+    sums = fingerprints.sums(data)
+    if config.run.resume:
+        fingerprints.check(path, sums)
     if config.run.multihost:
-        parallel.check_same({f"{name} set": getattr(data, name).labels.tobytes() for name in ("train", "test")}, "data")
+        parallel.check_same(sums, "data")
     runs = run_folder.runs(config)
     first = split(config, data, runs[0].fold)
     program = build(config, data)
     if config.network.init_from and not config.run.resume:
-        converted.start_from(config, program.start(runs[0].seed))
+        converted.start_from(config, program.start(runs[0].seed), program.connections)
     if writes:
-        run_folder.create(path, config)  # last: what cannot be built leaves no run folder behind
+        created = run_folder.create(path, config, name, held)  # last: what cannot be built leaves no folder behind
+        if config.run.multihost and created != path:
+            raise ValueError(f"{path} was made by another run just now: start all processes again, or give --run_dir")
+        path = created
+        fingerprints.remember(path, sums)
     made = f" ({data.description})" if data.description else ""
     print(
         f"{name}: {len(data.train.labels)} training and {len(data.test.labels)} test samples{made}, run folder {path}"
@@ -79,6 +93,18 @@ def _run(config: Config, name: str, path: Path) -> dict[str, Any]:
     return summary
 
 
+def check_parameters(state: training.TrainState) -> None:
+    """Checks that all processes hold the same parameters.
+
+    Raises:
+      ValueError: on every process, if they do not.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(parallel.local(state.params))
+    values = {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+    advice = "Their programs, or their devices, compute other numbers: this run cannot be trusted"
+    parallel.check_same(values, f"parameters after step {int(parallel.local(state.step))}", advice)
+
+
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
     x = make_prepare(config, train=False)(jax.random.key(0), parallel.local(sets.fitting.images)[:8])
@@ -87,15 +113,17 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
         print(f"warning, before training: {sentence}", file=sys.stderr)
 
 
-def keep_compiled(path: Path) -> None:
+def keep_compiled(folder: str | Path) -> None:
     """Makes jax keep what it compiles from now on in the folder, and look there first.
 
     Raises:
+      ValueError: if it is a remote address.
       OSError: if the folder cannot be made or written.
     """
+    path = files.local(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
+        files.check_writable(path)
     except OSError as error:
         raise OSError(
             f"cannot keep compiled programs in {path} ({error}): choose another folder with --compilation_cache"
@@ -115,6 +143,8 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
     seed, description = one.seed, one.name.replace("seed", "seed ").replace("fold", "fold ")
 
     def evaluate(state: training.TrainState) -> dict[str, float]:
+        if config.run.multihost:
+            check_parameters(state)
         return {
             "validation_accuracy": float(program.evaluate(state, *sets.validation).accuracy[-1]),
             "test_accuracy": float(program.evaluate(state, *sets.test).accuracy[-1]),
@@ -122,34 +152,32 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
 
     where.mkdir(parents=True, exist_ok=True)
     writes = parallel.is_first()
-    metrics = training.MetricsFile(where / "metrics.jsonl", writes=writes)
+    metrics, earlier = training.MetricsFile(where / "metrics.jsonl", writes=writes), 0.0
     checkpoints = training.Checkpoints(where / "checkpoints")
-    try:
-        state = program.start(seed)
-        if config.run.resume and checkpoints.steps():
-            state = checkpoints.load(state)
-            print(f"{description}: resuming after step {int(state.step)}")
-            metrics.rewind(int(state.step))
-        else:
-            state = converted.start_from(config, state, program.connections)
-            metrics.rewind(-1)
-        training.fit(
-            state,
-            program.step,
-            sets.fitting,
-            batch_size=config.training.batch_size,
-            epochs=config.training.epochs,
-            evaluate=evaluate,
-            metrics=metrics,
-            checkpoints=checkpoints,
-            evaluate_every=config.training.evaluate_every,
-            log_every=config.training.log_every,
-            checkpoint_every=config.run.checkpoint_every or None,
-            steps_per_dispatch=config.training.steps_per_dispatch,
-            agree=parallel.agree if config.run.multihost else None,
-            progress=config.run.progress and writes,
-            description=description,
-        )
-    finally:
-        checkpoints.close()
-    return results.scores(one, metrics.read(), time.perf_counter() - began) if writes else {}
+    state = program.start(seed)
+    if config.run.resume and checkpoints.steps():
+        state = checkpoints.load(state)
+        print(f"{description}: resuming after step {int(state.step)}")
+        metrics.rewind(int(state.step))
+        earlier = results.spent(metrics.read())
+    else:
+        state = converted.start_from(config, state, program.connections)
+        metrics.rewind(-1)
+    training.fit(
+        state,
+        program.step,
+        sets.fitting,
+        batch_size=config.training.batch_size,
+        epochs=config.training.epochs,
+        evaluate=evaluate,
+        metrics=metrics,
+        checkpoints=checkpoints,
+        evaluate_every=config.training.evaluate_every,
+        log_every=config.training.log_every,
+        checkpoint_every=config.run.checkpoint_every or None,
+        steps_per_dispatch=config.training.steps_per_dispatch,
+        agree=parallel.agree if config.run.multihost else None,
+        progress=config.run.progress and writes,
+        description=description,
+    )
+    return results.scores(one, metrics.read(), earlier + time.perf_counter() - began) if writes else {}

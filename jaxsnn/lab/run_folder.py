@@ -1,23 +1,25 @@
 """Run folders: where a run lives, what it was, and how an earlier one is found again.
 
-runs/<preset>/            config.json, environment.json, results.json, figures
+runs/<preset>/            config.json, environment.json, data.json, results.json, figures
 runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/ (fold<n>/ in cross-validation)
 """
 
 import dataclasses
-import importlib.metadata
+import glob
+import importlib
 import json
-import platform
-import subprocess
-import sys
-from datetime import UTC, datetime
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
+from jaxsnn import files
 from jaxsnn.lab import stored
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.environment import environment
+from jaxsnn.lab.locks import LOOKING, hold
 
 RUNS = Path("runs")
 
@@ -46,81 +48,149 @@ def choose(config: Config, name: str) -> Path:
 
     Raises:
       ValueError: if the folder already holds a run and `resume` is off, or holds none (or one of another
-        configuration) and it is on.
+        configuration) and it is on; or if it is on no disk of this machine.
     """
     path = _find(config, name)
     if config.run.resume:
         stored.check_resume(read_config(path), config)
-    elif (path / "config.json").exists():
-        raise ValueError(f"{path} already holds a run: add --resume to go on with it, or choose another --run_dir")
+    else:
+        _check_new(path)
     return path
 
 
-def create(path: Path, config: Config) -> None:
-    """Makes the folder and writes what the run is and where it runs.
+def _check_new(path: Path) -> None:
+    if (path / "config.json").exists():
+        raise ValueError(f"{path} already holds a run: add --resume to go on with it, or choose another --run_dir")
+
+
+def create(path: Path, config: Config, name: str, held: ExitStack) -> Path:
+    """Makes the folder, holds it, and writes what the run is and where it runs.
+
+    Args:
+      path: from `choose`; if another process has made it since, the next number is taken.
+      config: of the run.
+      name: as for `choose`.
+      held: what the folder is held in, until the end of the run.
+
+    Returns:
+      The folder.
 
     Raises:
-      OSError: if the folder cannot be written.
+      OSError: if the folder cannot be written; nothing is left behind then.
+      ValueError: if another process is writing there, or has made a run of it.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
+
+    def fill(path: Path) -> None:
+        if not config.run.resume:
+            _check_new(path)
         write_json(path / "config.json", dataclasses.asdict(config))
-        write_json(path / "environment.json", environment())
+        add_environment(path)
+
+    return make(path, fill, held, name="" if config.run.run_dir or config.run.resume else name)
+
+
+def make(path: Path, fill: Callable[[Path], None], held: ExitStack, *, name: str = "") -> Path:
+    """Makes a folder if need be, holds it and writes what it is; leaves none behind that it could not fill.
+
+    Args:
+      path: the folder.
+      fill: writes into it.
+      held: what it is held in.
+      name: of a numbered folder, which must be a new one: the next number is taken until it is; none for `path` alone.
+
+    Returns:
+      The folder.
+
+    Raises:
+      OSError: if it cannot be written.
+      ValueError: if another process holds it.
+    """
+    made: list[Path] = []
+    try:
+        if name:
+            path = _claim(path, name)
+            made = [path]
+        else:
+            made = [folder for folder in (path, *path.parents) if not folder.exists()]
+            path.mkdir(parents=True, exist_ok=True)
+        held.enter_context(hold(path))
+        fill(path)
     except OSError as error:
-        raise OSError(f"cannot write the run folder {path} ({error}): choose another with --run_dir") from error
+        held.close()
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(
+            error.errno, f"cannot write the run folder {path} ({reason}): choose another with --run_dir"
+        ) from error
+    return path
+
+
+def _claim(path: Path, name: str) -> Path:
+    """Makes a new numbered folder: of several processes that start at once, each gets one of its own."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            path = _numbered(name, max(_numbers(name)) + 1)
 
 
 def _find(config: Config, name: str) -> Path:
     if config.run.run_dir:
-        path = Path(config.run.run_dir)
+        path = files.local(config.run.run_dir)
         if config.run.resume and not (path / "config.json").exists():
             raise ValueError(f"nothing to resume: {path} holds no run (no config.json)")
         return path
-    numbers = [1] + [int(n) for p in RUNS.glob(f"{name}-*") if (n := p.name.removeprefix(f"{name}-")).isdigit()]
-    exists = (RUNS / name / "config.json").exists() or len(numbers) > 1
-    if config.run.resume:
-        if not exists:
-            raise ValueError(
-                f"nothing to resume: no run of {name} below {RUNS}/; give --run_dir, or leave --resume out"
-            )
-        return _numbered(name, max(numbers))
-    return _numbered(name, max(numbers) + 1 if exists else 1)
+    numbers = _numbers(name)
+    if not config.run.resume:
+        return files.local(_numbered(name, max(numbers, default=0) + 1))
+    runs = [number for number in numbers if (_numbered(name, number) / "config.json").exists()]
+    if not runs:
+        raise ValueError(f"nothing to resume: no run of {name} below {RUNS}/; give --run_dir, or leave --resume out")
+    return _numbered(name, max(runs))
+
+
+def _numbers(name: str) -> list[int]:
+    """Numbers of the folders of that name that are there."""
+    first = [1] if (RUNS / name).exists() else []
+    there = (path.name.removeprefix(f"{name}-") for path in RUNS.glob(f"{glob.escape(name)}-*"))
+    return first + [int(number) for number in there if number.isdecimal() and int(number) > 1]
 
 
 def _numbered(name: str, number: int) -> Path:
     return RUNS / (name if number == 1 else f"{name}-{number}")
 
 
-def environment() -> dict[str, Any]:
-    """Device, versions, commit, date and command: what a number must be stated with."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    return {
-        "command": "python -m " + " ".join([_program(), *sys.argv[1:]]),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown",
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind} ({jax.default_backend()})",
-        "python": platform.python_version(),
-        "versions": {package: importlib.metadata.version(package) for package in packages},
-    }
+def add_environment(path: Path) -> None:
+    """Adds this start to the `environment.json` of a folder, which has one entry per start.
+
+    Raises:
+      ValueError: if the file is damaged.
+    """
+    write_json(path / "environment.json", [*environments(path), environment()])
 
 
-def _program() -> str:
-    """The module that `python -m` runs, as it is named on the command line."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return Path(sys.argv[0]).stem if spec is None else spec.name.removesuffix(".__main__")
+def environments(path: Path) -> list[dict[str, Any]]:
+    """Where and how a run was started, one entry per start; none if there is no file.
 
-
-def write_text(path: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    Raises:
+      ValueError: if the file is damaged.
+    """
+    file = path / "environment.json"
+    if not file.exists():
+        return []
+    value = _read(file)
+    entries = [value] if isinstance(value, dict) else value  # once it was the last start alone
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{file} is damaged (no list of JSON objects): move it away")
+    return entries
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes the file whole or not at all."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    files.write_whole(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -129,13 +199,34 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
       ValueError: if the file is damaged.
     """
-    try:
-        value = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): the run folder cannot be used") from error
+    value = _read(path)
     if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged (no JSON object): the run folder cannot be used")
     return value
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}): the run folder cannot be used") from error
+
+
+@contextmanager
+def looking(run: str, *, figures: bool = True) -> Iterator[Path]:
+    """Holds the folder of a run for what looks at it and writes there what it saw, and checks that it can.
+
+    Raises:
+      ValueError: if it is no run's, or another process holds it.
+      OSError: if it cannot be written.
+      ImportError: if there are to be figures, and matplotlib is missing.
+    """
+    where = files.local(run)
+    read_config(where)
+    if figures:
+        importlib.import_module("jaxsnn.viz")
+    with hold(where, LOOKING):
+        yield where
 
 
 def read_config(where: Path) -> Config:
@@ -144,6 +235,6 @@ def read_config(where: Path) -> Config:
     Raises:
       ValueError: if the folder holds no run, a damaged one, or one of another version.
     """
-    if not (where / "config.json").exists():
+    if not (files.local(where) / "config.json").exists():
         raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
     return stored.parse(read_json(where / "config.json"), where)

@@ -46,8 +46,9 @@ def _paths(values: Any) -> set[str]:
 
 def _version(folder: Path) -> str:
     try:
-        commit = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["commit"]
-    except (OSError, ValueError, KeyError, TypeError):
+        starts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        commit = (starts if isinstance(starts, dict) else starts[-1])["commit"]
+    except (OSError, ValueError, LookupError, TypeError):
         return "its environment.json names no commit that reads it"
     return f"commit {commit} reads it, which its environment.json names"
 

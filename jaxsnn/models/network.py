@@ -187,7 +187,7 @@ class Network(nnx.Module):
         gathered, answers = READOUTS[self.readout](gathered, potentials)
         if gathered is not None:
             carries["answers"] = gathered
-        logits = answers[-1] / (self._neurons(last).threshold[...] * steps.astype(answers.dtype))
+        logits = answers[-1] / (self._neurons(last).params(1).threshold * steps.astype(answers.dtype))
         counts = {
             name: jnp.sum(spikes[name] != 0, _all_but_batch(spikes[name]), dtype=jnp.int32) for name in self.names
         }

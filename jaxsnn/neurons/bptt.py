@@ -30,20 +30,22 @@ def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, 
     params = cell.params() if params is None else params
     cell.init(params, (1,), jnp.float32)  # checks the values
     step = cell.step if spike is None or not cell.fires else partial(cell.step, spike=spike)
-    trace = cell.membrane
+    membrane = cell.membrane
 
     def run(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
         return run_cell(partial(step, params), carry, currents, remat=remat)
 
     def membranes(params: Any, carry: Any, currents: Array) -> Array:
         wide = currents.astype(jnp.result_type(*jax.tree.leaves(carry)))
-        return unroll(partial(step, params), carry, wide, trace=partial(trace, params)).trace  # type: ignore[arg-type]
+        trace = partial(membrane, params) if membrane else None
+        found: Array = unroll(partial(step, params), carry, wide, trace=trace).trace
+        return found
 
     return Neuron(
         params,
         cell.init,
         run,
-        None if trace is None else membranes,
+        None if membrane is None else membranes,
         "spikes" if cell.fires else "numbers",
         bounds=cell.bounds,
     )

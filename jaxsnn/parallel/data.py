@@ -12,6 +12,7 @@ that no random number depends on the number of devices. Sums over the batch are 
 up to rounding.
 """
 
+import functools
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -99,6 +100,7 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
     batch = (P(None, AXIS), P(AXIS), P(AXIS))
     everywhere = jax.shard_map(part, mesh=mesh, in_specs=(P(), P(), *batch), out_specs=P(), check_vma=False)
 
+    @functools.wraps(gradients)
     def whole(
         params: Any, model_state: Any, x: Array, labels: Array, keys: Array, axis_name: str | None = None
     ) -> tuple[tuple[Array, tuple[Array, Any]], Any]:

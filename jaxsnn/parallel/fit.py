@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from jaxsnn.checks import check_labels
 from jaxsnn.parallel.data import replicate
 from jaxsnn.parallel.population import (
     Make,
@@ -20,7 +21,7 @@ from jaxsnn.parallel.population import (
     make_population_step,
     over_members,
 )
-from jaxsnn.training import Data, TrainState, compile_steps, epoch_order, no_totals
+from jaxsnn.training import Data, TrainState, check_batch_size, compile_steps, copy_state, epoch_order, no_totals
 from jaxsnn.typing import Array
 
 Start = Callable[[Any], TrainState]
@@ -64,9 +65,9 @@ def fit_population(
     """Trains all members for `epochs`, as `training.fit` trains one: the same batches, evaluated after the same epochs.
 
     Args:
-      population: donated: use the returned one.
+      population: where to begin; it is copied once and stays as it is.
       step: from `make_population_step`; compiled here.
-      data: training set, on all devices of the mesh (`replicate`).
+      data: training set, on all devices of the mesh (`replicate`): integer labels from 0 on, as many as images.
       batch_size: as given to `training.make_train_step`.
       epochs: passes over the training set. Each member visits it in the order of its own seed.
       evaluate: named accuracies.
@@ -76,13 +77,14 @@ def fit_population(
       description: shown before the bar.
 
     Raises:
-      ValueError: if there are fewer samples than one batch.
+      ValueError: if the labels are no classes of the networks', or not as many as the images; or `batch_size` is
+        another than the step's, or more than there are samples.
     """
-    samples = len(data.labels)
-    if samples < batch_size:
-        raise ValueError(
-            f"{samples} training samples are fewer than one batch of {batch_size}; use a smaller --batch_size"
-        )
+    labels = jax.device_get(data.labels)
+    check_labels(labels, samples=data.images)
+    samples = len(labels)
+    check_batch_size(step, batch_size, samples)
+    population = copy_state(population)
     began, per_epoch = time.perf_counter(), samples // batch_size
     dispatch = costs = None
     loss, evaluated, scores = [], [], []
@@ -92,6 +94,8 @@ def fit_population(
             orders = _orders(samples, mesh, population.states.seed, jnp.int32(epoch - 1))
             if dispatch is None:
                 dispatch, costs = compile_steps(step, population, *data, orders, several=False)
+                check_labels(labels, getattr(step, "classes", None))
+                check_batch_size(step, batch_size, samples)  # known now that the step was traced
             for _ in range(per_epoch):
                 population = dispatch(population, *data, orders, 1)
                 bar.update()

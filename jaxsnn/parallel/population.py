@@ -187,7 +187,9 @@ def make_population_step(
 
     def one(member: tuple[Any, TrainState, Array], images: Array, labels: Array) -> TrainState:
         hparams, state, order = member
-        after = make(hparams).step(state, images, labels, order)
+        made = make(hparams).step
+        after = made(state, images, labels, order)
+        vars(step).update({name: getattr(made, name, None) for name in ("batch_size", "classes")})
         bad = after.totals.bad_step
         frozen = state._replace(totals=state.totals._replace(bad_step=bad))
         return jax.tree.map(functools.partial(jnp.where, bad < 0), after, frozen)

@@ -140,8 +140,16 @@ def agree(flag: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
 
 
-def check_same(values: Mapping[str, Any], what: str) -> None:
+SEE_THE_SAME = "Give all of them the same flags, and folders in which they see the same"
+
+
+def check_same(values: Mapping[str, Any], what: str, advice: str = SEE_THE_SAME) -> None:
     """Checks that every process has the same values, e.g. the same configuration; every process must take part.
+
+    Args:
+      values: by name; compared by checksum.
+      what: they are of.
+      advice: how to mend it.
 
     Raises:
       ValueError: on every process, if one of them has others than process 0; it says which.
@@ -153,10 +161,7 @@ def check_same(values: Mapping[str, Any], what: str) -> None:
         if names := [name for name, mine, first in zip(values, row, every[0], strict=True) if mine != first]:
             found.append(f"process {process} has another {', '.join(names)}")
     if found:
-        raise ValueError(
-            f"the processes differ from process 0 in their {what}: {'; '.join(found)}. Give all of them the same "
-            "flags, and folders in which they see the same"
-        )
+        raise ValueError(f"the processes differ from process 0 in their {what}: {'; '.join(found)}. {advice}")
 
 
 def local(tree: Tree) -> Tree:

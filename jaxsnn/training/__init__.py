@@ -2,7 +2,7 @@
 
 from jaxsnn.training.checkpoints import CheckpointError, Checkpoints
 from jaxsnn.training.dispatch import Costs, compile_steps
-from jaxsnn.training.loop import Data, Interrupted, NonFiniteLoss, fit
+from jaxsnn.training.loop import Data, NonFiniteLoss, check_batch_size, copy_state, fit
 from jaxsnn.training.metrics import Metrics, MetricsFile, MetricsList
 from jaxsnn.training.state import TrainState, init_state, key_for, no_totals
 from jaxsnn.training.step import (
@@ -15,6 +15,7 @@ from jaxsnn.training.step import (
     make_evaluate,
     make_train_step,
 )
+from jaxsnn.training.stopping import Interrupted
 
 __all__ = [
     "CheckpointError",
@@ -31,7 +32,9 @@ __all__ = [
     "TrainState",
     "TrainStep",
     "backpropagation",
+    "check_batch_size",
     "compile_steps",
+    "copy_state",
     "epoch_order",
     "fit",
     "init_state",

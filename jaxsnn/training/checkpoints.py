@@ -1,15 +1,28 @@
 """Checkpoints of a run by orbax: the last one and the best one, whole or not at all."""
 
+import errno
+import json
+import math
+import os
+import re
+import shutil
+import uuid
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from orbax.checkpoint import v1 as orbax
+
+from jaxsnn import files
+from jaxsnn.training.arrays import read, write
 
 SELECT = "validation_accuracy"
 """The best checkpoint is the latest with the largest value of this metric; the test set is never used to choose."""
+UNDER_WAY = ".orbax-checkpoint-tmp"
+"""Part of the names of folders that are being written or removed."""
 
 
 class CheckpointError(RuntimeError):
@@ -37,41 +50,93 @@ class Checkpoints:
     """The checkpoints below one folder, named by step number.
 
     Orbax writes a checkpoint beside its final name and renames it when it is complete, so a run that is killed at any
-    moment leaves the earlier ones whole. A checksum of all numbers is stored with them.
+    moment leaves the earlier ones whole. A checksum of all numbers is stored with them, and the metrics.
 
     Args:
       folder: made if need be.
       reading: leaves the folder as it is, also what a run that goes on is just writing there.
 
     Raises:
+      ValueError: if `folder` is a remote address.
       CheckpointError: when reading, if there is no folder.
     """
 
     def __init__(self, folder: Path, *, reading: bool = False):
-        keep = orbax.training.preservation_policies
-        best = keep.BestN(get_metric_fn=lambda metrics: metrics[SELECT], n=1, keep_checkpoints_without_metrics=False)
-        self.folder = Path(folder).absolute()
+        self.folder = files.local(folder).absolute()
         if reading and not self.folder.is_dir():
             raise CheckpointError(f"no checkpoint in {self.folder}: there is no such folder")
-        self._manager = orbax.training.Checkpointer(
-            self.folder,
-            preservation_policy=keep.AnyPreservationPolicy([keep.LatestN(1), best]),
-            cleanup_tmp_directories=not reading,
-        )
-
-    def close(self) -> None:
-        """Waits for writes under way and lets go of the folder."""
-        self._manager.close()
+        if not reading and jax.process_index() == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.glob(f"*{UNDER_WAY}*"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Step numbers of the complete checkpoints, ascending."""
-        return [checkpoint.step for checkpoint in self._manager.checkpoints]
+        return [step for step in self._numbered() if _is_whole(self.folder / str(step))]
+
+    def _numbered(self) -> list[int]:
+        there = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(int(path.name) for path in there if re.fullmatch(r"0|[1-9][0-9]*", path.name))
 
     def save(self, step: int, tree: Any, metrics: dict[str, float] | None = None) -> None:
-        """Writes one checkpoint; `metrics` with `validation_accuracy` makes it a candidate for the best one."""
-        flat = _flatten(jax.device_get(tree))
-        facts = {"arrays": _describe(flat), "checksum": _checksum(flat)}
-        self._manager.save(step, flat, metrics=metrics, custom_metadata=facts, overwrite=True)
+        """Writes one checkpoint; `metrics` with `validation_accuracy` makes it a candidate for the best one.
+
+        Raises:
+          OSError: if it cannot be written, with the system's number; the earlier ones are then as they were.
+        """
+        flat, path = _flatten(jax.device_get(tree)), self.folder / str(step)
+        facts = {"arrays": _describe(flat), "checksum": _checksum(flat), "metrics": metrics or {}}
+        flat = {name: np.asarray(x) for name, x in flat.items()}
+        first = jax.process_index() == 0
+        if first and path.exists():
+            self._remove(step)
+        try:
+            _check_room(self.folder, flat)
+            write(path, flat, facts)
+        except Exception as error:
+            if first:
+                shutil.rmtree(f"{path}{UNDER_WAY}", ignore_errors=True)
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                raise OSError(error.errno, f"{reason}: no checkpoint of step {step} in {self.folder}") from error
+            raise
+        if not _is_whole(path):
+            raise CheckpointError(f"checkpoint {path} is not there after it was written: choose another folder")
+        if first:
+            files.sync_folder(self.folder)
+            self._keep_last_and_best()
+
+    def _keep_last_and_best(self) -> None:
+        """Removes the other checkpoints, but none whose metrics cannot be read: it may be the best one."""
+        scores = {step: self._score(step) for step in self.steps()}
+        known = [(score, step) for step, score in scores.items() if score is not None and not math.isnan(score)]
+        keep = {max(scores), *(step for _, step in [max(known)] if known)} if known else {max(scores)}
+        for step, score in scores.items():
+            if step not in keep and (score is None or not math.isnan(score)):
+                self._remove(step)
+
+    def _score(self, step: int) -> float | None:
+        """By which a checkpoint is chosen; None if it was saved without, NaN if that cannot be read."""
+        path = self.folder / str(step)
+        try:
+            facts = _read_facts(path)
+            if "metrics" not in facts and not (path / "metrics").exists():
+                return None
+            metrics = facts["metrics"] if "metrics" in facts else _json(path / "metrics" / "metrics")  # an earlier form
+            return float(metrics[SELECT]) if SELECT in metrics else None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            warnings.warn(
+                f"the metrics of checkpoint {path} cannot be read ({error!r}): it is kept, and counts as one without",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            return math.nan
+
+    def _remove(self, step: int) -> None:
+        """Removes a checkpoint at once as seen by others: what a kill leaves of it has another name."""
+        path = self.folder / f"{step}{UNDER_WAY}-{uuid.uuid4().hex}"
+        (self.folder / str(step)).rename(path)
+        shutil.rmtree(path, ignore_errors=True)
 
     def load(self, template: Any, step: int | None = None) -> Any:
         """Reads a checkpoint into the structure, shapes and dtypes of `template`, onto its devices.
@@ -83,19 +148,15 @@ class Checkpoints:
         Raises:
           CheckpointError: if there is none, it is damaged, or it holds another architecture.
         """
-        steps = self.steps()
-        if not steps:
-            raise CheckpointError(
-                f"no checkpoint in {self.folder}: nothing was saved there yet; start without --resume"
-            )
-        step = steps[-1] if step is None else step
-        if step not in steps:
+        steps, numbered = self.steps(), self._numbered()
+        if not numbered:
+            raise CheckpointError(f"no checkpoint in {self.folder}: nothing was saved there yet")
+        step = numbered[-1] if step is None else step  # one of which files are missing is named, not passed over
+        if step not in numbered:
             raise CheckpointError(f"no checkpoint of step {step} in {self.folder}: there are {steps}")
-        path = self.folder / str(step)
-        flat = _flatten(template)
-        abstract = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for name, x in flat.items()}
+        path, flat = self.folder / str(step), _flatten(template)
         try:
-            facts = self._manager.metadata(step).custom_metadata
+            facts = _read_facts(path)
             stored, checksum = facts["arrays"], facts["checksum"]
         except Exception as error:
             raise self._damaged(path, steps) from error
@@ -104,12 +165,12 @@ class Checkpoints:
                 f"{path} holds another architecture than this run's:\n{_difference(stored, _describe(flat))}"
             )
         try:
-            loaded = self._manager.load(step, abstract)
+            loaded = read(path, {name: np.empty(x.shape, x.dtype) for name, x in flat.items()})
         except Exception as error:
             raise self._damaged(path, steps) from error
         if _checksum(loaded) != checksum:
             raise self._damaged(path, steps)
-        return jax.tree.unflatten(jax.tree.structure(template), [loaded[name] for name in flat])
+        return jax.tree.unflatten(jax.tree.structure(template), [_like(x, loaded[name]) for name, x in flat.items()])
 
     def _damaged(self, path: Path, steps: list[int]) -> CheckpointError:
         others = [s for s in steps if str(s) != path.name]
@@ -119,6 +180,49 @@ class Checkpoints:
         )
 
 
+def _json(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds no JSON object")
+    return value
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    """What `save` stored beside the arrays; raises if it cannot be read."""
+    facts = _json(path / "_CHECKPOINT_METADATA")["custom_metadata"]
+    if not isinstance(facts, dict):
+        raise ValueError("no facts are stored")
+    return facts
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether nothing is missing of a checkpoint; earlier versions removed them file by file, and may have been killed.
+
+    One that cannot be read counts as whole here, so that loading it says that it is damaged.
+    """
+    state = path / "state"
+    if not (path / "_CHECKPOINT_METADATA").is_file() or not (state / "_METADATA").is_file():
+        return False
+    try:
+        names = list(_read_facts(path)["arrays"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return True
+    return (state / "manifest.ocdbt").is_file() or all((state / name / "zarr.json").is_file() for name in names)
+
+
+def _like(template: Any, value: np.ndarray) -> Any:
+    """The value where the template is: the same program then takes both, without being compiled again."""
+    if not getattr(template, "committed", False):
+        return jnp.asarray(value)
+    return jax.make_array_from_callback(value.shape, template.sharding, lambda index: value[index])
+
+
+def _check_room(folder: Path, flat: dict[str, np.ndarray]) -> None:
+    """Raises OSError if the disk is as good as full: orbax would find out in many threads at once."""
+    if shutil.disk_usage(folder).free < sum(x.nbytes for x in flat.values()) // 2:  # it compresses
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _difference(stored: dict[str, str], wanted: dict[str, str]) -> str:
     lines = [
         f"  {name}: checkpoint {stored.get(name, 'has none')}, this run {wanted.get(name, 'has none')}"
@@ -126,4 +230,4 @@ def _difference(stored: dict[str, str], wanted: dict[str, str]) -> str:
         if stored.get(name) != wanted.get(name)
     ]
     more = f"\n  ... and {len(lines) - 6} more" if len(lines) > 6 else ""
-    return "\n".join(lines[:6]) + more + "\nResume with the flags of the first run, or choose another --run_dir"
+    return "\n".join(lines[:6]) + more + "\nLoad it into the network that was saved, or choose another folder"

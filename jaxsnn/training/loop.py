@@ -1,6 +1,5 @@
 """The training loop: epochs, progress, metrics, evaluation, checkpoints, and an orderly end."""
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,22 +7,21 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from tqdm import tqdm
 
+from jaxsnn.checks import check_labels
 from jaxsnn.training.checkpoints import Checkpoints
 from jaxsnn.training.dispatch import Dispatch, compile_steps
 from jaxsnn.training.metrics import START, Metrics, MetricsList
 from jaxsnn.training.state import TrainState, no_totals
 from jaxsnn.training.step import TrainStep, epoch_order
+from jaxsnn.training.stopping import Interrupted, stop_requests
 from jaxsnn.typing import Array
 
 
 class NonFiniteLoss(FloatingPointError):
-    """The loss or its gradient became NaN or infinite."""
-
-
-class Interrupted(Exception):
-    """Training was stopped from outside (Ctrl-C, SIGTERM) after its state had been saved."""
+    """The loss, its gradient or the weights became NaN or infinite."""
 
 
 class Data(NamedTuple):
@@ -61,9 +59,9 @@ def fit(
     what came after, bit for bit.
 
     Args:
-      state: donated: use the returned one.
-      step: from `make_train_step`; compiled here, with the state donated.
-      data: training set on the device.
+      state: where to begin; it is copied once and stays as it is.
+      step: from `make_train_step`; compiled here, with the (copied) state donated.
+      data: training set on the device: integer labels from 0 on, as many as images.
       batch_size: as given to `make_train_step`.
       epochs: total number, those of an earlier part of the run included.
       evaluate: named accuracies of a state; `validation_accuracy` among them chooses the best checkpoint. None for no
@@ -84,16 +82,17 @@ def fit(
       The state after the last step.
 
     Raises:
-      ValueError: if there are fewer samples than one batch, `steps_per_dispatch` is not at least 1, or there is
+      ValueError: if the labels are no classes of the network's, or not as many as the images; `batch_size` is another
+        than the step's, or more than there are samples; `steps_per_dispatch` is not at least 1; or there is
         `checkpoint_every` without `checkpoints`.
-      NonFiniteLoss: if the loss or gradient is NaN or infinite; the last checkpoint from before stays the last.
+      NonFiniteLoss: if loss, gradient or weights are NaN or infinite; the last checkpoint from before stays the last.
+      OSError: if a row or checkpoint cannot be written; it says which checkpoint is the last whole one.
       Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
-    samples = len(data.labels)
-    if samples < batch_size:
-        raise ValueError(
-            f"{samples} training samples are fewer than one batch of {batch_size}; use a smaller --batch_size"
-        )
+    number, labels = jax.device_get((state.step, data.labels))
+    check_labels(labels, samples=next(iter(data)))
+    samples, number = len(labels), int(number)
+    check_batch_size(step, batch_size, samples)
     if steps_per_dispatch < 1:
         raise ValueError(f"steps_per_dispatch must be >= 1, got {steps_per_dispatch}")
     if checkpoint_every and checkpoints is None:
@@ -104,10 +103,12 @@ def fit(
     bar = tqdm(total=per_epoch, disable=None if progress else True, unit="step", desc=description, leave=False)
 
     def report(state: TrainState, kind: str, done: int, since: float, steps: int) -> dict[str, Any]:
-        totals, number = jax.device_get((state.totals, state.step))  # the only place where the host waits
+        # the only place where the host waits
+        totals, number, finite = jax.device_get((state.totals, state.step, _finite(state.params)))
         number, seconds = int(number), time.perf_counter() - since
-        if totals.bad_step >= 0:
-            raise _not_finite(int(totals.bad_step), checkpoints)
+        if totals.bad_step >= 0 or not finite:
+            bad = ("loss or gradient", int(totals.bad_step)) if totals.bad_step >= 0 else ("weights", number - 1)
+            raise _not_finite(*bad, checkpoints)
         row = {
             "kind": kind,
             "epoch": (number - 1) // per_epoch + 1,
@@ -127,10 +128,15 @@ def fit(
 
     def save(number: int, state: TrainState, scores: dict[str, float] | None = None) -> None:
         if checkpoints is not None:
-            checkpoints.save(number, state, scores)
+            with _named_losses(number, checkpoints):
+                checkpoints.save(number, state, scores)
 
-    with _stop_requests() if checkpoints is not None else nullcontext(threading.Event()) as stop, bar:
-        number = int(jax.device_get(state.step))
+    def write(row: dict[str, Any]) -> None:
+        with _named_losses(row["step"], checkpoints):
+            metrics.write(row)
+
+    with stop_requests() if checkpoints is not None else nullcontext(threading.Event()) as stop, bar:
+        state = copy_state(state)
         while number < epochs * per_epoch:
             epoch = number // per_epoch
             end = (epoch + 1) * per_epoch
@@ -140,7 +146,8 @@ def fit(
             bar.set_description(f"{description} epoch {epoch + 1}/{epochs}".strip())
             if dispatch is None:
                 dispatch, costs = compile_steps(step, state, *data, order, several=steps_per_dispatch > 1)
-                metrics.write({"kind": START, "step": number, **costs._asdict()})
+                check_labels(labels, getattr(step, "classes", None))
+                write({"kind": START, "step": number, **costs._asdict()})
                 if progress:
                     bar.write(f"{description}: {costs}".removeprefix(": "))
             began = logged = time.perf_counter()
@@ -156,7 +163,7 @@ def fit(
                 if number == end:
                     break
                 if done % log_every == 0:
-                    metrics.write(report(state, "train", done, logged, number - last_logged))
+                    write(report(state, "train", done, logged, number - last_logged))
                     logged, last_logged = time.perf_counter(), number
                 stopping = asked_to_stop(together=done % log_every == 0)
                 if stopping or (checkpoint_every and number % checkpoint_every == 0):
@@ -168,15 +175,16 @@ def fit(
             state = state._replace(totals=no_totals())
             evaluated = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
             if evaluated:
+                began = time.perf_counter()
                 scores = evaluate(state) if evaluate is not None else {}
-                metrics.write(row | scores)
+                write(row | {"evaluation_seconds": round(time.perf_counter() - began, 3)} | scores)
                 save(number, state, scores)
                 if progress:
                     numbers = {"loss": row["loss"], "accuracy": row["accuracy"], **scores}
                     shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in numbers.items())
                     bar.write(f"{description} epoch {epoch + 1}: {shown}".strip())
             else:
-                metrics.write(row)
+                write(row)
             if asked_to_stop(together=True):
                 if not evaluated:
                     save(number, state)
@@ -184,39 +192,56 @@ def fit(
     return state
 
 
-def _not_finite(step: int, checkpoints: Checkpoints | None) -> NonFiniteLoss:
-    way_out = ""
-    if checkpoints is not None:
-        kept = checkpoints.steps()
-        way_out = f"; the last good checkpoint is step {kept[-1]}" if kept else "; no checkpoint had been written yet"
-        way_out = f"{way_out} in {checkpoints.folder}"
+def check_batch_size(step: Any, batch_size: int, samples: int) -> None:
+    """Raises ValueError unless a step was made for this batch size, and there are samples for one batch."""
+    made = getattr(step, "batch_size", None)
+    if made not in (None, batch_size):
+        raise ValueError(
+            f"batch_size={batch_size}, but the step trains on batches of {made}: give the batch_size of make_train_step"
+        )
+    if samples < batch_size:
+        raise ValueError(
+            f"{samples} training samples are fewer than one batch of {batch_size}; use a smaller batch_size"
+        )
+
+
+def copy_state(state: Any) -> Any:
+    """A copy to donate, on the same devices; so that the caller's stays, and no leaf is weakly typed."""
+    return jax.tree.map(lambda x: jnp.array(x, dtype=jnp.asarray(x).dtype), state)
+
+
+@jax.jit
+def _finite(params: Any) -> Array:
+    parts = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.array(parts)) if parts else jnp.array(True)
+
+
+def _last_whole(checkpoints: Checkpoints) -> str:
+    kept = checkpoints.steps()
+    return f"the last good checkpoint is step {kept[-1]}" if kept else "no checkpoint had been written yet"
+
+
+def _not_finite(what: str, step: int, checkpoints: Checkpoints | None) -> NonFiniteLoss:
+    way_out = "" if checkpoints is None else f"; {_last_whole(checkpoints)} in {checkpoints.folder}"
     return NonFiniteLoss(
-        f"loss or gradient became NaN or infinite at step {step}{way_out}. "
-        "Usual causes: too large a learning rate (--lr), or NaN in the input"
+        f"{what} became NaN or infinite at step {step}{way_out}. "
+        "Usual causes: too large a learning rate, or NaN in the input"
     )
 
 
 def _interrupted(step: int, checkpoints: Checkpoints | None) -> Interrupted:
-    where = "" if checkpoints is None else f", state saved in {checkpoints.folder}; go on with --resume"
-    return Interrupted(f"stopped at step {step}{where}")
+    return Interrupted(f"stopped at step {step}" + (f", state saved in {checkpoints.folder}" if checkpoints else ""))
 
 
 @contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+def _named_losses(step: int, checkpoints: Checkpoints | None) -> Iterator[None]:
+    """Says what of a run is kept if something cannot be written."""
     try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        yield
+    except OSError as error:
+        kept = "" if checkpoints is None else f"; {_last_whole(checkpoints)} in {checkpoints.folder}"
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}: training ends at step {step}{kept}. Make room there, or make it writable, and "
+            "resume from that checkpoint",
+        ) from error

@@ -1,5 +1,6 @@
 """The jitted train step and evaluation: gather, prepare, forward, backward, update, all on the device."""
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxsnn.checks import check_labels
 from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, key_for
 from jaxsnn.typing import Apply, Array, ArrayLike, Gradients
 
@@ -43,6 +45,7 @@ def backpropagation(apply: Apply, loss: Loss) -> Gradients:
 
         def objective(params: Any) -> tuple[Array, tuple[Array, Any]]:
             output, state = apply(params, model_state, x, train=True, key=keys, **options)
+            vars(gradients)["classes"] = output.logits.shape[-1]  # for `fit`, which checks the labels
             return loss(output, labels), (jnp.sum(jnp.argmax(output.logits, -1) == labels), state)
 
         return jax.value_and_grad(objective, has_aux=True)(params)
@@ -79,6 +82,7 @@ def make_train_step(
         keys = jax.random.split(dropout_key, batch_size)  # one per sample: the masks are the same on any device
         x = prepare(input_key, fetch(images, chosen))
         (value, (correct, model_state)), found = gradients(state.params, state.model_state, x, labels[chosen], keys)
+        vars(step)["classes"] = getattr(inspect.unwrap(gradients), "classes", None)
         updates, optimizer_state = optimizer.update(found, state.optimizer, state.params)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(found))
         totals = Totals(
@@ -89,6 +93,7 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, state.seed, params, model_state, optimizer_state, totals)
 
+    vars(step)["batch_size"] = batch_size
     return step
 
 
@@ -132,7 +137,7 @@ def make_evaluate(
     Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
 
     Raises (from `evaluate`):
-      ValueError: if there is no sample.
+      ValueError: if there is no sample, or the labels are no classes of the model's or not as many as the images.
     """
     count_batch = jax.jit(make_count_batch(apply, prepare, batch_size, fetch=fetch))
 
@@ -142,6 +147,7 @@ def make_evaluate(
         state = state._replace(optimizer=None)  # not looked at
         counts = [count_batch(state, images, labels, jnp.int32(start)) for start in range(0, len(labels), batch_size)]
         hits, confusion = (np.sum(jax.device_get(part), 0) for part in zip(*counts, strict=True))
+        check_labels(jax.device_get(labels), len(confusion), images)
         return Evaluation(hits / len(labels), confusion)
 
     return evaluate

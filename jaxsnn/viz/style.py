@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
 
-try:
-    import matplotlib
-    from matplotlib.axes import Axes
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
-except ImportError as error:
-    raise ImportError('figures need matplotlib: pip install ".[viz]", or run with --nofigures') from error
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from jaxsnn import files
 
 INK = "#24292f"
 """Of text and axes; in an SVG it becomes the text colour of the page."""
@@ -94,8 +93,7 @@ def no_axes(axes: Axes) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Writes the figure as PNG, on white; returns the path."""
-    figure.savefig(path, dpi=150)
-    return path
+    return files.write_whole(path, lambda stream: figure.savefig(stream, format=path.suffix[1:] or "png", dpi=150))
 
 
 def svg(figure: Figure, name: str) -> str:

@@ -236,6 +236,9 @@ def test_what_is_refused():
     observe = analysis.make_profile(apply, encode, connections, steps=3, chunk=3, batch_size=2)
     with pytest.raises(ValueError, match="cannot run a network on an empty set: no samples came"):
         observe(params, state, jax.random.key(0), images(0), jnp.zeros(0, int))
+    for labels, message in (([-1, 0], "labels must be 0 to"), ([0, 99], "e.g. 99"), ([0], "2 images and 1 labels")):
+        with pytest.raises(ValueError, match=message):
+            observe(params, state, jax.random.key(0), images(2), jnp.asarray(labels))
     with pytest.raises(ValueError, match=r"counts of conv1 might exceed int32 with \(6, 7, 2\) input neurons, T"):
         analysis.make_profile(apply, encode, connections, steps=100_000_000, chunk=5, batch_size=1)
     with pytest.raises(ValueError, match="chunk must be an integer >= 1, got 0"):

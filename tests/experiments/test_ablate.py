@@ -39,7 +39,7 @@ def test_fields_given_as_flags_are_held_fixed():
 
 
 def test_another_leak_is_another_state_of_the_same_program():
-    program, _ = ablate._prepared(tiny(""))
+    program, *_ = ablate._prepared(tiny(""))
     other = ablate._with_leak(program, 0.25)
     assert other.step is program.step
     before, after = program.start(3), other.start(3)

@@ -95,11 +95,11 @@ def test_damaged_files_are_named_and_left_out(copy, capsys):
     said = words(copy)
     for name in ("results.json", "environment.json", "convert.json"):
         assert f"{name} is damaged and left out" in said
-    assert "metrics.jsonl of seed0 is damaged: rows behind the damage are left out" in said
+    assert "Left out are the rows of seed0: line 1 of" in said
     for rubbish in ('{"which": "selected"}', '{"which": "last", "part": "test", "networks": [{"run": "seed0"}]}'):
         (copy / "evaluation.json").write_text(rubbish)
         report.report(copy)
-        assert "Not evaluated: no checkpoint in" in capsys.readouterr().err
+        assert "Not evaluated: line 1 of" in capsys.readouterr().err
 
 
 def test_a_converted_network_is_shown(copy):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import jax
@@ -220,7 +221,9 @@ def test_run_folders_are_numbered_and_the_newest_is_resumed(tmp_path, monkeypatc
     for expected in ("runs/digits", "runs/digits-2", "runs/digits-3"):
         path = run_folder.choose(config, "digits")
         assert str(path) == expected
-        run_folder.create(path, config)
+        with ExitStack() as held:
+            assert run_folder.create(path, config, "digits", held) == path
+    (tmp_path / "runs/digits-4").mkdir()  # of a run that was killed before it was one
     again = config.replace(resume=True)
     assert str(run_folder.choose(again, "digits")) == "runs/digits-3"
     with pytest.raises(ValueError, match="nothing to resume: no run of other below runs/"):

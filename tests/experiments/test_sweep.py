@@ -114,7 +114,7 @@ def trained(monkeypatch):
         yield populations.Result(group, result, 3, costs)
 
     monkeypatch.setattr(populations, "train", train)
-    monkeypatch.setattr(populations, "check", lambda config: None)
+    monkeypatch.setattr(populations, "check", lambda config: {})
     return found
 
 

@@ -239,3 +239,22 @@ def test_memory_that_the_system_does_not_tell(monkeypatch):
     monkeypatch.delattr("os.sysconf")
     assert parallel.memory_limit(4) == math.inf
     assert parallel.members_that_fit(lambda count: costs(70.0 * count), 5, parallel.memory_limit()) == 5
+
+
+def test_labels_batch_size_and_the_callers_population():
+    """As `training.fit` checks them, and leaves its state."""
+    data = problem.data()
+    with jax.numpy_dtype_promotion("standard"):
+        for labels, message in (
+            (data.labels + 1, "labels must be 0 to 2"),
+            (data.labels[:60], "70 images and 60 labels"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                train(MEMBERS, data._replace(labels=labels))
+        population = parallel.create_population(MEMBERS, [start(member) for member in MEMBERS])
+        step = parallel.make_population_step(make)
+        options = {"epochs": 1, "evaluate": lambda population: {}}
+        with pytest.raises(ValueError, match="batch_size=8, but the step trains on batches of 16"):
+            parallel.fit_population(population, step, data, batch_size=8, **options)
+        first, second = (parallel.fit_population(population, step, data, batch_size=16, **options) for _ in range(2))
+    np.testing.assert_array_equal(first.loss, second.loss)

@@ -58,24 +58,21 @@ def fit(folder, *, state=None, step=None, epochs=3, resume=False, sets=None, pro
     state, step = first if state is None else state, step or default
     sets = sets or data()
     metrics, checkpoints = training.MetricsFile(folder / "metrics.jsonl"), training.Checkpoints(folder / "checkpoints")
-    try:
-        if resume:
-            state = checkpoints.load(state)
-            metrics.rewind(int(state.step))
-        evaluate = lambda state: {"validation_accuracy": float(evaluation(state, *sets).accuracy[-1])}  # noqa: E731
-        state = training.fit(
-            state,
-            step,
-            sets,
-            batch_size=16,
-            epochs=epochs,
-            evaluate=evaluate,
-            metrics=metrics,
-            checkpoints=checkpoints,
-            progress=progress,
-            **options,
-        )
-        rows = [row for row in metrics.read() if row["kind"] != training.metrics.START]
-        return state, [{k: v for k, v in row.items() if k not in training.metrics.TIMES} for row in rows]
-    finally:
-        checkpoints.close()
+    if resume:
+        state = checkpoints.load(state)
+        metrics.rewind(int(state.step))
+    evaluate = lambda state: {"validation_accuracy": float(evaluation(state, *sets).accuracy[-1])}  # noqa: E731
+    state = training.fit(
+        state,
+        step,
+        sets,
+        batch_size=16,
+        epochs=epochs,
+        evaluate=evaluate,
+        metrics=metrics,
+        checkpoints=checkpoints,
+        progress=progress,
+        **options,
+    )
+    rows = [row for row in metrics.read() if row["kind"] != training.metrics.START]
+    return state, [{k: v for k, v in row.items() if k not in training.metrics.TIMES} for row in rows]

@@ -9,7 +9,6 @@ images, and prints one table. Writes `convert.json`, `converted.npz` and figures
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from absl import flags
 from tqdm import tqdm
 
 from jaxsnn import models, training
-from jaxsnn.lab import profile, run_folder
+from jaxsnn.lab import fingerprints, profile, run_folder
 from jaxsnn.lab.build import Program, build, make_model, restore
 from jaxsnn.lab.command import command, define_flag, define_run_flags
 from jaxsnn.lab.config import Config
@@ -29,7 +28,6 @@ from jaxsnn.lab.results import scores
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
 from jaxsnn.streaming import Streamed, stream
-from jaxsnn.synapses import Connection
 from jaxsnn.training.state import EVALUATE
 
 
@@ -80,6 +78,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     """
     config = _open(where, data_dir, cache_dir, options.progress)
     data = load_data(config)
+    fingerprints.check(where, fingerprints.sums(data))
     sets = split(config, data)
     program = build(config, data)
     direct = _trained(program, config, where, options)  # before the twin, which takes long
@@ -108,13 +107,11 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
     test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
     modules = {"direct": make_model(config, data, config.training.seed), "converted": module}
-    runs = {
+    runs: dict[str, Any] = {
         "direct": (program.apply, direct.params, direct.model_state, config.network.time_steps),
         "converted": (models.functionalize(module)[0], net.params, net.state, options.steps),
     }
-    curves = {
-        name: _run(name, *one, test, config, options, models.connections(modules[name])) for name, one in runs.items()
-    }
+    curves = {name: _run(name, run, test, config, options, modules[name]) for name, run in runs.items()}
     accuracy = float(twin_program.evaluate(relu, *test).accuracy[-1])
     summary = {
         **run_folder.environment(),
@@ -139,27 +136,23 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
 
 def _run(
     name: str,
-    apply: models.Apply,
-    params: Any,
-    state: Any,
-    steps: int,
+    run: tuple[models.Apply, Any, Any, int],
     test: training.Data,
     config: Config,
     options: Options,
-    connections: Sequence[Connection],
+    module: models.Network,
 ) -> Streamed:
+    *model, steps = run
     with tqdm(total=steps * len(test.labels), desc=name, unit="step", disable=not options.progress or None) as bar:
         return stream(
-            apply,
-            params,
-            state,
+            *model,
             make_encode(config),
             *test,
             key=training.key_for(config.training.seed, EVALUATE),
             steps=steps,
             chunk=models.default_chunk(steps),
             batch_size=options.batch,
-            connections=connections,
+            connections=models.connections(module),
             progress=bar.update,
         )
 
@@ -193,12 +186,13 @@ def main() -> None:
         define_flag(f, f.default, f.metadata["help"])
 
     def run() -> None:
-        given, where = flags.FLAGS, Path(flags.FLAGS.run)
+        given = flags.FLAGS
         values: dict[str, Any] = {f.name: given[f.name].value for f in dataclasses.fields(Options)}
         options = Options(**values)
-        summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
-        if given.figures:
-            for figure in comparison.draw(where, summary):
-                print(f"wrote {figure}")
+        with run_folder.looking(given.run, figures=given.figures) as where:
+            summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
+            if given.figures:
+                for figure in comparison.draw(where, summary):
+                    print(f"wrote {figure}")
 
     command(run)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxsnn import conversion, models, neurons, training
+from jaxsnn import conversion, files, models, neurons, training
 from jaxsnn.conversion import Converted
 from jaxsnn.data import Dataset
 from jaxsnn.lab.build import make_model
@@ -78,10 +78,7 @@ def make(
 def write(where: Path, net: Converted) -> Path:
     """Writes the network into a run folder, whole or not at all; returns the file."""
     flat: dict[str, Any] = {name: np.asarray(value) for name, value in flatten_dict(net._asdict(), sep=":").items()}
-    temporary = where / "converted.tmp"
-    with temporary.open("wb") as file:
-        np.savez(file, **flat)
-    return temporary.replace(where / FILE)
+    return files.write_whole(where / FILE, lambda stream: np.savez(stream, **flat))
 
 
 def read(where: Path) -> Converted:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from jaxsnn import training, viz
+from jaxsnn import files, training, viz
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.command import command, define_run_flags
@@ -61,7 +61,7 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
     figures = [
         viz.save(one.draw(page.FULL if one.full else 5.2), where / f"{one.name}.png") for one in page.drawings(parts)
     ]
-    run_folder.write_text(where / "report.html", html)
+    files.write_whole(where / "report.html", html)
     return [where / "report.html", *figures]
 
 
@@ -70,9 +70,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
     config = run_folder.read_config(where)
     here = opened(config, data_dir=data_dir, cache_dir=cache_dir)
     missing: dict[str, str] = {}
-    environment = read(
-        where, "environment", missing, otherwise="There is no `environment.json`: versions are not known."
-    )
+    environment = _environment(where, missing)
     unfinished = "The run is not finished: it has no `results.json` yet."
     stored = read(where, "results", missing, otherwise=unfinished, keys=("runs",))
     seconds = {one["run"]: one["seconds"] for one in stored["runs"]} if stored else {}
@@ -85,7 +83,7 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
     return Material(
         where=where,
         config=config,
-        environment=environment or {},
+        environment=environment,
         rows=rows,
         scores=found,
         evaluation=_evaluation(where, here, found, missing),
@@ -102,17 +100,28 @@ def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Materi
     )
 
 
+def _environment(where: Path, missing: dict[str, str]) -> dict[str, Any]:
+    """Of the last start; what the starts differ in is in the file."""
+    try:
+        starts = run_folder.environments(where)
+    except ValueError:
+        missing["environment"] = "`environment.json` is damaged and left out."
+        return {}
+    if not starts:
+        missing["environment"] = "There is no `environment.json`: versions are not known."
+        return {}
+    return starts[-1]
+
+
 def _rows(where: Path, config: Config, missing: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Metrics of every network; a last line that was cut short is how a killed run ends, more than that is damage."""
-    rows, damaged = {}, []
+    """Metrics of every network; none of one whose file is damaged."""
+    rows: dict[str, list[dict[str, Any]]] = {}
     for one in run_folder.runs(config):
-        metrics = training.MetricsFile(where / one.name / "metrics.jsonl")
-        rows[one.name] = metrics.read()
-        lines = metrics.path.read_text(errors="replace").splitlines() if metrics.path.exists() else []
-        if len(lines) > len(rows[one.name]) + 1:
-            damaged.append(one.name)
-    if damaged:
-        missing["metrics"] = f"`metrics.jsonl` of {', '.join(damaged)} is damaged: rows behind the damage are left out."
+        try:
+            rows[one.name] = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+        except ValueError as error:
+            rows[one.name] = []
+            missing["metrics"] = f"{missing.get('metrics', '')} Left out are the rows of {one.name}: {error}.".strip()
     return rows
 
 
@@ -205,7 +214,8 @@ def main() -> None:
 
     def run() -> None:
         given = flags.FLAGS
-        for path in report(Path(given.run), data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
-            print(f"wrote {path}")
+        with run_folder.looking(given.run) as where:
+            for path in report(where, data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
+                print(f"wrote {path}")
 
     command(run)

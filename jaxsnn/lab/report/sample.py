@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxsnn import models
 from jaxsnn.batches import layer_names
+from jaxsnn.lab import fingerprints
 from jaxsnn.lab.build import build, make_model, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
@@ -67,6 +68,7 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
       CheckpointError: if there is no such checkpoint, or it is damaged.
     """
     data = load_data(config)
+    fingerprints.check(where.parent, fingerprints.sums(data))
     program = build(config, data)
     state = restore(program, one.seed, where, step)
     test = split(config, data, one.fold).test
@@ -90,7 +92,9 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         image=None if config.network.encoding == "events" else np.asarray(test.images[number]) / 255,
         trains={name: trains[name][:, 0] for name in layer_names(program.apply)},
         potentials=potentials[:, 0],
-        neurons=dict(_typical(name, trains[name][:, 0], found[name]) for name in program.apply.names if name in found),
+        neurons=dict(
+            _typical(name, trains[name][:, 0], found[name]) for name in layer_names(program.apply) if name in found
+        ),
         filters=_filters(module, state.params),
         weights=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
     )

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from jaxsnn import parallel, training
 from jaxsnn.data import Dataset
+from jaxsnn.lab import fingerprints
 from jaxsnn.lab.build import HParams, build, hparams_of
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert.converted import start_from
@@ -20,15 +21,17 @@ from jaxsnn.lab.splits import load_data, split
 from jaxsnn.typing import DTypeLike
 
 
-def check(config: Config) -> None:
-    """Builds what can be built before anything is written.
+def check(config: Config) -> fingerprints.Sums:
+    """Builds what can be built before anything is written; returns the checksums of the data set.
 
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
     """
-    program = build(config, load_data(config))
+    data = load_data(config)
+    program = build(config, data)
     if config.network.init_from:
-        start_from(config, program.start(config.training.seed))
+        start_from(config, program.start(config.training.seed), program.connections)
+    return fingerprints.sums(data)
 
 
 def functions(

@@ -11,17 +11,23 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
+from jax.sharding import Mesh
 
-from jaxsnn import parallel, training
+from jaxsnn import files, parallel
+from jaxsnn.lab import fingerprints
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import FIELDS, Config
+from jaxsnn.lab.environment import environment
+from jaxsnn.lab.locks import hold
+from jaxsnn.lab.results import check_figures
 from jaxsnn.lab.run import keep_compiled
-from jaxsnn.lab.run_folder import RUNS, environment, read_json, write_json
+from jaxsnn.lab.run_folder import RUNS, add_environment, make, read_json, write_json
 from jaxsnn.lab.stored import check_resume, parse
 from jaxsnn.lab.sweep import plan, populations, table
 
@@ -52,6 +58,25 @@ def sweep(
     networks = plan.members(config, axes)
     mesh = parallel.population_mesh(config.run.data_parallel)
     where = _folder(config, name, worker)
+    if config.run.figures:
+        check_figures()
+    with ExitStack() as held:
+        if config.run.resume and where.is_dir():
+            held.enter_context(hold(where))
+        return _sweep(config, name, axes, networks, mesh, where, worker, members, held)
+
+
+def _sweep(
+    config: Config,
+    name: str,
+    axes: list[plan.Axis],
+    networks: list[Config],
+    mesh: Mesh,
+    where: Path,
+    worker: tuple[int, int] | None,
+    members: int,
+    held: ExitStack,
+) -> list[table.Row]:
     facts = {
         "preset": name,
         "axes": [[axis.name, list(axis.values)] for axis in axes],
@@ -65,10 +90,13 @@ def sweep(
     part = [one for one in plan.share(networks, worker) if table.key(one.flat(), names) not in done]
     groups = plan.programs(part)
     if config.run.compilation_cache:
-        keep_compiled(Path(config.run.compilation_cache))
+        keep_compiled(config.run.compilation_cache)
+    sums: fingerprints.Sums = {}
     for group in groups:
-        populations.check(group[0])
-    _create(where, facts, rows)
+        sums |= populations.check(group[0])
+    fingerprints.check(where, sums)
+    _create(where, facts, rows, held, new=not config.run.resume)
+    fingerprints.remember(where, sums)
     print(f"{name}: {len(part)} networks to train ({len(rows)} are there), programs: {len(groups)}, folder {where}")
     for number, group in enumerate(groups, 1):
         for result in populations.train(group, mesh, most=members, progress=config.run.progress):
@@ -91,10 +119,10 @@ def _differs(config: Config, base: Config) -> str:
 
 def _folder(config: Config, name: str, worker: tuple[int, int] | None) -> Path:
     if worker is None:
-        return Path(config.run.run_dir) if config.run.run_dir else RUNS / f"sweep_{name}"
+        return files.local(config.run.run_dir) if config.run.run_dir else RUNS / f"sweep_{name}"
     if not config.run.run_dir:
         raise ValueError("--worker needs --run_dir: a folder that all workers share, or to which theirs are copied")
-    return Path(config.run.run_dir) / f"worker{worker[0]}of{worker[1]}"
+    return files.local(config.run.run_dir) / f"worker{worker[0]}of{worker[1]}"
 
 
 def _earlier(where: Path, config: Config, facts: dict[str, Any]) -> list[table.Row]:
@@ -119,14 +147,15 @@ def _earlier(where: Path, config: Config, facts: dict[str, Any]) -> list[table.R
     return table.read(where)
 
 
-def _create(where: Path, facts: dict[str, Any], rows: list[table.Row]) -> None:
-    try:
-        where.mkdir(parents=True, exist_ok=True)
+def _create(where: Path, facts: dict[str, Any], rows: list[table.Row], held: ExitStack, *, new: bool) -> None:
+    def fill(where: Path) -> None:
+        if new and (where / table.PLAN).exists():
+            raise ValueError(f"{where} already holds a sweep, which another process began just now")
         write_json(where / table.PLAN, facts)
-        write_json(where / "environment.json", environment())
+        add_environment(where)
         table.write(where, rows)
-    except OSError as error:
-        raise OSError(f"cannot write the folder {where} ({error}): choose another with --run_dir") from error
+
+    make(where, fill, held)
 
 
 def _finish(
@@ -178,14 +207,15 @@ def merge(config: Config) -> list[table.Row]:
     Raises:
       ValueError: as `table.merge`.
     """
-    where = Path(config.run.run_dir)
+    where = files.local(config.run.run_dir)
     rows, facts = table.merge(where)
     axes = [plan.Axis(name, tuple(values)) for name, values in facts["axes"]]
     missing = int(np.prod([len(axis.values) for axis in axes])) * facts["seeds"] - len(rows)
     if missing:
         print(f"{missing} networks have no row yet", file=sys.stderr)
-    _create(where, facts, rows)
-    return _finish(where, config, facts, rows, axes)
+    with ExitStack() as held:
+        _create(where, facts, rows, held, new=False)
+        return _finish(where, config, facts, rows, axes)
 
 
 def check_given(names: Sequence[str]) -> None:
@@ -208,13 +238,10 @@ def main(presets: Presets) -> None:
     def run() -> None:
         given, config = flags.FLAGS, from_flags(presets)
         check_given([name for name in FIELDS if given[name].value is not None])
-        try:
-            if given.merge:
-                merge(config)
-            else:
-                worker = plan.parse_worker(given.worker)
-                sweep(config, given.preset, given.sweep, worker=worker, members=given.members)
-        except KeyboardInterrupt as stop:
-            raise training.Interrupted("stopped; what ended has its rows: go on with --resume") from stop
+        if given.merge:
+            merge(config)
+        else:
+            worker = plan.parse_worker(given.worker)
+            sweep(config, given.preset, given.sweep, worker=worker, members=given.members)
 
-    command(run)
+    command(run, stopped="stopped; what ended has its rows: go on with --resume")

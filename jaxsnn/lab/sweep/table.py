@@ -2,18 +2,19 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxsnn import files
 from jaxsnn.lab.run_folder import read_json
 from jaxsnn.lab.sweep.plan import Axis
-from jaxsnn.training import MetricsFile
 
 ROWS, CSV, PLAN = "results.jsonl", "results.csv", "sweep.json"
+NEEDED = {"seed", "test_accuracy", "selected_test_accuracy", "validation_accuracy", "diverged_step"}
+"""What the table needs of every row."""
 Row = dict[str, Any]
 
 
@@ -23,8 +24,12 @@ def key(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
 
 
 def read(where: Path) -> list[Row]:
-    """The rows in a folder; a last line cut short by a kill is left out."""
-    return MetricsFile(where / ROWS).read()
+    """The rows in a folder; a last line cut short by a kill is left out.
+
+    Raises:
+      ValueError: if another line is damaged, naming file and line.
+    """
+    return files.json_lines(where / ROWS, lambda row: row.keys() >= NEEDED)
 
 
 def write(where: Path, rows: Sequence[Row]) -> None:
@@ -34,10 +39,8 @@ def write(where: Path, rows: Sequence[Row]) -> None:
     table = csv.DictWriter(text, names, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    for name, content in ((ROWS, "".join(json.dumps(row) + "\n" for row in rows)), (CSV, text.getvalue())):
-        temporary = where / f"{name}.tmp"
-        temporary.write_text(content)
-        temporary.replace(where / name)
+    for name, content in ((ROWS, files.to_json_lines(rows)), (CSV, text.getvalue())):
+        files.write_whole(where / name, content)
 
 
 def merge(where: Path) -> tuple[list[Row], dict[str, Any]]:
