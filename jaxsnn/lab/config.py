@@ -10,7 +10,9 @@ from jaxsnn.data import DATASETS
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.groups import DataConfig, RunConfig, TrainingConfig
 from jaxsnn.lab.network import NetworkConfig
-from jaxsnn.lab.options import LARGEST
+from jaxsnn.lab.options import LARGEST, per_layer
+
+PARAMS = "neuron_params."
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,14 @@ class Config:
         return cls().replace(**fields)
 
     def replace(self, **fields: Any) -> "Config":
-        """This configuration with other values of some fields, of whatever group; raises as `of`."""
+        """This configuration with other values of some fields, of whatever group; raises as `of`.
+
+        One parameter of a cell is named `neuron_params.<parameter>`.
+        """
+        params = {name.removeprefix(PARAMS): fields.pop(name) for name in list(fields) if name.startswith(PARAMS)}
+        if params:
+            given = per_layer(fields.get("neuron_params", self.network.neuron_params)) | params
+            fields["neuron_params"] = tuple(f"{name}:{value!r}" for name, value in given.items())
         if strange := sorted(fields.keys() - FIELDS.keys()):
             near = difflib.get_close_matches(strange[0], FIELDS, 1)
             raise TypeError(
@@ -50,8 +59,9 @@ class Config:
         return {name: value for group in GROUPS for name, value in vars(getattr(self, group)).items()}
 
     def values(self, names: Iterable[str]) -> dict[str, Any]:
-        """The values of some fields by name."""
-        every = self.flat()
+        """The values of some fields by name; of one parameter of a cell by `neuron_params.<parameter>`."""
+        params = per_layer(self.network.neuron_params)
+        every = self.flat() | {f"{PARAMS}{name}": value for name, value in params.items()}
         return {name: every[name] for name in names}
 
     def __post_init__(self) -> None:

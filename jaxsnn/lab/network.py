@@ -10,12 +10,13 @@ from jaxsnn import SURROGATES, neurons
 from jaxsnn.cells import CELLS
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.options import check, option, per_layer
-from jaxsnn.layers import Masks
+from jaxsnn.layers import NORMS, Masks
 from jaxsnn.layers.neurons import SCOPES
 from jaxsnn.models import MODELS, READOUTS, Pool
 from jaxsnn.neurons import Neurons
 from jaxsnn.typing import ArrayLike, LeakBackward
 
+NORMS_OR_NONE: Mapping[str, Any] = ChainMap({"": None}, NORMS)
 GRADIENTS = ("spikebp", "bptt")
 DTYPES = ("float32", "bfloat16")
 NEURONS: Mapping[str, Any] = ChainMap({"relu": None}, CELLS)
@@ -92,8 +93,12 @@ class NetworkConfig:
     pool_threshold: float = option(0.75, "Firing threshold of pooling layers.", bound="(0, inf)", traced="state")
     pool: str = option("spiking", "Average pools with neurons (spiking) or without (average).", choices=get_args(Pool))
     neuron_params: tuple[str, ...] = option(
-        (), "Other parameters of the cell, field:number, e.g. rise:0.3,decay:0.95. Not of lif.", per_layer=True
+        (),
+        "Other parameters of the cell, field:number, e.g. rise:0.3,decay:0.95. Not of lif.",
+        per_layer=True,
+        traced="state",
     )
+    norm: str = option("", "Norm of convolutions and hidden dense layers; empty for none.", choices=NORMS_OR_NONE)
     leaks: tuple[str, ...] = option(
         (), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.", bound="(0, 1]", per_layer=True
     )

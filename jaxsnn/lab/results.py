@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxsnn import parallel
 from jaxsnn.data import Dataset
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.build import Program, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
@@ -98,7 +99,7 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     output, _ = program.apply(state.params, state.model_state, spikes, train=False, record=True)
     trains = {name: np.asarray(train[:, 0]) for name, train in output.spikes.items()}
     potentials = np.asarray(output.potentials[:, 0])
-    picture = image[0] if image.ndim == 4 else image[0].sum((0, 3))[..., None]  # of event data: where events were
+    picture = image[0].sum(0) if ENCODINGS[config.network.encoding].frames else image[0]  # where events were
     figures = {
         "training_curve.png": viz.training_curve(rows),
         "raster.png": viz.raster(trains, potentials, image=picture, label=int(data.test.labels[0])),

@@ -3,9 +3,11 @@
 from jaxsnn.layers.dropout import Dropout, Masks
 from jaxsnn.layers.layer import Layer, Sent
 from jaxsnn.layers.neurons import Constant, NeuronLayer
+from jaxsnn.layers.norms import NORMS
 from jaxsnn.layers.synapses import AvgPool, Conv, Dense, Subsample, Synapse
 
 __all__ = [
+    "NORMS",
     "AvgPool",
     "Constant",
     "Conv",

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn import neurons as rules
-from jaxsnn.layers import AvgPool, Conv, Dense, Layer, Masks, NeuronLayer, Subsample, Synapse
+from jaxsnn.layers import NORMS, AvgPool, Conv, Dense, Layer, Masks, NeuronLayer, Subsample, Synapse
 from jaxsnn.models.network import INPUT, Network
 from jaxsnn.neurons import Neuron, Neurons
 from jaxsnn.typing import DTypeLike, Shape
@@ -31,6 +31,8 @@ class NetworkOptions:
     """Other values for single layers, by field and layer, e.g. `{"threshold": {"fc1": 0.5, "pool1": 0.6}}`."""
     readout: str = "last"
     """The answer: the readout's last potential ("last"), or its mean over time ("mean")."""
+    norm: str = ""
+    """Key of `layers.NORMS`: between synapses and neurons of every convolution and hidden dense layer; empty: none."""
     dropout: float = 0.0
     """Rate after every convolution and hidden dense layer (not after pools: the paper's code has none there)."""
     dropout_mask: Masks = "fixed"
@@ -57,6 +59,10 @@ class NetworkOptions:
         for name in ("width", "init_gain"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"width and init_gain must be > 0 and finite, got {name}={getattr(self, name)}")
+        if self.norm and self.norm not in NORMS:
+            raise ValueError(
+                f"norm must be one of {', '.join(NORMS) or 'none, since there is none'}, got {self.norm!r}"
+            )
         if self.pool not in get_args(Pool):
             raise ValueError(f"pool must be 'spiking' or 'average', got {self.pool!r}")
 
@@ -138,7 +144,8 @@ class Builder:
             channels = self._channels(label, tap)
             around = Subsample(stride) if channels == features else Conv(channels, features, 1, padding=0, **options)
             more = {label: (tap.source, around)}
-        self.add(name, synapse, self.options.neurons.hidden, more=more, dropout=True)
+        norm = self._norm(features)
+        self.add(name, synapse, self.options.neurons.hidden, norm=norm, more=more, dropout=True)
 
     def pool(self) -> None:
         """An average pool by 2, with neurons or without; an odd last row or column is left out."""
@@ -152,8 +159,10 @@ class Builder:
 
     def dense(self, features: int) -> None:
         """A hidden dense layer with neurons."""
-        synapse = Dense(math.prod(self._here.shape), self._wide(features), **self._weights)
-        self.add(self.next_name("fc"), synapse, self.options.neurons.hidden, dropout=True)
+        features = self._wide(features)
+        synapse = Dense(math.prod(self._here.shape), features, **self._weights)
+        hidden, norm = self.options.neurons.hidden, self._norm(features)
+        self.add(self.next_name("fc"), synapse, hidden, norm=norm, dropout=True)
 
     def add(
         self,
@@ -208,6 +217,9 @@ class Builder:
 
     def _wide(self, features: int) -> int:
         return max(1, round(self.options.width * features))
+
+    def _norm(self, features: int) -> nnx.Module | None:
+        return NORMS[self.options.norm](features, self.options.param_dtype) if self.options.norm else None
 
     def _channels(self, name: str, tap: Tap) -> int:
         if len(tap.shape) != 3:

@@ -11,12 +11,13 @@ from jaxsnn.viz.style import COLOURS, SIGNED, WIDE, no_axes, styled
 
 
 def picture(values: np.ndarray) -> np.ndarray:
-    """Any `[H, W, C]` as RGB in [0, 1], scaled by its largest value.
+    """Any `[H, W, C]` as RGB in [0, 1], scaled by its largest value; a sample of another rank is drawn as one column.
 
     One channel is grey, three are RGB; of two, the polarities of events, the first (OFF) is blue and the second (ON)
     orange on black; of more, the mean is drawn. What is negative somewhere is scaled around mid-grey.
     """
     values = np.asarray(values, float)
+    values = values if values.ndim == 3 else values.reshape(-1, 1, 1)
     top = max(np.abs(values).max(), 1e-9)
     scaled = values / top if values.min() >= 0 else 0.5 + values / (2 * top)
     channels = values.shape[-1]
@@ -31,7 +32,7 @@ def picture(values: np.ndarray) -> np.ndarray:
 
 def show(axes: Axes, values: np.ndarray, title: str) -> None:
     """Draws one `[H, W, C]` as `picture` sees it."""
-    axes.imshow(picture(values), interpolation="nearest")
+    axes.imshow(picture(values), interpolation="nearest", aspect="equal" if np.ndim(values) == 3 else "auto")
     no_axes(axes)
     axes.set_title(title, fontsize=8, loc="center", pad=3)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxsnn import models
 from jaxsnn.batches import layer_names
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab import fingerprints
 from jaxsnn.lab.build import build, make_model, restore
 from jaxsnn.lab.config import Config
@@ -36,7 +37,7 @@ class Sample(NamedTuple):
     """Of the sample in the test set."""
     label: int
     image: np.ndarray | None
-    """`[H, W, C]`; None for event data."""
+    """`[...]`, as in the data set; None for event data."""
     trains: dict[str, np.ndarray]
     """Layer name to spikes `[T, ...]`, in network order."""
     potentials: np.ndarray
@@ -89,7 +90,7 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         step=int(state.step),
         number=number,
         label=int(test.labels[number]),
-        image=None if config.network.encoding == "events" else np.asarray(test.images[number]) / 255,
+        image=None if ENCODINGS[config.network.encoding].frames else np.asarray(test.images[number], np.float32),
         trains={name: trains[name][:, 0] for name in layer_names(program.apply)},
         potentials=potentials[:, 0],
         neurons=dict(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from jaxsnn.lab.config import FIELDS, Config
+from jaxsnn.lab.config import FIELDS, PARAMS, Config
 from jaxsnn.lab.groups import RunConfig
 from jaxsnn.lab.options import NOTHING, kind
 
@@ -39,10 +39,11 @@ def parse(text: str) -> Axis:
             "--sweep takes field=values, e.g. --sweep=lr=log:1e-3:1e-1:8, lr=lin:0.1:0.5:5 or leak=0.9,0.99, "
             f"got {text!r}"
         )
-    if name not in FIELDS:
+    cell = name.startswith(PARAMS)  # one parameter of a cell
+    if name not in FIELDS and not cell:
         raise ValueError(f"--sweep={text}: there is no field {name!r}; known are {', '.join(sorted(FIELDS))}")
-    element, several, _ = kind(FIELDS[name])
-    if reason := FIELDS[name].metadata["not_swept"] or (_LIST if several else ""):
+    element, several, _ = (float, False, False) if cell else kind(FIELDS[name])
+    if reason := "" if cell else FIELDS[name].metadata["not_swept"] or (_LIST if several else ""):
         raise ValueError(f"--sweep={text}: {name} cannot be swept: {reason}")
     if values.startswith(("log:", "lin:")):
         found = _spaced(text, values, element)

@@ -87,7 +87,7 @@ def _sweep(
     rows = _earlier(where, config, facts)
     names = [axis.name for axis in axes]
     done = {table.key(row, names) for row in rows}
-    part = [one for one in plan.share(networks, worker) if table.key(one.flat(), names) not in done]
+    part = [one for one in plan.share(networks, worker) if table.key(one.values([*names, "seed"]), names) not in done]
     groups = plan.programs(part)
     if config.run.compilation_cache:
         keep_compiled(config.run.compilation_cache)
