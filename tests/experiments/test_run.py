@@ -145,15 +145,20 @@ def no_cache_afterwards():
 
 
 def test_the_second_run_compiles_nothing(tmp_path, no_cache_afterwards):
-    """The step and all else of the first run is found in the folder, also with the process's own caches empty."""
+    """The step and all else of the first run is found in the folder, also with the process's own caches empty.
+
+    So does its resumption: what is restored is where a fresh state is.
+    """
     cache, found = tmp_path / "new" / "cache", []
-    for name in ("first", "second"):
+    for name, epochs, resume in (("first", 1, False), ("second", 1, False), ("second", 2, True)):
         jax.clear_caches()  # as in a new process
-        run.run(small(tmp_path / name, epochs=1, limit=32, compilation_cache=str(cache)), "digits")
+        options = {"epochs": epochs, "resume": resume, "limit": 32, "compilation_cache": str(cache)}
+        run.run(small(tmp_path / name, schedule="constant", **options), "digits")
         found.append({path.name for path in cache.iterdir() if path.name.endswith("-cache")})
+        if name == "second" and not resume:
+            assert rows(tmp_path / "first") == rows(tmp_path / "second")
     assert any(name.startswith("jit_step-") for name in found[0])
-    assert found[0] == found[1]
-    assert rows(tmp_path / "first") == rows(tmp_path / "second")
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("below", ["", "folder"])
