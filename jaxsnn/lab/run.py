@@ -13,6 +13,7 @@ from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
 from jaxsnn import analysis, files, parallel, training
+from jaxsnn.data.prepare import normalise
 from jaxsnn.lab import environment, fingerprints, locks, results, run_folder
 from jaxsnn.lab.build import Program, build, make_prepare
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
@@ -106,10 +107,25 @@ def check_parameters(state: training.TrainState) -> None:
 
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
-    x = make_prepare(config, train=False)(jax.random.key(0), parallel.local(sets.fitting.images)[:8])
+    images = parallel.local(sets.fitting.images)[:8]
+    if config.encoding == "poisson":
+        for sentence in check_gain(np.asarray(normalise(images, config.mean, config.std)), config.gain):
+            print(f"warning, before training: {sentence}", file=sys.stderr)
+    x = make_prepare(config, train=False)(jax.random.key(0), images)
     state = parallel.local(program.start(config.seed))
     for sentence in analysis.warnings(analysis.activity(program.apply, state.params, state.model_state, x)):
         print(f"warning, before training: {sentence}", file=sys.stderr)
+
+
+def check_gain(intensities: np.ndarray, gain: float) -> list[str]:
+    """What is wrong with the gain of a Poisson input for pixels like these, if anything is."""
+    saturated = np.mean(np.abs(intensities) * gain > 1)
+    if saturated <= 0.01:
+        return []
+    return [
+        f"a gain of {gain:g} saturates {saturated:.0%} of the pixels, which then spike at every step however bright "
+        f"they are: use a gain of {1 / np.abs(intensities).max():.3g} or less"
+    ]
 
 
 def keep_compiled(folder: str | Path) -> None:

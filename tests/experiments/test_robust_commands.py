@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxsnn import startup
-from tests.experiments.test_run import FLAGS, ROOT, command
+from jaxsnn.lab import run
+from tests.experiments.test_run import FLAGS, ROOT, command, small
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 
@@ -34,8 +36,8 @@ def wait_for(condition, process):
 @pytest.mark.parametrize("later", [0, 0.5])
 def test_stopped_before_anything_is_imported(tmp_path, number, later):
     """A word, status 130, no traceback and no crash; as soon as Python has begun to import the package."""
-    run = command(*FLAGS, f"--run_dir={tmp_path / 'run'}")
-    process = subprocess.Popen(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    call = command(*FLAGS, f"--run_dir={tmp_path / 'run'}")
+    process = subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: handles(process, signal.SIGTERM), process)
     time.sleep(later)
     process.send_signal(number)
@@ -92,8 +94,8 @@ def test_figures_without_matplotlib_are_refused_before_the_training(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('no module')", encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     flags = [flag for flag in FLAGS if "figures" not in flag]
-    run = command(*flags, f"--run_dir={tmp_path / 'run'}")
-    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    call = command(*flags, f"--run_dir={tmp_path / 'run'}")
+    done = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: figures need matplotlib: pip install")
     assert not (tmp_path / "run").exists()
@@ -145,3 +147,21 @@ def test_which_programs_are_commands(arguments, expected, monkeypatch):
     assert startup.is_command(("jaxsnn.lab", "experiments")) == expected
     monkeypatch.setattr(sys, "argv", ["/some/file.py"])
     assert not startup.is_command(("jaxsnn.lab", "experiments"))
+
+
+def test_a_gain_that_saturates_the_input_is_named():
+    pixels = np.linspace(-1, 1, 201)
+    assert run.check_gain(pixels, 1.0) == run.check_gain(pixels, 0.5) == []
+    assert run.check_gain(pixels, 2.0) == [
+        "a gain of 2 saturates 50% of the pixels, which then spike at every step however bright they are: use a gain "
+        "of 1 or less"
+    ]
+
+
+def test_a_gain_is_looked_at_before_training(monkeypatch, capsys):
+    config = small("", run_dir="", gain=3.0)
+    data = run.load_data(config)
+    monkeypatch.setattr(run.analysis, "activity", lambda *args: None)
+    monkeypatch.setattr(run.analysis, "warnings", lambda found: [])
+    run.check_activity(config, run.build(config, data), run.split(config, data))
+    assert "warning, before training: a gain of 3 saturates" in capsys.readouterr().err
