@@ -25,7 +25,7 @@ def test_vgg9_has_as_many_neurons_and_operations_as_counted_by_hand():
 
 
 def test_tuned_is_what_the_makefile_sets(monkeypatch):
-    assert f"GLIBC_TUNABLES ?= {common.TUNED}\n" in (ROOT / "Makefile").read_text()
+    assert f"GLIBC_TUNABLES ?= {common.TUNED}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
     monkeypatch.setenv("GLIBC_TUNABLES", common.TUNED)
     assert common.malloc() == "tuned"
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")

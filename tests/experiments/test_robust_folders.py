@@ -132,9 +132,9 @@ def test_a_lock_goes_with_its_process_and_names_it(tmp_path):
     with locks.hold(tmp_path), locks.hold(tmp_path):  # one command calls another
         holder = (tmp_path / ".training.lock").read_text(encoding="utf-8")
         assert holder == f"process {os.getpid()} on {os.uname().nodename}"
-        with (tmp_path / ".training.lock").open() as file, pytest.raises(BlockingIOError):
+        with (tmp_path / ".training.lock").open(encoding="utf-8") as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with (tmp_path / ".training.lock").open() as file:
+    with (tmp_path / ".training.lock").open(encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

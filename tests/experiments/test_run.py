@@ -49,7 +49,7 @@ def call(*arguments, module="experiments.digits"):
 
 
 def rows(folder):
-    every = map(json.loads, (folder / "seed0" / "metrics.jsonl").read_text().splitlines())
+    every = map(json.loads, (folder / "seed0" / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [{k: v for k, v in row.items() if k not in TIMES} for row in every if row["kind"] != START]
 
 
@@ -66,7 +66,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(tmp_path):
     assert "test, last epoch" in out
     process = subprocess.Popen(command(*flags, f"--run_dir={cut}"), cwd=ROOT, stdout=subprocess.DEVNULL)
     metrics = cut / "seed0" / "metrics.jsonl"
-    while not metrics.exists() or metrics.read_text().count('"epoch": 2') < 2:
+    while not metrics.exists() or metrics.read_text(encoding="utf-8").count('"epoch": 2') < 2:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -83,11 +83,11 @@ def test_results_and_figures(tmp_path, capsys):
     summary = run.run(small(where, seeds=2, epochs=1, figures=True), "digits")
     out = capsys.readouterr().out
     assert "test accuracy over 2 seeds, mean +- std" in out
-    stored = json.loads((where / "results.json").read_text())
+    stored = json.loads((where / "results.json").read_text(encoding="utf-8"))
     assert stored["runs"] == summary["runs"]
     assert [r["seed"] for r in stored["runs"]] == [0, 1]
     assert stored["versions"]["jax"] == jax.__version__
-    assert json.loads((where / "config.json").read_text())["time_steps"] == 3
+    assert json.loads((where / "config.json").read_text(encoding="utf-8"))["time_steps"] == 3
     for name in ("training_curve.png", "raster.png"):
         assert f"wrote {where / name}" in out
         assert (where / name).read_bytes().startswith(b"\x89PNG")
@@ -128,7 +128,7 @@ def test_help_is_readable():
 
 
 def test_unwritable_run_folder(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     with pytest.raises(OSError, match=r"cannot write the run folder .*file/run .*choose another with --run_dir"):
         run.run(small(tmp_path / "file" / "run"), "digits")
 
@@ -163,7 +163,7 @@ def test_the_second_run_compiles_nothing(tmp_path, no_cache_afterwards):
 
 @pytest.mark.parametrize("below", ["", "folder"])
 def test_bad_compilation_cache(tmp_path, below):
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     config = small(tmp_path / "run", compilation_cache=str(tmp_path / "file" / below))
     with pytest.raises(OSError, match=r"cannot keep compiled programs in .*another folder with --compilation_cache"):
         run.run(config, "digits")
@@ -198,7 +198,7 @@ def test_devices_that_are_not_there(tmp_path):
 
 
 def test_a_finished_run_is_not_overwritten(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="already holds a run: add --resume to go on with it, or choose another"):
         run.run(small(tmp_path), "digits")
 
@@ -206,14 +206,16 @@ def test_a_finished_run_is_not_overwritten(tmp_path):
 @pytest.mark.parametrize(("content", "message"), [(None, "nothing to resume: .* holds no run"), ("{", "is damaged")])
 def test_nothing_or_rubbish_to_resume(tmp_path, content, message):
     if content:
-        (tmp_path / "config.json").write_text(content)
+        (tmp_path / "config.json").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         run.run(small(tmp_path, resume=True), "digits")
 
 
 def test_resume_with_another_architecture(tmp_path):
     config = small(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config) | {"model": "vgg9", "leak": 0.5}))
+    (tmp_path / "config.json").write_text(
+        json.dumps(dataclasses.asdict(config) | {"model": "vgg9", "leak": 0.5}), encoding="utf-8"
+    )
     with pytest.raises(
         ValueError, match=r"(?s)model: the run has 'vgg9', now 'lenet'.*leak: the run has 0.5, now 0.99"
     ):
@@ -270,7 +272,7 @@ def test_mnist_reaches_its_accuracy(tmp_path, prepared_data):
     arguments = [f"--data_dir={prepared_data / 'tfds'}", f"--run_dir={tmp_path / 'run'}", "--noprogress"]
     code, _, error = call(*arguments, module="experiments.mnist")
     assert code == 0, error
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["test_accuracy"]["mean"] >= 0.988
+    assert json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["test_accuracy"]["mean"] >= 0.988
 
 
 def test_mnist_starts_on_real_data(tmp_path, prepared_data):
