@@ -100,7 +100,9 @@ def check_parameters(state: training.TrainState) -> None:
       ValueError: on every process, if they do not.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(parallel.local(state.params))
-    values = {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+    values = {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf).tobytes() for path, leaf in leaves
+    }
     advice = "Their programs, or their devices, compute other numbers: this run cannot be trusted"
     parallel.check_same(values, f"parameters after step {int(parallel.local(state.step))}", advice)
 

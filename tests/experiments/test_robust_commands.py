@@ -2,17 +2,20 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
+import optax
 import pytest
 
-from jaxsnn import startup
-from jaxsnn.lab import run
+from jaxsnn import parallel, startup, training
+from jaxsnn.lab import environment, run
 from tests.experiments.test_run import FLAGS, ROOT, command, small
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
@@ -165,3 +168,30 @@ def test_a_gain_is_looked_at_before_training(monkeypatch, capsys):
     monkeypatch.setattr(run.analysis, "warnings", lambda found: [])
     run.check_activity(config, run.build(config, data), run.split(config, data))
     assert "warning, before training: a gain of 3 saturates" in capsys.readouterr().err
+
+
+def test_processes_that_compute_other_numbers_are_noticed(monkeypatch):
+    """At every evaluation, by the parameters themselves; before, by versions, sources and the program."""
+
+    def gather(mine):
+        return [mine, mine + (np.arange(len(mine)) == 1).astype(mine.dtype)]
+
+    monkeypatch.setattr(parallel.processes.multihost_utils, "process_allgather", gather)
+    params = {"conv1": {"kernel": np.ones(2)}, "fc1": {"kernel": np.ones(3)}}
+    state = training.init_state(jax.tree.map(jax.numpy.asarray, params), {}, optax.sgd(0.1), 0)
+    with pytest.raises(ValueError, match=r"in their parameters after step 0: process 1 has another fc1.kernel. Their"):
+        run.check_parameters(state)
+    monkeypatch.setattr(parallel.processes.multihost_utils, "process_allgather", lambda mine: [mine, mine])
+    run.check_parameters(state)
+
+
+def test_the_code_of_a_process_is_its_versions_sources_and_program(tmp_path, monkeypatch):
+    before = environment.code()
+    assert before == environment.code()
+    assert {"jaxsnn", "program", "version of python", "version of jax"} <= before.keys()
+    package = shutil.copytree(environment.PACKAGE, tmp_path / "jaxsnn")
+    monkeypatch.setattr(environment, "PACKAGE", package)
+    assert environment.code() == before
+    with (package / "lab" / "run.py").open("a", encoding="utf-8") as file:
+        file.write("#")
+    assert {name for name, value in environment.code().items() if value != before[name]} == {"jaxsnn"}

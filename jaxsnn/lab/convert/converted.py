@@ -118,5 +118,5 @@ def start_from(config: Config, state: training.TrainState) -> training.TrainStat
     """
     if not config.init_from:
         return state
-    params, model_state = conversion.initialise(state.params, state.model_state, read(Path(config.init_from)))
+    params, model_state = conversion.initialise(state.params, state.model_state, read(files.local(config.init_from)))
     return state._replace(params=params, model_state=model_state)
