@@ -161,7 +161,7 @@ def process_peak_mb() -> int:
     """Largest resident size of this process so far."""
     status = Path("/proc/self/status")
     if status.exists():  # unlike ru_maxrss this does not start from the peak of the process that started this one
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
         if "VmHWM" in fields:
             return round(int(fields["VmHWM"].split()[0]) * 1024 / 1e6)
     import resource
@@ -221,14 +221,14 @@ def append(rows: Sequence[dict[str, Any]], results: Path = RESULTS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for entry in rows:
         path = folder / f"{entry['benchmark']}.jsonl"
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
     return path
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Rows of a results file, oldest first."""
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def key(entry: dict[str, Any]) -> tuple[str, ...]:

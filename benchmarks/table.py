@@ -113,12 +113,12 @@ def main(arguments: list[str] | None = None, readme: Path = README, results: Pat
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing, fail if the README is not up to date")
     flags = parser.parse_args(arguments)
-    old = readme.read_text()
+    old = readme.read_text(encoding="utf-8")
     new = replaced(old, document(results))
     if flags.check and new != old:
         raise SystemExit(f"{readme} is not up to date: run python -m benchmarks.table")
     if not flags.check:
-        readme.write_text(new)
+        readme.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

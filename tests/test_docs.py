@@ -29,7 +29,7 @@ MODULES = [
 
 
 def test_the_readmes_examples_run(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 2
     names: dict = {}
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -41,7 +41,7 @@ def test_the_readmes_examples_run(capsys):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
 
 
@@ -53,4 +53,4 @@ def test_docstring_examples(name):
 
 
 def test_one_version():
-    assert f'version = "{jaxsnn.__version__}"' in (ROOT / "pyproject.toml").read_text()
+    assert f'version = "{jaxsnn.__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp"]
 def imports(path: Path) -> set[str]:
     """Full names of everything a file imports, wherever in the file."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -12,6 +12,7 @@ import numpy as np
 from jaxsnn.data import cache, events
 from jaxsnn.data.dataset import DataNotFoundError, Dataset, Split
 from jaxsnn.data.events import Recordings
+from jaxsnn.data.memory import check_room
 
 SENSOR = (34, 34)  # height, width in pixels
 CLASSES = 10
@@ -35,15 +36,23 @@ def load(data_dir: Path, cache_dir: Path, *, steps: int, by: str = "time", value
       Samples uint8 `[N, steps, 34, 34, 2]`, in all 2,312 bytes per recording and step; labels int32 `[N]`.
 
     Raises:
-      ValueError: `steps`, `by` or `values` is not one that `events.frames` takes, or a recording is damaged.
+      ValueError: `steps`, `by` or `values` is not one that `events.frames` takes, a recording is damaged, or the frames
+        do not fit into memory.
       DataNotFoundError: the folder, one of its folders, or every recording of a digit is missing.
       OSError: a file cannot be read.
     """
     events.check_bins(steps, by, values)
     root = _root(data_dir)
+    train, test = (read_split(root / split, cache_dir) for split in ("Train", "Test"))
+    count = len(train.labels) + len(test.labels)
+    check_room(
+        count * steps * 2 * SENSOR[0] * SENSOR[1],
+        f"{count} recordings in {steps} frames each",
+        "use fewer time steps, or a folder with fewer recordings",
+    )
     train, test = (
         Split(events.frames(recordings, steps, by=by, values=values, sensor=SENSOR), recordings.labels)
-        for recordings in (read_split(root / split, cache_dir) for split in ("Train", "Test"))
+        for recordings in (train, test)
     )
     bins = "time" if by == "time" else "event count"
     numbers = "binary" if values == "binary" else "counts up to 255"

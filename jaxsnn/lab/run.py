@@ -12,6 +12,7 @@ from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
 from jaxsnn import analysis, files, parallel, training
+from jaxsnn.data.prepare import normalise
 from jaxsnn.lab import environment, fingerprints, locks, results, run_folder
 from jaxsnn.lab.build import Program, build
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
@@ -100,17 +101,36 @@ def check_parameters(state: training.TrainState) -> None:
       ValueError: on every process, if they do not.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(parallel.local(state.params))
-    values = {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+    values = {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf).tobytes() for path, leaf in leaves
+    }
     advice = "Their programs, or their devices, compute other numbers: this run cannot be trusted"
     parallel.check_same(values, f"parameters after step {int(parallel.local(state.step))}", advice)
 
 
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
-    x = make_prepare(config, train=False)(jax.random.key(0), parallel.local(sets.fitting.images)[:8])
+    images = parallel.local(sets.fitting.images)[:8]
+    if config.network.encoding == "poisson":
+        for sentence in check_gain(
+            np.asarray(normalise(images, config.data.mean, config.data.std)), config.network.gain
+        ):
+            print(f"warning, before training: {sentence}", file=sys.stderr)
+    x = make_prepare(config, train=False)(jax.random.key(0), images)
     state = parallel.local(program.start(config.training.seed))
     for sentence in analysis.warnings(analysis.activity(program.apply, state.params, state.model_state, x)):
         print(f"warning, before training: {sentence}", file=sys.stderr)
+
+
+def check_gain(intensities: np.ndarray, gain: float) -> list[str]:
+    """What is wrong with the gain of a Poisson input for pixels like these, if anything is."""
+    saturated = np.mean(np.abs(intensities) * gain > 1)
+    if saturated <= 0.01:
+        return []
+    return [
+        f"a gain of {gain:g} saturates {saturated:.0%} of the pixels, which then spike at every step however bright "
+        f"they are: use a gain of {1 / np.abs(intensities).max():.3g} or less"
+    ]
 
 
 def keep_compiled(folder: str | Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn import files
@@ -213,7 +212,7 @@ def _is_whole(path: Path) -> bool:
 def _like(template: Any, value: np.ndarray) -> Any:
     """The value where the template is: the same program then takes both, without being compiled again."""
     if not getattr(template, "committed", False):
-        return jnp.asarray(value)
+        return jax.device_put(value)
     return jax.make_array_from_callback(value.shape, template.sharding, lambda index: value[index])
 
 

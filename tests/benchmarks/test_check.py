@@ -27,7 +27,7 @@ def results(tmp_path):
     def write(*rows, name="results/cpu-cpu/peers.jsonl"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return path
 
     return write

@@ -39,7 +39,7 @@ def test_the_operations_that_are_done_are_those_of_the_compiled_program():
 
 
 def test_tuned_is_what_the_makefile_sets(monkeypatch):
-    assert f"GLIBC_TUNABLES ?= {common.TUNED}\n" in (ROOT / "Makefile").read_text()
+    assert f"GLIBC_TUNABLES ?= {common.TUNED}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
     monkeypatch.setenv("GLIBC_TUNABLES", common.TUNED)
     assert common.malloc() == "tuned"
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")

@@ -31,7 +31,7 @@ def written(tmp_path, monkeypatch):
     def write(*rows):
         common.append(rows, tmp_path / "results")
         readme = tmp_path / "README.md"
-        readme.write_text(EMPTY)
+        readme.write_text(EMPTY, encoding="utf-8")
         return {"readme": readme, "results": tmp_path / "results"}
 
     return write
@@ -40,7 +40,7 @@ def written(tmp_path, monkeypatch):
 def test_the_last_row_of_each_setting_is_shown(written):
     paths = written(row(commit="old"), row(malloc="default", commit="other"), row(commit="new"))
     table.main([], **paths)
-    text = paths["readme"].read_text()
+    text = paths["readme"].read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("| W1")]
     assert len(lines) == 2
     assert lines[0].split(" | ")[1:] == [
@@ -56,14 +56,14 @@ def test_a_failure_is_a_row(written):
     failed = {name: value for name, value in row(failed="broke | twice\nover").items() if "ms" not in name}
     paths = written(row(), {**failed, "library": "third", "ratios": {}})
     table.main([], **paths)
-    assert "broke / twice over" in paths["readme"].read_text()
+    assert "broke / twice over" in paths["readme"].read_text(encoding="utf-8")
 
 
 def test_check_fails_until_the_tables_are_written(written):
     paths = written(row())
     with pytest.raises(SystemExit, match="not up to date"):
         table.main(["--check"], **paths)
-    assert paths["readme"].read_text() == EMPTY
+    assert paths["readme"].read_text(encoding="utf-8") == EMPTY
     table.main([], **paths)
     table.main(["--check"], **paths)
 

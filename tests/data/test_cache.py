@@ -142,7 +142,7 @@ def test_many_readers_and_writers_at_once(tmp_path: Path) -> None:
 
 def _source(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text("{}")
+    (folder / "dataset_info.json").write_text("{}", encoding="utf-8")
     (folder / "set-train.array_record-00000-of-00001").write_bytes(b"1234")
     return folder
 
@@ -166,7 +166,7 @@ def test_fingerprint_tells_folders_and_contents_apart(tmp_path: Path) -> None:
 
     info = source / "dataset_info.json"
     before = info.stat()
-    info.write_text("[]")  # same size and time, other contents
+    info.write_text("[]", encoding="utf-8")  # same size and time, other contents
     os.utime(info, ns=(before.st_atime_ns, before.st_mtime_ns))
     seen.add(cache.fingerprint(source))
 

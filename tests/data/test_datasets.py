@@ -207,10 +207,10 @@ def test_missing_set_is_prepared_where_tensorflow_is(tmp_path: Path, monkeypatch
 def test_other_file_format_says_how_to_prepare(tmp_path: Path) -> None:
     folder = tmp_path / "mnist" / "3.0.1"
     folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text(json.dumps({"name": "mnist", "fileFormat": "tfrecord"}))
+    (folder / "dataset_info.json").write_text(json.dumps({"name": "mnist", "fileFormat": "tfrecord"}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"prepared as tfrecord, expected array_record.*file_format='array_record'"):
         load("mnist", data_dir=tmp_path)
-    (folder / "dataset_info.json").write_text("{")
+    (folder / "dataset_info.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=r"dataset_info.json is not valid JSON"):
         load("mnist", data_dir=tmp_path)
 

@@ -5,12 +5,13 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jaxsnn.data import DATASETS, DataNotFoundError, cache, events, load, nmnist
+from jaxsnn.data import DATASETS, DataNotFoundError, cache, events, load, memory, nmnist
 
 SPLITS = {"Train": 3, "Test": 1}  # recordings per digit
 NUMBERS = (20, 30, 10)  # their file names, in the order of writing: neither rising nor falling
@@ -249,3 +250,36 @@ def test_real_recordings(prepared_data: Path, tmp_path: Path) -> None:
     data = load("nmnist", data_dir=prepared_data, cache_dir=tmp_path, time_steps=5, event_values="counts")
     assert data.test.samples.sum() == len(recordings.time)
     assert 7 < data.test.samples.max() < 255
+
+
+def test_memory_is_estimated_before_it_is_taken(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 40 * 4 * 34 * 34 * 2
+    for free, outcome in (
+        (None, None),
+        (2 * size, None),
+        (2 * size - 1, "warns"),
+        (size, "warns"),
+        (size - 1, "raises"),
+    ):
+        monkeypatch.setattr(memory, "available", lambda free=free: free)
+        message = "40 recordings in 4 frames each take 0.00037 GB, .* use fewer time steps, or a folder with fewer"
+        with {
+            None: nullcontext(),
+            "warns": pytest.warns(RuntimeWarning, match=message),
+            "raises": pytest.raises(ValueError, match=message),
+        }[outcome]:
+            load("nmnist", data_dir=tree, cache_dir=tmp_path / "cache", time_steps=4)
+
+
+def test_memory_that_is_free(tmp_path: Path) -> None:
+    """The least of the machine's and the container's, if they are known."""
+    assert memory.available(tmp_path) is None
+    for name, content, expected in (
+        ("proc/meminfo", "MemTotal: 9 kB\nMemAvailable:   5 kB\n", 5120),
+        ("sys/fs/cgroup/memory.current", "96\n", 5120),
+        ("sys/fs/cgroup/memory.max", "max\n", 5120),
+        ("sys/fs/cgroup/memory.max", "100\n", 4),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert memory.available(tmp_path) == expected

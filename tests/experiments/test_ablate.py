@@ -83,7 +83,7 @@ def test_stopped_and_resumed(tmp_path, monkeypatch, capsys):
     config, where = tiny(tmp_path / "run", time_steps=3), tmp_path / "run"
     with pytest.raises(training.Interrupted):
         ablate.ablate(config, "tiny", ["time_steps"])
-    with (where / "ablate.jsonl").open("a") as file:
+    with (where / "ablate.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"kind": "netw')  # killed while it wrote
     with pytest.raises(ValueError, match="already holds a run: add --resume"):
         ablate.ablate(config, "tiny", ["time_steps"])
@@ -93,7 +93,7 @@ def test_stopped_and_resumed(tmp_path, monkeypatch, capsys):
     wanted = [(leak, correction, seed) for leak in (0.5, 1.0) for correction in (True, False) for seed in (0, 1)]
     assert trained == wanted[3:]
     assert len(built) <= 2 + 2  # two of the stopped run
-    assert json.loads((where / "ablate.json").read_text())["rows"] == summary["rows"]
+    assert json.loads((where / "ablate.json").read_text(encoding="utf-8"))["rows"] == summary["rows"]
     for row, leak in zip(summary["rows"], (0.5, 1.0), strict=True):
         assert row["row"] == {"time_steps": 3, "leak": leak}
         assert row["accuracy"] == {"with": [leak + 0.01, leak + 0.11], "without": [leak, leak + 0.1]}

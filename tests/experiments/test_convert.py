@@ -41,7 +41,7 @@ def copy(where, tmp_path):
 
 
 def stored(path):
-    return json.loads((path / "convert.json").read_text())
+    return json.loads((path / "convert.json").read_text(encoding="utf-8"))
 
 
 def test_the_converted_network_answers_as_its_twin(where):
@@ -52,7 +52,7 @@ def test_the_converted_network_answers_as_its_twin(where):
     assert abs(curve[-1] - relu) <= 0.1
     assert curve[0] < curve[-1]
     assert len(found["direct"]["accuracy_at_step"]) == 4
-    results = json.loads((where / "results.json").read_text())["runs"][0]
+    results = json.loads((where / "results.json").read_text(encoding="utf-8"))["runs"][0]
     assert found["direct"]["accuracy"] == pytest.approx(results["selected_test_accuracy"], abs=0.2)  # other spikes
     spikes = found["converted"]["spikes_per_layer"]
     assert list(spikes) == ["input", "conv1", "conv2", "fc1"]
@@ -84,7 +84,7 @@ def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
     assert stored(copy)["options"]["balance"] == "sengupta"
     with pytest.raises(ValueError, match="twin is no twin of this run; move it away to train another: cannot resume"):
         convert.convert(copy, dataclasses.replace(options, epochs=5))
-    (copy / "twin" / "config.json").write_text('{"dataset": ')
+    (copy / "twin" / "config.json").write_text('{"dataset": ', encoding="utf-8")
     with pytest.raises(ValueError, match="no twin of this run.* is damaged"):
         convert.convert(copy, options)
 
@@ -159,11 +159,11 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
 
 def test_bad_folders(copy, tmp_path):
     quick = Options(steps=2, samples=2, epochs=TWIN_EPOCHS, progress=False)
-    config = json.loads((copy / "config.json").read_text())
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
 
     def fails(kind, message, path=copy, **groups):
         changed = {name: config.get(name, {}) | fields for name, fields in groups.items()}
-        (copy / "config.json").write_text(json.dumps(config | changed))
+        (copy / "config.json").write_text(json.dumps(config | changed), encoding="utf-8")
         with pytest.raises(kind, match=message):
             convert.convert(path, quick)
 

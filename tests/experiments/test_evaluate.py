@@ -26,12 +26,12 @@ def folder(tmp_path_factory):
 def test_a_run_folder_is_all_that_is_needed(folder, tmp_path, capsys):
     """Moved elsewhere; last epoch and epoch chosen on validation give the accuracies that training wrote."""
     moved = shutil.copytree(folder, tmp_path / "elsewhere")
-    results = json.loads((folder / "results.json").read_text())["runs"]
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["runs"]
     assert [r["run"] for r in results] == ["fold1", "fold2"]
     for which, key in (("last", "test_accuracy"), ("selected", "selected_test_accuracy")):
         summary = evaluate.evaluate(moved, which=which, part="test", analyse=False)
         assert [n["accuracy"] for n in summary["networks"]] == pytest.approx([r[key] for r in results])
-    network = json.loads((moved / "evaluation.json").read_text())["networks"][0]
+    network = json.loads((moved / "evaluation.json").read_text(encoding="utf-8"))["networks"][0]
     confusion = np.array(network["confusion"])
     assert confusion.shape == (10, 10)
     assert confusion.trace() / confusion.sum() == pytest.approx(network["accuracy"])
@@ -51,7 +51,7 @@ def test_analysis(folder, capsys):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "make_evaluate", lambda *_, **__: None)  # the network runs once
         evaluate.evaluate(folder, which="last", part="test")
-    networks = json.loads((folder / "evaluation.json").read_text())["networks"]
+    networks = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["networks"]
     assert len(networks) == 2
     assert [{k: v for k, v in n.items() if k != "analysis"} for n in networks] == alone
     for network in networks:
@@ -100,11 +100,11 @@ def test_the_linear_classifier_sees_the_same_images(folder):
 def test_bad_folders(folder, tmp_path):
     with pytest.raises(ValueError, match="holds no run .no config.json.: give the folder that the training printed"):
         evaluate.evaluate(tmp_path, which="last", part="test")
-    config = json.loads((folder / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"flux": 1}))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"flux": 1}), encoding="utf-8")
     with pytest.raises(ValueError, match="unknown fields flux: it was written by another version"):
         evaluate.evaluate(tmp_path, which="last", part="test")
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ValueError, match="nothing to evaluate: no network finished an evaluated epoch"):
         evaluate.evaluate(tmp_path, which="last", part="test")
 

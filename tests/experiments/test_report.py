@@ -31,11 +31,11 @@ def copy(folder, tmp_path):
 
 
 def words(where):
-    return " ".join("".join(Reader((where / "report.html").read_text()).words).split())
+    return " ".join("".join(Reader((where / "report.html").read_text(encoding="utf-8")).words).split())
 
 
 def test_a_whole_page(folder):
-    html = (folder / "report.html").read_text()
+    html = (folder / "report.html").read_text(encoding="utf-8")
     read, said = Reader(html), words(folder)
     sections = [attributes["id"] for tag, attributes in read.tags if tag == "section"]
     assert sections == [
@@ -49,7 +49,7 @@ def test_a_whole_page(folder):
         "conversion",
         "origin",
     ]
-    for one in json.loads((folder / "results.json").read_text())["runs"]:
+    for one in json.loads((folder / "results.json").read_text(encoding="utf-8"))["runs"]:
         assert f"{100 * one['test_accuracy']:.2f} %" in said
     assert "LeNet on the digits" in said
     assert "2 seeds" in said
@@ -73,8 +73,8 @@ def test_a_folder_without_checkpoints_that_is_not_finished(copy, capsys):
     (copy / "evaluation.json").unlink()
     shutil.rmtree(copy / "seed0" / "checkpoints")
     shutil.rmtree(copy / "seed1" / "checkpoints")
-    lines = (copy / "seed1" / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (copy / "seed1" / "metrics.jsonl").write_text("".join(lines[:4]) + lines[4][:20])
+    lines = (copy / "seed1" / "metrics.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (copy / "seed1" / "metrics.jsonl").write_text("".join(lines[:4]) + lines[4][:20], encoding="utf-8")
     report.report(copy)
     said, told = words(copy), capsys.readouterr().err
     for sentence in ("The run is not finished", "Not evaluated: no checkpoint in", "There is no checkpoint in"):
@@ -86,18 +86,18 @@ def test_a_folder_without_checkpoints_that_is_not_finished(copy, capsys):
 
 def test_damaged_files_are_named_and_left_out(copy, capsys):
     for name in ("results.json", "environment.json", "convert.json"):
-        (copy / name).write_text("{")
+        (copy / name).write_text("{", encoding="utf-8")
     (copy / "seed0" / "checkpoints").rename(copy / "seed0" / "elsewhere")
     (copy / "seed1" / "checkpoints").rename(copy / "seed1" / "elsewhere")
     metrics = copy / "seed0" / "metrics.jsonl"
-    metrics.write_text("{\n" + metrics.read_text())
+    metrics.write_text("{\n" + metrics.read_text(encoding="utf-8"), encoding="utf-8")
     report.report(copy)
     said = words(copy)
     for name in ("results.json", "environment.json", "convert.json"):
         assert f"{name} is damaged and left out" in said
     assert "Left out are the rows of seed0: line 1 of" in said
     for rubbish in ('{"which": "selected"}', '{"which": "last", "part": "test", "networks": [{"run": "seed0"}]}'):
-        (copy / "evaluation.json").write_text(rubbish)
+        (copy / "evaluation.json").write_text(rubbish, encoding="utf-8")
         report.report(copy)
         assert "Not evaluated: line 1 of" in capsys.readouterr().err
 
@@ -112,7 +112,7 @@ def test_a_converted_network_is_shown(copy):
         "converted": {"accuracy_at_step": [0.1] * 299 + [0.9]},
         "equal_accuracy": equal | {"steps_ratio": 150.0, "spikes_ratio": 400.0},
     }
-    (copy / "convert.json").write_text(json.dumps(found))
+    (copy / "convert.json").write_text(json.dumps(found), encoding="utf-8")
     for one in ("seed0", "seed1"):
         shutil.rmtree(copy / one / "checkpoints")
     report.report(copy)
@@ -125,12 +125,12 @@ def test_a_converted_network_is_shown(copy):
 def test_folders_that_hold_no_run_of_this_version(copy, tmp_path):
     with pytest.raises(ValueError, match="holds no run .no config.json.: give the folder that the training printed"):
         report.report(tmp_path / "nowhere")
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(config | {"flux": 1}))
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    (copy / "config.json").write_text(json.dumps(config | {"flux": 1}), encoding="utf-8")
     with pytest.raises(ValueError, match="unknown fields flux: it was written by another version"):
         report.report(copy)
     for rubbish in ("{", "[]"):
-        (copy / "config.json").write_text(rubbish)
+        (copy / "config.json").write_text(rubbish, encoding="utf-8")
         with pytest.raises(ValueError, match="config.json is damaged"):
             report.report(copy)
 

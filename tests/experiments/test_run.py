@@ -50,7 +50,7 @@ def call(*arguments, module="experiments.digits"):
 
 
 def rows(folder):
-    every = map(json.loads, (folder / "seed0" / "metrics.jsonl").read_text().splitlines())
+    every = map(json.loads, (folder / "seed0" / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [{k: v for k, v in row.items() if k not in TIMES} for row in every if row["kind"] != START]
 
 
@@ -67,7 +67,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(tmp_path):
     assert "test, last epoch" in out
     process = subprocess.Popen(command(*flags, f"--run_dir={cut}"), cwd=ROOT, stdout=subprocess.DEVNULL)
     metrics = cut / "seed0" / "metrics.jsonl"
-    while not metrics.exists() or metrics.read_text().count('"epoch": 2') < 2:
+    while not metrics.exists() or metrics.read_text(encoding="utf-8").count('"epoch": 2') < 2:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -84,11 +84,11 @@ def test_results_and_figures(tmp_path, capsys):
     summary = run.run(small(where, seeds=2, epochs=1, figures=True), "digits")
     out = capsys.readouterr().out
     assert "test accuracy over 2 seeds, mean +- std" in out
-    stored = json.loads((where / "results.json").read_text())
+    stored = json.loads((where / "results.json").read_text(encoding="utf-8"))
     assert stored["runs"] == summary["runs"]
     assert [r["seed"] for r in stored["runs"]] == [0, 1]
     assert stored["versions"]["jax"] == jax.__version__
-    assert json.loads((where / "config.json").read_text())["network"]["time_steps"] == 3
+    assert json.loads((where / "config.json").read_text(encoding="utf-8"))["network"]["time_steps"] == 3
     for name in ("training_curve.png", "raster.png"):
         assert f"wrote {where / name}" in out
         assert (where / name).read_bytes().startswith(b"\x89PNG")
@@ -129,7 +129,7 @@ def test_help_is_readable():
 
 
 def test_unwritable_run_folder(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     with pytest.raises(OSError, match=r"cannot write the run folder .*file/run .*choose another with --run_dir"):
         run.run(small(tmp_path / "file" / "run"), "digits")
 
@@ -146,20 +146,25 @@ def no_cache_afterwards():
 
 
 def test_the_second_run_compiles_nothing(tmp_path, no_cache_afterwards):
-    """The step and all else of the first run is found in the folder, also with the process's own caches empty."""
+    """The step and all else of the first run is found in the folder, also with the process's own caches empty.
+
+    So does its resumption: what is restored is where a fresh state is.
+    """
     cache, found = tmp_path / "new" / "cache", []
-    for name in ("first", "second"):
+    for name, epochs, resume in (("first", 1, False), ("second", 1, False), ("second", 2, True)):
         jax.clear_caches()  # as in a new process
-        run.run(small(tmp_path / name, epochs=1, limit=32, compilation_cache=str(cache)), "digits")
+        options = {"epochs": epochs, "resume": resume, "limit": 32, "compilation_cache": str(cache)}
+        run.run(small(tmp_path / name, schedule="constant", **options), "digits")
         found.append({path.name for path in cache.iterdir() if path.name.endswith("-cache")})
+        if name == "second" and not resume:
+            assert rows(tmp_path / "first") == rows(tmp_path / "second")
     assert any(name.startswith("jit_step-") for name in found[0])
-    assert found[0] == found[1]
-    assert rows(tmp_path / "first") == rows(tmp_path / "second")
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("below", ["", "folder"])
 def test_bad_compilation_cache(tmp_path, below):
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     config = small(tmp_path / "run", compilation_cache=str(tmp_path / "file" / below))
     with pytest.raises(OSError, match=r"cannot keep compiled programs in .*another folder with --compilation_cache"):
         run.run(config, "digits")
@@ -192,7 +197,7 @@ def test_devices_that_are_not_there(tmp_path):
 
 
 def test_a_finished_run_is_not_overwritten(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="already holds a run: add --resume to go on with it, or choose another"):
         run.run(small(tmp_path), "digits")
 
@@ -200,7 +205,7 @@ def test_a_finished_run_is_not_overwritten(tmp_path):
 @pytest.mark.parametrize(("content", "message"), [(None, "nothing to resume: .* holds no run"), ("{", "is damaged")])
 def test_nothing_or_rubbish_to_resume(tmp_path, content, message):
     if content:
-        (tmp_path / "config.json").write_text(content)
+        (tmp_path / "config.json").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         run.run(small(tmp_path, resume=True), "digits")
 
@@ -208,7 +213,7 @@ def test_nothing_or_rubbish_to_resume(tmp_path, content, message):
 def test_resume_with_another_architecture(tmp_path):
     config = small(tmp_path)
     other = config.replace(model="vgg9", leak=0.5)
-    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(other)))
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(other)), encoding="utf-8")
     with pytest.raises(
         ValueError, match=r"(?s)model: the run has 'vgg9', now 'lenet'.*leak: the run has 0.5, now 0.99"
     ):
@@ -265,7 +270,7 @@ def test_mnist_reaches_its_accuracy(tmp_path, prepared_data):
     arguments = [f"--data_dir={prepared_data / 'tfds'}", f"--run_dir={tmp_path / 'run'}", "--noprogress"]
     code, _, error = call(*arguments, module="experiments.mnist")
     assert code == 0, error
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["test_accuracy"]["mean"] >= 0.988
+    assert json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["test_accuracy"]["mean"] >= 0.988
 
 
 def test_mnist_starts_on_real_data(tmp_path, prepared_data):

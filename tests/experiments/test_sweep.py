@@ -89,12 +89,12 @@ def test_table_summary_and_figure(whole):
     where, summary = whole
     rows = table.read(where)
     assert [(row["lr"], row["seed"]) for row in rows] == [(0.001, 0), (0.001, 1), (0.02, 0), (0.02, 1)]
-    with (where / "results.csv").open() as file:
+    with (where / "results.csv").open(encoding="utf-8") as file:
         assert [float(row["test_accuracy"]) for row in csv.DictReader(file)] == list(scores(rows).values())
     mean = np.mean([row["test_accuracy"] for row in rows if row["lr"] == 0.02])
     assert summary[1]["test_accuracy"] == pytest.approx(mean)
     assert summary[1]["seeds"] == 2
-    stored = json.loads((where / "summary.json").read_text())
+    stored = json.loads((where / "summary.json").read_text(encoding="utf-8"))
     assert stored["settings"] == summary
     assert stored["device"]
 
@@ -123,8 +123,8 @@ def test_resume_trains_what_is_missing_and_nothing_else(trained, tmp_path):
     where = tmp_path / "cut"
     sweep.sweep(tiny(where), "digits", AXES)
     rows, path = table.read(where), where / "results.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text(lines[0] + lines[3] + lines[1][:30])
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text(lines[0] + lines[3] + lines[1][:30], encoding="utf-8")
     trained.clear()
     sweep.sweep(tiny(where, resume=True), "digits", AXES)
     assert trained == [(0.001, 1), (0.02, 0)]
@@ -167,12 +167,12 @@ def test_workers_and_merge(trained, tmp_path, capsys):
     )
     assert [row["seeds"] for row in summary] == [2, 2]
     second = tmp_path / "shared" / "worker2of2"
-    twice = (second / "results.jsonl").read_text()
-    (second / "results.jsonl").write_text(twice + twice)
+    twice = (second / "results.jsonl").read_text(encoding="utf-8")
+    (second / "results.jsonl").write_text(twice + twice, encoding="utf-8")
     with pytest.raises(ValueError, match="two workers below .* have trained {'lr': 0.001, 'seed': 1}"):
         sweep.merge(config)
-    other = json.loads((second / "sweep.json").read_text()) | {"preset": "mnist"}
-    (second / "sweep.json").write_text(json.dumps(other))
+    other = json.loads((second / "sweep.json").read_text(encoding="utf-8")) | {"preset": "mnist"}
+    (second / "sweep.json").write_text(json.dumps(other), encoding="utf-8")
     with pytest.raises(ValueError, match="are of different sweeps: preset is mnist and digits"):
         sweep.merge(config)
 

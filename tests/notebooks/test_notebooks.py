@@ -39,7 +39,7 @@ class Cell(NamedTuple):
 def cells(path: Path) -> list[Cell]:
     """The cells of a percent script."""
     found: list[Cell] = []
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("# %%")]
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         head, body = lines[start], lines[start + 1 : end]
@@ -79,7 +79,7 @@ def test_a_script_runs(path, monkeypatch):
 
 @every
 def test_the_notebook_is_the_script_executed(path):
-    notebook = json.loads(path.with_suffix(".ipynb").read_text())
+    notebook = json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8"))
     have = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
     assert have == [(cell.kind, cell.source) for cell in cells(path)], "run `make notebooks`"
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
@@ -98,7 +98,7 @@ def test_the_notebook_is_small(path):
 
 
 def test_all_are_listed():
-    readme = (FOLDER / "README.md").read_text()
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert set(TINY) == {path.stem for path in SCRIPTS} == {path.stem for path in FOLDER.glob("*.ipynb")}
     for path in SCRIPTS:
         assert f"({path.stem}.ipynb)" in readme

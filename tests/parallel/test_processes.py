@@ -52,7 +52,7 @@ def start(folder, *flags, own=((), ()), devices=4, **small):
     shared += [f"--run_dir={folder}", "--multihost", f"--coordinator=127.0.0.1:{free_port()}", *flags]
     started = []
     for number, different in enumerate(own):
-        with open(f"{folder}.{number}.log", "w") as log:
+        with open(f"{folder}.{number}.log", "w", encoding="utf-8") as log:
             command = [sys.executable, "-m", "experiments.digits", *shared]
             command += [f"--num_processes={len(own)}", f"--process_id={number}", *different]
             started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
@@ -66,7 +66,7 @@ def finish(started, folder):
     finally:
         for process in started:
             process.kill()
-    return codes, [Path(f"{folder}.{number}.log").read_text() for number in range(len(started))]
+    return codes, [Path(f"{folder}.{number}.log").read_text(encoding="utf-8") for number in range(len(started))]
 
 
 def train(folder, *flags, **options):
@@ -110,7 +110,7 @@ def test_two_processes_train_as_one(tmp_path):
     assert len({row["loss"] for row in rows(tmp_path / "two")}) == len(rows(tmp_path / "two"))  # they do learn
     assert "run folder" in printed[0]
     assert "run folder" not in printed[1]
-    stored = json.loads((tmp_path / "two" / "results.json").read_text())
+    stored = json.loads((tmp_path / "two" / "results.json").read_text(encoding="utf-8"))
     assert stored["device"].startswith("8 x ")
 
 
@@ -135,7 +135,7 @@ def test_one_is_killed_and_the_others_end(tmp_path, long, killed):
     folder = tmp_path / "cut"
     started = start(folder, "--nofigures", limit=320, checkpoint_every=5)
     metrics = folder / "seed0" / "metrics.jsonl"
-    wait_for(lambda: metrics.exists() and metrics.read_text().count('"epoch": 2') > 6, started)
+    wait_for(lambda: metrics.exists() and metrics.read_text(encoding="utf-8").count('"epoch": 2') > 6, started)
     started[killed].send_signal(signal.SIGKILL)
     began = time.monotonic()
     codes, printed = finish(started, folder)
@@ -157,7 +157,7 @@ def test_a_stop_request_to_one_stops_all(tmp_path, long, asked):
     folder = tmp_path / "cut"
     started = start(folder, "--nofigures", limit=320)
     metrics = folder / "seed0" / "metrics.jsonl"
-    wait_for(lambda: metrics.exists() and metrics.read_text().count('"epoch": 2') > 3, started)
+    wait_for(lambda: metrics.exists() and metrics.read_text(encoding="utf-8").count('"epoch": 2') > 3, started)
     started[asked].send_signal(signal.SIGTERM)
     codes, printed = finish(started, folder)
     assert codes == [130, 130], printed

@@ -59,7 +59,7 @@ def test_damage_is_noticed(checkpoints, damage):
     elif damage == "delete":
         largest.unlink()
     else:
-        (checkpoints.folder / "2" / "_CHECKPOINT_METADATA").write_text("{")
+        (checkpoints.folder / "2" / "_CHECKPOINT_METADATA").write_text("{", encoding="utf-8")
     message = r"checkpoints/2 is damaged .* Move it away and resume: the checkpoint of step 1 is still there"
     with pytest.raises(CheckpointError, match=message):
         checkpoints.load(state())

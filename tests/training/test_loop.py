@@ -168,7 +168,7 @@ def test_what_compiling_took_is_told_once_per_start(tmp_path, capsys):
     assert re.fullmatch(
         r"seed 7: traced in \d+\.\d s, compiled in \d+\.\d s; a step needs \d+\.\d MB beside \d+\.\d MB of .*", line
     )
-    rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     first, second = (row for row in rows if row["kind"] == "start")
     assert (first["step"], second["step"]) == (0, 4)
     assert min(first["trace_seconds"], first["compile_seconds"], first["temporary_mb"]) >= 0

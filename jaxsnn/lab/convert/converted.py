@@ -108,6 +108,6 @@ def start_from(config: Config, state: training.TrainState, connections: Sequence
     """
     if not config.network.init_from:
         return state
-    net = read(Path(config.network.init_from))
+    net = read(files.local(config.network.init_from))
     params, model_state = conversion.initialise(state.params, state.model_state, net, connections)
     return state._replace(params=params, model_state=model_state)

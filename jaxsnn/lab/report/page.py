@@ -122,7 +122,7 @@ def page(title: str, header: Iterable[Html], sections: Sequence[Section], footer
         f'<h2 id="{one.name}-title">{words(one.title)}</h2>\n{"".join(map(_html, one.parts))}</section>'
         for one in sections
     )
-    return Template(TEMPLATE.read_text()).substitute(
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         header="".join(header),
         links=" ".join(f'<a href="#{one.name}">{words(one.title)}</a>' for one in sections),
