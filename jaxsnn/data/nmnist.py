@@ -43,16 +43,15 @@ def load(data_dir: Path, cache_dir: Path, *, steps: int, by: str = "time", value
     """
     events.check_bins(steps, by, values)
     root = _root(data_dir)
-    train, test = (read_split(root / split, cache_dir) for split in ("Train", "Test"))
-    count = len(train.labels) + len(test.labels)
+    recordings = [read_split(root / split, cache_dir) for split in ("Train", "Test")]
+    count = sum(len(split.labels) for split in recordings)
     check_room(
         count * steps * 2 * SENSOR[0] * SENSOR[1],
         f"{count} recordings in {steps} frames each",
         "use fewer time steps, or a folder with fewer recordings",
     )
     train, test = (
-        Split(events.frames(recordings, steps, by=by, values=values, sensor=SENSOR), recordings.labels)
-        for recordings in (train, test)
+        Split(events.frames(split, steps, by=by, values=values, sensor=SENSOR), split.labels) for split in recordings
     )
     bins = "time" if by == "time" else "event count"
     numbers = "binary" if values == "binary" else "counts up to 255"

@@ -142,10 +142,12 @@ def _run(
     options: Options,
     module: models.Network,
 ) -> Streamed:
-    *model, steps = run
+    apply, params, state, steps = run
     with tqdm(total=steps * len(test.labels), desc=name, unit="step", disable=not options.progress or None) as bar:
         return stream(
-            *model,
+            apply,
+            params,
+            state,
             make_encode(config),
             *test,
             key=training.key_for(config.training.seed, EVALUATE),
