@@ -49,7 +49,7 @@ def check_labels(labels: ArrayLike, classes: int | None = None, samples: Any = N
         raise ValueError(
             f"labels must be class numbers: integers of shape [N], got {jnp.result_type(labels)} {jnp.shape(labels)}"
         )
-    count = np.shape(labels)[0]
+    count = jnp.size(labels)
     divided = isinstance(samples, jax.Array) and not samples.is_fully_replicated
     if samples is not None and (len(samples) < count if divided else len(samples) != count):
         raise ValueError(f"there are {len(samples)} samples and {count} labels: give one label per sample")
