@@ -8,12 +8,12 @@ appended to `ablate.jsonl` in the run folder as they come; with `--resume` finis
 table is printed as Markdown, and written to `ablate.json`.
 """
 
-import contextlib
 import dataclasses
 import functools
 import itertools
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,9 +137,10 @@ def cells(config: Config, which: str, fixed: Collection[str] = ()) -> Iterator[C
 
 
 @functools.lru_cache(maxsize=4)
-def _prepared(config: Config) -> tuple[Program, Sets, fingerprints.Sums]:
+def _prepared(config: Config, where: Path) -> tuple[Program, Sets]:
     data = load_data(config)
-    return build(config, data), split(config, data), fingerprints.sums(data)
+    fingerprints.remember(where, fingerprints.sums(data))
+    return build(config, data), split(config, data)
 
 
 def _with_leak(program: Program, leak: float) -> Program:
@@ -163,7 +164,7 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     """
     where = run_folder.choose(config, f"ablate_{which}")
     wanted = list(cells(config, which, fixed))
-    with contextlib.ExitStack() as held:
+    with ExitStack() as held:
         if config.resume:
             held.enter_context(hold(where))
         return _ablate(run_folder.create(where, config, f"ablate_{which}", held), config, which, wanted)
@@ -178,8 +179,7 @@ def _ablate(where: Path, config: Config, which: str, wanted: list[Cell]) -> dict
         key = cell.key(which)
         if any(key.items() <= row.items() for row in done):
             continue
-        program, sets, sums = _prepared(dataclasses.replace(cell.config, leak=config.leak, resume=False))
-        fingerprints.remember(where, sums)
+        program, sets = _prepared(dataclasses.replace(cell.config, leak=config.leak, resume=False), where)
         place = where / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
         place.parent.mkdir(exist_ok=True)
         result = train(
