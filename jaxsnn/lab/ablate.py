@@ -8,11 +8,16 @@ appended to `ablate.jsonl` in the run folder as they come; with `--resume` finis
 table is printed as Markdown, and written to `ablate.json`.
 """
 
+<<<<<<< HEAD
 import contextlib
+=======
+import dataclasses
+>>>>>>> h2
 import functools
 import itertools
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,9 +141,10 @@ def cells(config: Config, which: str, fixed: Collection[str] = ()) -> Iterator[C
 
 
 @functools.lru_cache(maxsize=4)
-def _prepared(config: Config) -> tuple[Program, Sets, fingerprints.Sums]:
+def _prepared(config: Config, where: Path) -> tuple[Program, Sets]:
     data = load_data(config)
-    return build(config, data), split(config, data), fingerprints.sums(data)
+    fingerprints.remember(where, fingerprints.sums(data))
+    return build(config, data), split(config, data)
 
 
 def _shared(cell: Cell, config: Config) -> Config:
@@ -167,9 +173,14 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     """
     where = run_folder.choose(config, f"ablate_{which}")
     wanted = list(cells(config, which, fixed))
+<<<<<<< HEAD
     prepared = _prepared(_shared(wanted[0], config))  # what cannot be built leaves no run folder behind
     with contextlib.ExitStack() as held:
         if config.run.resume:
+=======
+    with ExitStack() as held:
+        if config.resume:
+>>>>>>> h2
             held.enter_context(hold(where))
             fingerprints.check(where, prepared[2])
         return _ablate(run_folder.create(where, config, f"ablate_{which}", held), config, which, wanted)
@@ -184,8 +195,12 @@ def _ablate(where: Path, config: Config, which: str, wanted: list[Cell]) -> dict
         key = cell.key(which)
         if any(key.items() <= row.items() for row in done):
             continue
+<<<<<<< HEAD
         program, sets, sums = _prepared(_shared(cell, config))
         fingerprints.remember(where, sums)
+=======
+        program, sets = _prepared(dataclasses.replace(cell.config, leak=config.leak, resume=False), where)
+>>>>>>> h2
         place = where / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
         place.parent.mkdir(exist_ok=True)
         result = train(

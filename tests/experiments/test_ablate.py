@@ -38,8 +38,8 @@ def test_fields_given_as_flags_are_held_fixed():
     assert {cell.config.network.leak for cell in found} == {0.5, 0.8, 0.95, 0.99, 1.0}
 
 
-def test_another_leak_is_another_state_of_the_same_program():
-    program, *_ = ablate._prepared(tiny(""))
+def test_another_leak_is_another_state_of_the_same_program(tmp_path):
+    program, _ = ablate._prepared(tiny(""), tmp_path)
     other = ablate._with_leak(program, 0.25)
     assert other.step is program.step
     before, after = program.start(3), other.start(3)

@@ -149,7 +149,6 @@ def test_through_checkpoint_and_resume_bit_for_bit(tmp_path):
         state = training.fit(
             state, step, data(), batch_size=BATCH, epochs=epochs, checkpoints=checkpoints, progress=False
         )
-        checkpoints.close()
         return jax.device_get(state)
 
     def start():
