@@ -1,6 +1,6 @@
-"""Trains the variants that an ablation compares: see `jaxsnn.lab.ablate`."""
+"""Trains the variants that an ablation compares: see `jaxsnn.lab.ablate.ablate`."""
 
-from jaxsnn.lab.ablate import main
+from jaxsnn.lab.ablate.ablate import main
 
 if __name__ == "__main__":
     main()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jaxsnn import training
-from jaxsnn.lab import ablate
+from jaxsnn.lab.ablate import ablate, questions, table
 
-TINY = ablate.Ablation(
+TINY = questions.Ablation(
     "?",
     {"time_steps": (2, 3), "leak": (0.5, 1.0)},
     {"with": {"leak_correction": True}, "without": {"leak_correction": False}},
@@ -17,29 +17,29 @@ TINY = ablate.Ablation(
 
 def tiny(where, **changes):
     changes = {"epochs": 1, "seeds": 2, "limit": 32, "limit_test": 40, "width": 0.1, "init_gain": 4.0} | changes
-    return ablate.digits().replace(run_dir=str(where), **changes)
+    return questions.digits().replace(run_dir=str(where), **changes)
 
 
-@pytest.mark.parametrize("which", ablate.ABLATIONS)
+@pytest.mark.parametrize("which", questions.ABLATIONS)
 def test_the_first_variant_is_the_papers(which):
-    found = list(ablate.cells(ablate.digits(), which))
-    ablation = ablate.ABLATIONS[which]
+    found = list(ablate.jobs(questions.digits(), which))
+    ablation = questions.ABLATIONS[which]
     first = next(iter(ablation.variants))
     for cell in found:
-        changed = ablate.digits().replace(**cell.row)
+        changed = questions.digits().replace(**cell.row)
         assert (cell.config == changed) == (cell.variant == first)
     rows = np.prod([len(values) for values in ablation.rows.values()])
     assert len(found) == len({str(cell.key(which)) for cell in found}) == rows * len(ablation.variants) * 3
 
 
 def test_fields_given_as_flags_are_held_fixed():
-    found = list(ablate.cells(ablate.digits().replace(time_steps=5), "leak_correction", ["time_steps"]))
+    found = list(ablate.jobs(questions.digits().replace(time_steps=5), "leak_correction", ["time_steps"]))
     assert {cell.config.network.time_steps for cell in found} == {5}
     assert {cell.config.network.leak for cell in found} == {0.5, 0.8, 0.95, 0.99, 1.0}
 
 
 def test_another_leak_is_another_state_of_the_same_program(tmp_path):
-    program, _ = ablate._prepared(tiny(""), tmp_path)
+    program, *_ = ablate._prepared(tiny(""))
     other = ablate._with_leak(program, 0.25)
     assert other.step is program.step
     before, after = program.start(3), other.start(3)
@@ -65,7 +65,7 @@ class Fake(NamedTuple):
 
 def test_stopped_and_resumed(tmp_path, monkeypatch, capsys):
     """Finished networks are not trained again, and every variant is one program for all leaks and seeds."""
-    monkeypatch.setitem(ablate.ABLATIONS, "tiny", TINY)
+    monkeypatch.setitem(questions.ABLATIONS, "tiny", TINY)
     built, trained, most = [], [], 3
 
     def train(config, program, sets, one, where):
@@ -107,7 +107,7 @@ def test_stopped_and_resumed(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_without_a_leak_the_correction_is_nothing(tmp_path, monkeypatch):
     """ln(1) = 0: trained for real, the two variants are the same network; with a leak they are not."""
-    monkeypatch.setitem(ablate.ABLATIONS, "tiny", TINY)
+    monkeypatch.setitem(questions.ABLATIONS, "tiny", TINY)
     config = tiny(tmp_path / "run", time_steps=4, epochs=2, seeds=1, limit=400, limit_test=0)
     leaky, whole = ablate.ablate(config, "tiny", ["time_steps"])["rows"]
     assert whole["difference"]["without"] == [0.0]
@@ -122,7 +122,7 @@ def test_table():
             "difference": {"b": [0.1, 0.0]},
         }
     ]
-    assert ablate.table(rows).splitlines() == [
+    assert table.show(rows).splitlines() == [
         "| T | a | b | b - a |",
         "|---|---|---|---|",
         "| 8 | 60.00 +- 14.14 | 65.00 +- 7.07 | +5.00 +- 7.07 |",

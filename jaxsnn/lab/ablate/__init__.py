@@ -1,0 +1,1 @@
+"""Ablations that the paper leaves open."""

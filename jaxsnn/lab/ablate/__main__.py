@@ -1,0 +1,5 @@
+"""`python -m jaxsnn.lab.ablate`: see `jaxsnn.lab.ablate.ablate`."""
+
+from jaxsnn.lab.ablate.ablate import main
+
+main()
