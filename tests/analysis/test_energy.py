@@ -99,6 +99,7 @@ def test_with_memory(observed):
     for text in analysis.ASSUMPTIONS:
         assert f"assumed: {text}" in str(report)
     assert "with memory of 8 kB: 5 pJ per word" in str(report)
+    assert analysis.energy(observed, memory="8 kB", neurons=True) == report  # which counts them anyway
     assert "never" in str(analysis.energy(hand.observe(SPIKES * 9), memory="DRAM"))
 
 

@@ -142,19 +142,23 @@ def test_the_mean_over_steps_answers_in_chunks_as_in_one(loop):
     np.testing.assert_allclose(found.accuracy, expected.accuracy)
 
 
-def test_a_single_class():
-    """Then there is no second potential to compare with."""
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_single_class_and_classes_that_never_occur(classes):
+    """The readout says how many classes there are. With one there is no second potential to compare with."""
 
     def apply(params, state, x, *, carry=None, train=False, record=True):
-        return hand.Output(x[..., :1], {"input": x}, {}), state
+        return hand.Output(x[..., :classes], {"input": x}, {}), state
 
     def repeated(key, x, start, steps):
         return jnp.stack([x] * steps)
 
     run = analysis.make_profile(apply, repeated, (), steps=2, chunk=2, batch_size=2)
     found = run({}, {}, jax.random.key(0), jnp.ones((4, 3)), jnp.zeros(4, int))
-    assert np.isinf(found.answers.margin).all()
-    assert found.confusion.tolist() == [[4]]
+    assert np.isinf(found.answers.margin).all() == (classes == 1)
+    never = [np.nan] * (classes - 1)
+    np.testing.assert_array_equal(found.confusion[0], [4] + [0] * (classes - 1))
+    np.testing.assert_array_equal(found.accuracy_per_class, [1, *never])
+    np.testing.assert_array_equal(found.spikes_by_class()["input"], [6, *never])
     assert found.accuracy.tolist() == [1, 1]
 
 
