@@ -54,7 +54,7 @@ def check_labels(labels: ArrayLike, classes: int | None = None, samples: Any = N
     if samples is not None and (len(samples) < count if divided else len(samples) != count):
         raise ValueError(f"there are {len(samples)} samples and {count} labels: give one label per sample")
     values = _concrete(labels)
-    bad = () if values is None else values[(values < 0) | (values >= (np.inf if classes is None else classes))]
+    bad: Any = () if values is None else values[(values < 0) | (values >= (np.inf if classes is None else classes))]
     if len(bad):
         known = ">= 0" if classes is None else f"in [0, {classes}), the classes of the output"
         raise ValueError(
