@@ -4,14 +4,21 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from jaxsnn.typing import Array, DTypeLike
+from jaxsnn.typing import Array, DTypeLike, Sends
 
 Storage = Literal["floats", "bytes", "bits"]
 """`floats` holds any numbers, `bytes` whole numbers in [-128, 127] (signed spikes, counts), `bits` zeros and ones.
 
-Values outside the range of a format are corrupted silently. Networks choose the format from what a layer sends
-(`layers.Sent.kind`), so that counts and other numbers are never stored as bits.
+Values outside the range of a format are corrupted silently. Networks choose the format by `storage_of`, so that counts
+and other numbers are never stored as bits.
 """
+
+
+def storage_of(sends: Sends, *, pack: bool) -> Storage:
+    """The smallest format that holds the values a layer sends; spikes in bits if `pack`."""
+    if sends == "spikes":
+        return "bits" if pack else "bytes"
+    return "bytes" if sends == "counts" else "floats"
 
 
 def check_storage(how: str) -> None:

@@ -11,17 +11,17 @@ ROOT = Path(__file__).parents[1]
 STANDARD = sys.stdlib_module_names
 CORE = {"jax", "numpy", "chex", "jaxsnn"}
 ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may import
-    "layers": (
+    "layers": ({"jax", "numpy", "flax"}, {"layers", "neurons", "synapses", "storage", "checks", "typing"}),
+    "models": (
         {"jax", "flax"},
-        {"layers", "cells", "spikebp", "synapses", "storage", "surrogate", "unroll", "checks", "typing"},
+        {"models", "layers", "neurons", "spikebp", "synapses", "storage", "unroll", "checks", "typing"},
     ),
-    "models": ({"jax", "flax"}, {"models", "layers", "cells", "spikebp", "synapses", "unroll", "checks", "typing"}),
     "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "files", "typing"}),
     "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),
 }
-ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp"]
+ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp", "neurons"]
 
 
 def imports(path: Path) -> set[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxsnn.batches import layer_names
 from jaxsnn.checks import check_percentile
 from jaxsnn.conversion.network import Chain, Converted, check, layers_of
 from jaxsnn.conversion.percentiles import values_above
@@ -37,7 +38,7 @@ def largest_activations(
     batches = list(batches)
     if not batches:
         raise ValueError("no batch of samples came: give some of the training set")
-    names = apply.names
+    names = layer_names(apply)[1:]
 
     @jax.jit
     def activations(x: Array) -> list[Array]:

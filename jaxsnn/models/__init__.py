@@ -12,9 +12,11 @@ from jaxsnn.models.connections import connections
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.membranes import Membrane, Membranes, membranes
-from jaxsnn.models.network import Network, Output, Row
+from jaxsnn.models.network import Network
+from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.resnet import block, resnet, resnet7, resnet9, resnet11
+from jaxsnn.models.rows import Row
 from jaxsnn.models.vgg import vgg, vgg9
 
 MODELS: dict[str, Callable[..., Network]] = {

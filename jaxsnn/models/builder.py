@@ -10,7 +10,8 @@ from flax import nnx
 
 from jaxsnn import neurons as rules
 from jaxsnn.layers import NORMS, AvgPool, Conv, Dense, Layer, Masks, NeuronLayer, Subsample, Synapse
-from jaxsnn.models.network import INPUT, Network
+from jaxsnn.models.network import Network
+from jaxsnn.models.rows import INPUT
 from jaxsnn.neurons import Neuron, Neurons
 from jaxsnn.typing import DTypeLike, Shape
 

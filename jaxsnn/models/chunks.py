@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from jaxsnn import spikebp
 from jaxsnn.models.functional import Apply
-from jaxsnn.models.network import INPUT, Output
+from jaxsnn.models.output import Output
+from jaxsnn.models.rows import INPUT
 from jaxsnn.typing import Array
 from jaxsnn.unroll import unroll
 

@@ -1,8 +1,7 @@
 """A network as a table of layers with named sources; one loop runs it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,47 +9,12 @@ from flax import nnx
 from jaxsnn.checks import check_steps
 from jaxsnn.layers import Dropout, Layer, Masks, NeuronLayer, Sent
 from jaxsnn.layers.dropout import fold_in
+from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
-from jaxsnn.storage import Storage
+from jaxsnn.models.rows import INPUT, Row, row_shape
+from jaxsnn.storage import storage_of
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Array, DTypeLike, Sends, Shape, accumulator
-
-INPUT = "input"
-"""The source that stands for the network's input."""
-
-
-class Output(NamedTuple):
-    """The output of a network."""
-
-    logits: Array
-    """The answer after the last step, `answers[-1] / (V_th T)` (E6), `[B, classes]`; T counts the steps since the carry
-    started."""
-    potentials: Array
-    """Readout membrane at every step, `[T, B, classes]`."""
-    answers: Array
-    """Evidence for each class after every step, as the network's readout accumulates it, `[T, B, classes]`; the
-    largest is the answer, so that one pass gives the accuracy at any time."""
-    spike_counts: dict[str, Array]
-    """Layer name to spikes per sample in this call, int32 `[B]`; in residual blocks `block1/conv1`, `block1/conv2`.
-    A layer without neurons sends none and is left out, here and in `spikes`."""
-    carry: dict[str, Any]
-    """Layer name to neuron state after the last step, and `steps`: hand it back to go on in time."""
-    spikes: dict[str, Array] | None
-    """Layer name to spikes at every step `[T, B, ...]`, `input` included; None unless `record=True`."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One layer in the table, as static facts; its modules are attributes of the network."""
-
-    name: str
-    synapses: tuple[tuple[str, str], ...]
-    """Name and source of each bundle of synapses, the layer's own first."""
-    shape: Shape
-    """Of its output, without time and batch."""
-    norm: bool
-    neurons: bool
-    dropout: bool
 
 
 class Network(nnx.Module):
@@ -96,7 +60,7 @@ class Network(nnx.Module):
         shapes: dict[str, Shape] = {INPUT: self.input_shape}
         rows: list[Row] = []
         for layer in layers:
-            shapes[layer.name] = _shape(layer, shapes)
+            shapes[layer.name] = row_shape(layer, shapes)
             for name, (_, synapse) in layer.synapses.items():
                 if hasattr(self, name):
                     raise ValueError(f"two bundles of synapses are called {name!r}: give each a name of its own")
@@ -244,7 +208,7 @@ class Network(nnx.Module):
         for name, source in row.synapses:
             x, mask, kind = sent[source]
             x = x.astype(self.param_dtype) if exact else x
-            currents.append(getattr(self, name)(x, storage=self._storage(kind), mask=mask))
+            currents.append(getattr(self, name)(x, storage=storage_of(kind, pack=self.pack_spikes), mask=mask))
         if len(currents) > 1 or exact:
             currents = [current.astype(accumulator(current.dtype)) for current in currents]
         total = currents[0]
@@ -260,11 +224,6 @@ class Network(nnx.Module):
             )
         normed: Array = norm(total, train=train, axis_name=axis_name)
         return normed
-
-    def _storage(self, kind: Sends) -> Storage:
-        if kind == "spikes":
-            return "bits" if self.pack_spikes else "bytes"
-        return "bytes" if kind == "counts" else "floats"
 
     def _check(self, x: Array) -> None:
         expected = f"[T, B, {', '.join(map(str, self.input_shape))}]"
@@ -289,22 +248,3 @@ class Network(nnx.Module):
 
 def _all_but_batch(x: Array) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
-
-
-def _shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
-    """The shape of a layer's output, checked."""
-    if layer.name in shapes:
-        raise ValueError(f"two layers are called {layer.name!r}: give each a name of its own")
-    if not layer.synapses:
-        raise ValueError(f"{layer.name} has no synapses: a layer needs one bundle at least")
-    reached: dict[str, Shape] = {}
-    for name, (source, synapse) in layer.synapses.items():
-        if source not in shapes:
-            raise ValueError(
-                f"{name} receives {source!r}, which is no earlier layer; layers so far: {', '.join(shapes)}"
-            )
-        reached[name] = synapse.connection(name, source, layer.name, shapes[source]).output_shape
-    if len(set(reached.values())) > 1:
-        sums = ", ".join(f"{name} {list(shape)}" for name, shape in reached.items())
-        raise ValueError(f"the currents of {layer.name} are summed and must have one shape, got {sums}")
-    return next(iter(reached.values()))

@@ -2,7 +2,6 @@
 
 import types
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +72,9 @@ def test_a_percentile_is_the_very_value(percentile, count, value):
     assert percentiles.percentile_of(jnp.asarray(values, jnp.float32), percentile) == value
 
     def apply(params, state, x, *, record=False):
-        return types.SimpleNamespace(trains={"input": x, "fc1": x}, carry={}, potentials=x), state
+        return types.SimpleNamespace(spikes={"input": x, "fc1": x}), state
+
+    apply.names = ("fc1",)
 
     parts = np.split(values.astype(np.float32), 5)
     batches = [jnp.asarray(part)[None] for part in parts]
@@ -110,20 +111,3 @@ def test_gain_of_the_input_and_what_cannot_be():
         conversion.largest_activations(relu, params, relu_state, [networks.images()[None]], percentile=0)
     with pytest.raises(ValueError, match="no batch of samples came"):
         conversion.largest_activations(relu, params, relu_state, [])
-
-
-def test_a_percentile_is_exact_where_its_rest_is_a_whole_number_of_values():
-    """(100 - 90) % of 1,000 values are 100, in binary a little less."""
-
-    class Values(NamedTuple):
-        spikes: dict
-
-    class Model:
-        names = ("conv1",)
-
-        def __call__(self, params, state, x, record):
-            return Values({"conv1": x}), state
-
-    for percentile, expected in ((90, 900), (99.9, 999), (70, 700), (100, 1000)):
-        values = jnp.arange(1.0, 1001.0)[None, None]
-        assert conversion.largest_activations(Model(), {}, {}, [values], percentile=percentile) == {"conv1": expected}
