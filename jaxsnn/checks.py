@@ -54,11 +54,14 @@ def check_labels(labels: ArrayLike, classes: int | None = None, samples: Any = N
     if samples is not None and (len(samples) < count if divided else len(samples) != count):
         raise ValueError(f"there are {len(samples)} samples and {count} labels: give one label per sample")
     values = _concrete(labels)
-    bad: Any = () if values is None else values[(values < 0) | (values >= (np.inf if classes is None else classes))]
+    if values is None:
+        return
+    bad = values[(values < 0) | (values >= (np.inf if classes is None else classes))]
     if len(bad):
-        known = ">= 0" if classes is None else f"in [0, {classes}), the classes of the output"
+        known = "be >= 0" if classes is None else f"lie in [0, {classes}), the classes of the output"
         raise ValueError(
-            f"labels must lie {known}; {len(bad)} of {count} do not, e.g. {bad[0]}: class numbers start at 0"
+            f"labels must {known}, got {values.min()} to {values.max()}; {len(bad)} of {count} do not, e.g. {bad[0]}: "
+            "class numbers start at 0"
         )
 
 

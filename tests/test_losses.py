@@ -27,7 +27,7 @@ def test_cross_entropies_are_optax_means():
 
 @pytest.mark.parametrize("labels", [jnp.ones(4), jnp.ones((4, 3), jnp.int32)])
 def test_labels_must_be_class_numbers(labels):
-    with pytest.raises(ValueError, match=r"labels must be class numbers: integers of shape \[B\], got"):
+    with pytest.raises(ValueError, match=r"labels must be class numbers: integers of shape \[N\], got"):
         losses.squared_error(jnp.zeros((4, 3)), labels)
 
 

@@ -75,7 +75,7 @@ def test_memory_does_not_grow_with_time(model):
     assert len(set(alive)) == 1
     piece = streaming.make_piece(apply, poisson, chunk)
     shape = batches.outline(apply, params, state, poisson(key, x, 0, 1))
-    rest = shape.at_rest(), jnp.zeros((4, shape.classes))
+    rest = shape.at_rest()
 
     def whole(pieces):
         def run(params, state):
@@ -106,18 +106,18 @@ def test_bad_calls(model):
             streaming.stream(*model, poisson, x, labels, steps=2, **(options | {name: 0}))
     with pytest.raises(ValueError, match="expected one label for each sample, got 2 samples and 1 labels"):
         streaming.stream(*model, poisson, x, labels[:1], steps=2, **options)
-    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), .*, got 1 to 3; class numbers start at 0"):
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), .*, got 1 to 3; .* class numbers start at 0"):
         streaming.stream(*model, poisson, x, jnp.asarray([1, 3]), steps=2, **options)
 
     def other(params, state, x, **_):
         return x, state
 
-    with pytest.raises(TypeError, match="the model returns .*, without its layers' spike trains and a carry"):
+    with pytest.raises(TypeError, match="the model is a function that names no layer which sends spikes"):
         batches.outline(other, {}, {}, x)
     assert models.Output._fields[0] == "logits"
 
 
-@pytest.mark.parametrize(("first", "images", "message"), [(1, 5, "labels must be 0 to 2"), (0, 4, "4 images and 5 la")])
+@pytest.mark.parametrize(("first", "images", "message"), [(1, 5, "labels must lie in"), (0, 4, "4 samples and 5 la")])
 def test_labels_that_are_no_classes(model, first, images, message):
     labels = first + jnp.arange(5) % 3
     options = {"key": jax.random.key(0), "steps": 1, "chunk": 1, "batch_size": 5}

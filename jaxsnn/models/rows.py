@@ -36,6 +36,10 @@ def row_shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
             raise ValueError(
                 f"{name} receives {source!r}, which is no earlier layer; layers so far: {', '.join(shapes)}"
             )
+        if not hasattr(synapse, "connection"):
+            raise TypeError(
+                f"{name} is a {type(synapse).__name__}: synapses need a method `connection`, for counting them"
+            )
         reached[name] = synapse.connection(name, source, layer.name, shapes[source]).output_shape
     if len(set(reached.values())) > 1:
         sums = ", ".join(f"{name} {list(shape)}" for name, shape in reached.items())

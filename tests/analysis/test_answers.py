@@ -53,9 +53,9 @@ def test_steps_needed_to_reach_and_stay(accuracy, target, steps):
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 2, 3), (3, 3, 0)])
 def test_bad_shapes(shape):
-    with pytest.raises(ValueError, match=r"answers need potentials \[T, N, classes\] and labels \[N\], got"):
+    with pytest.raises(ValueError, match=r"answers need evidence \[T, N, classes\] and labels \[N\], got"):
         analysis.answers(np.zeros(shape), LABELS)
-    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), .* got 1 to 3; class numbers start at 0"):
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), .* got 1 to 3; .* class numbers start at 0"):
         analysis.answers(POTENTIALS, LABELS * 2 + 1)
 
 

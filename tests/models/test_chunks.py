@@ -35,21 +35,21 @@ def loss(params, apply, state, x):
 
 
 @pytest.mark.parametrize(
-    ("neuron", "chunk", "remat"),
+    ("make", "pack", "chunk", "remat"),
     [
-        (neurons.spikebp(0.9), 1, False),
-        (neurons.spikebp(0.9), 3, True),
-        (neurons.spikebp(0.9, pack_spikes=True), 1, True),
-        (neurons.spikebp(0.9, pack_spikes=True), 3, False),
-        (neurons.spikebp(0.9, pack_spikes=True), 7, False),
-        (neurons.lif(0.9), 1, False),
-        (neurons.lif(0.9), 3, True),
-        (neurons.lif(0.9, pack_spikes=True), 3, False),
+        (neurons.spikebp, False, 1, False),
+        (neurons.spikebp, False, 3, True),
+        (neurons.spikebp, True, 1, True),
+        (neurons.spikebp, True, 3, False),
+        (neurons.spikebp, True, 7, False),
+        (neurons.lif, False, 1, False),
+        (neurons.lif, False, 3, True),
+        (neurons.lif, True, 3, False),
     ],
 )
-def test_pieces_are_the_whole(x64, neuron, chunk, remat):
-    whole = of_the_whole(type(neuron))
-    apply, params, state = build(neuron, jnp.float64)
+def test_pieces_are_the_whole(x64, make, pack, chunk, remat):
+    whole = of_the_whole(make)
+    apply, params, state = build(make(0.9, pack_spikes=pack), jnp.float64)
     run = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
     pieces = run(params, models.in_chunks(apply, chunk, remat=remat), state, spikes(7, jnp.float64))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13), pieces, whole)

@@ -55,8 +55,9 @@ def plain(neuron, params, x):
         return sum(x[:, :, i:height:2, j:width:2] for i in (0, 1) for j in (0, 1)) / 4
 
     def fire(currents):
-        constants = lif.LIFParams(*(jnp.asarray(c, x.dtype) for c in (neuron.leak, neuron.threshold)))
-        return neuron.hidden(constants, neuron.init_hidden(constants, currents.shape[1:], x.dtype), currents)[1]
+        hidden = neuron.hidden
+        constants = lif.LIFParams(*(jnp.asarray(number, x.dtype) for number in hidden.params))
+        return hidden.run(constants, hidden.init(constants, currents.shape[1:], x.dtype), currents)[1]
 
     kernels = {name: layer["kernel"] for name, layer in params.items()}
     trains = {"conv1": fire(conv(x, kernels["conv1"]))}

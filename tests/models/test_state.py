@@ -53,7 +53,9 @@ def loss(output, labels):
 
 
 def prepare(key, images):
-    return jnp.broadcast_to(images, (STEPS, *images.shape)) * (1 + 0.1 * jnp.arange(STEPS).reshape(-1, 1, 1, 1, 1))
+    return jnp.broadcast_to(images, (STEPS, *images.shape)) * jnp.linspace(1, 1.5, STEPS, dtype=images.dtype).reshape(
+        -1, 1, 1, 1, 1
+    )
 
 
 def data(dtype=jnp.float32):

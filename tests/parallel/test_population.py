@@ -246,8 +246,8 @@ def test_labels_batch_size_and_the_callers_population():
     data = problem.data()
     with jax.numpy_dtype_promotion("standard"):
         for labels, message in (
-            (data.labels + 1, "labels must be 0 to 2"),
-            (data.labels[:60], "70 images and 60 labels"),
+            (data.labels + 1, "labels must lie in"),
+            (data.labels[:60], "70 samples and 60 labels"),
         ):
             with pytest.raises(ValueError, match=message):
                 train(MEMBERS, data._replace(labels=labels))
