@@ -194,7 +194,7 @@ def test_leaks_and_thresholds_of_single_layers():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 4}, "pool3 would halve maps of 1x1: input_shape=.4, 4, 3. is too small"),
+        ({"size": 4}, "pool3 would halve conv7 of shape .1, 1, 8.: input_shape=.4, 4, 3. is too small"),
         (
             {"per_layer": {"leak": {"conv8": 0.5}}},
             "leak given for conv8: this network has no such layer.* its layers: conv1, conv2, pool1",
