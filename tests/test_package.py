@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 
 
 def test_one_package_with_all_its_files():
@@ -31,7 +31,7 @@ def test_an_installation_trains_the_digits_wherever_it_is_called(tmp_path):
     site.mkdir()
     (site / "jaxsnn").symlink_to(ROOT / "jaxsnn")
     (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "__init__.py").write_text("raise SystemExit('not these')")
+    (tmp_path / "experiments" / "__init__.py").write_text("raise SystemExit('not these')", encoding="utf-8")
     flags = [
         "--epochs=1",
         "--seeds=1",
@@ -45,5 +45,5 @@ def test_an_installation_trains_the_digits_wherever_it_is_called(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(site)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "runs" / "digits" / "results.json").read_text())
+    results = json.loads((tmp_path / "runs" / "digits" / "results.json").read_text(encoding="utf-8"))
     assert len(results["runs"]) == 1

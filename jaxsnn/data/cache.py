@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _FORMAT = 1  # part of every fingerprint: raise it when the meaning or the layout of the files changes
 _CHECKSUM_BYTES = 4
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")  # see `write_at_once`
+_TEMPORARY = re.compile(r"\.([0-9a-f]{32})\.tmp")  # see `write_at_once`
 ABANDONED_SECONDS = 3600
 """A temporary file that nobody has written to for this long belongs to a process that was killed."""
 

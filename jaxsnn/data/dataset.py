@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-DISTRIBUTION = "jaxsnn-lab"  # what pip installs; the import name is jaxsnn
+DISTRIBUTION = "."  # what pip installs, from a checkout, until there is a published one
 
 
 class DataNotFoundError(FileNotFoundError):

@@ -133,9 +133,9 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     )
     data = load_data(config)
     program, sets = build.build(config, data), split(config, data)
-    state = converted.start_from(config, program.start(0))
+    state = converted.start_from(config, program.start(0), program.connections)
     net = converted.read(where)
-    factor = 0.5 / net.state["conv2"]["constants"]["threshold"]
+    factor = 0.5 / net.state["conv2"]["neurons"]["threshold"]
     np.testing.assert_allclose(state.params["conv2"]["kernel"], net.params["conv2"]["kernel"] * factor, rtol=1e-6)
     x = inputs.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
     ours = jax.jit(program.apply)(state.params, state.model_state, x)[0]
@@ -151,9 +151,10 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     loss, expected = (losses.squared_error(output.logits, sets.fitting.labels[:16]) for output in (ours, theirs))
     assert float(loss) == pytest.approx(float(expected), rel=1e-3)
     other = config.replace(width=0.5)
+    changed = build.build(other, data)
     with pytest.raises(ValueError, match="cannot start from the converted network: conv1 has a kernel"):
-        converted.start_from(other, build.build(other, data).start(0))
-    assert converted.start_from(config.replace(init_from=""), state) is state
+        converted.start_from(other, changed.start(0), changed.connections)
+    assert converted.start_from(config.replace(init_from=""), state, program.connections) is state
     assert isinstance(net, conversion.Converted)
 
 

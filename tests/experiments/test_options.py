@@ -43,7 +43,7 @@ def refused(f):
     elif f.metadata["per_layer"]:
         wrong = [f"conv1:{n}" for n in outside(bound)[:-1]] + ["conv1", "conv1:", ":1", "conv1:a", "conv1=1", ""]
     elif choices:
-        wrong += ["", "magic", next(iter(choices)).upper()]
+        wrong += [value for value in ("", "magic", max(choices).upper()) if value not in choices]
     if several:
         valid = () if element is str else (1,)
         return [(*valid, value) for value in wrong] + [None, 1, "1", 1.5, True, {}, list(valid)]

@@ -100,7 +100,9 @@ def test_grid_and_programs():
 @pytest.mark.parametrize("name", [*fields_with(traced="step"), *fields_with(traced="state")])
 def test_what_is_said_to_share_a_program_does(name):
     base = Config.of(gradient="bptt", slope=2.0, dropout=0.1, seed=3)
-    other = base.replace(**{name: 4 if name == "seed" else 0.3})
+    if name == "neuron_params":
+        base = base.replace(neuron="integrate_and_fire", neuron_params=("threshold:0.5",))
+    other = base.replace(**{name: {"seed": 4, "neuron_params": ("threshold:0.3",)}.get(name, 0.3)})
     assert plan.program(base) == plan.program(other)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jaxsnn import files, training
-from jaxsnn.data import Dataset
+from jaxsnn.data import Dataset, Split
 from jaxsnn.lab import environment, fingerprints, locks, results, run, run_folder
 from jaxsnn.lab.convert import convert
 from jaxsnn.lab.evaluate import evaluate
@@ -42,22 +42,26 @@ def copy(trained, tmp_path):
 
 def other(config, data):
     """The same set with a sample more, another pixel, another label, or a sample moved."""
-    pixel, label, order = data.train_images.copy(), data.train_labels.copy(), np.arange(len(data.train_labels))
+    train, test = data.train, data.test
+    pixel, label, order = train.samples.copy(), train.labels.copy(), np.arange(len(train.labels))
     pixel[7, 3, 3, 0] ^= 1
     label[7] = (label[7] + 1) % 10
     order[[3, 4]] = order[[4, 3]]
-    test = data.test_images.copy()
-    test[-1, 0, 0, 0] ^= 1
-    more = [np.concatenate([x, x[:1]]) for x in (data.train_images, data.train_labels)]
+    tested = test.samples.copy()
+    tested[-1, 0, 0, 0] ^= 1
+    more = train._make(np.concatenate([x, x[:1]]) for x in train)
     return [
         (
-            data._replace(train_images=more[0], train_labels=more[1]),
+            data._replace(train=more),
             r"training .* \(1438 training samples then, 1439",
         ),
-        (data._replace(train_images=pixel), "the training samples of digits are not those"),
-        (data._replace(train_labels=label), "the training samples of digits are not those"),
-        (data._replace(train_images=data.train_images[order]), "the training samples of digits are not those"),
-        (data._replace(test_images=test), "the test samples of digits are not those"),
+        (data._replace(train=train._replace(samples=pixel)), "the training samples of digits are not those"),
+        (data._replace(train=train._replace(labels=label)), "the training samples of digits are not those"),
+        (
+            data._replace(train=train._replace(samples=train.samples[order])),
+            "the training samples of digits are not those",
+        ),
+        (data._replace(test=test._replace(samples=tested)), "the test samples of digits are not those"),
     ]
 
 
@@ -88,7 +92,7 @@ def test_other_data_is_refused_everywhere(copy, monkeypatch):
 @pytest.mark.parametrize("content", ["", "[]", '{"digits": 3}', '{"digits": {"training": []}}'])
 def test_damaged_checksums(copy, content):
     (copy / "data.json").write_text(content, encoding="utf-8")
-    data = Dataset("digits", *[np.zeros((2, 1), np.uint8), np.zeros(2, np.int32)] * 2, 10)
+    data = Dataset("digits", *[Split(np.zeros((2, 1), np.uint8), np.zeros(2, np.int32))] * 2, 10)
     with pytest.raises(ValueError, match="data.json is damaged"):
         fingerprints.check(copy, fingerprints.sums(data))
 
