@@ -50,6 +50,7 @@ def other(config, data):
     tested = test.samples.copy()
     tested[-1, 0, 0, 0] ^= 1
     more = train._make(np.concatenate([x, x[:1]]) for x in train)
+    moved = train._replace(samples=train.samples[order])
     return [
         (
             data._replace(train=more),
@@ -58,7 +59,7 @@ def other(config, data):
         (data._replace(train=train._replace(samples=pixel)), "the training samples of digits are not those"),
         (data._replace(train=train._replace(labels=label)), "the training samples of digits are not those"),
         (
-            data._replace(train=train._replace(samples=train.samples[order])),
+            data._replace(train=moved),
             "the training samples of digits are not those",
         ),
         (data._replace(test=test._replace(samples=tested)), "the test samples of digits are not those"),

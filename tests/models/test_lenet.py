@@ -234,9 +234,7 @@ def test_bad_input(x, error, message):
 def test_bad_construction():
     with pytest.raises(ValueError, match="unknown model 'lenett': known are lenet, resnet11, .*; did you mean 'lenet'"):
         models.create("lenett", input_shape=(8, 8, 1), num_classes=3, rngs=nnx.Rngs(0))
-    with pytest.raises(
-        ValueError, match=r"pool2 would halve conv2 of shape \[1, 4, 50\]: input_shape=\(3, 8, 1\) is too small"
-    ):
+    with pytest.raises(ValueError, match=r"pool2 would halve conv2 of shape .1, 4, 50.: input_shape=.3, 8, 1. is too"):
         build((3, 8, 1))
     with pytest.raises(ValueError, match=r"input_shape, as \(H, W, C\) or \(features,\), .* got \(8, 0\) and 3"):
         build((8, 0))
