@@ -35,9 +35,7 @@ ROOMS = (
 )
 NAMES = re.compile(rf"(?<![\w./])(?:jaxsnn\.)?((?:{'|'.join(ROOMS)})(?:\.[A-Za-z_]\w*)+)")
 OTHER_LIBRARIES = {"encoding.PoissonEncoder", "encoding.LatencyEncoder"}  # notebook 6
-COMMANDS = [
-    p for p in sorted(ROOT.glob("experiments/*.py")) + sorted(ROOT.glob("benchmarks/*.py")) if p.stem != "__init__"
-]
+COMMANDS = [p for room in ("experiments", "benchmarks") for p in sorted(ROOT.glob(f"{room}/[a-z]*.py"))]
 SCRIPTS = sorted(ROOT.glob("notebooks/*.py"))
 TOLD = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which keeps the names of its day
 
@@ -113,7 +111,7 @@ def test_commands_flags_and_names_exist(page):
         commands = re.split(r"python -m (?=(?:experiments|jaxsnn\.lab|benchmarks)\.\w)", text)
         for command in commands[1:]:
             module = re.match(r"[\w.]+\w", command)[0]
-            assert all(p.exists() for p in source(module)) and source(module), f"no command {module}"
+            assert any(p.exists() for p in source(module)), f"no command {module}"
             check_flags(command, flags_of(module), module)
         if commands[0].startswith("--"):
             check_flags(commands[0], every, "any command")
@@ -130,7 +128,7 @@ def check_flags(command, known, module):
         if value and flag == "preset":
             assert value in values, command
         elif value and flag in FIELDS and (choices := FIELDS[flag].metadata["choices"]):
-            assert set(value.split(",")) <= set(choices), command
+            assert set(value.split(",")) <= {*choices, "alif"}, command  # which docs/adding.md adds
 
 
 @pytest.mark.parametrize("name", MODULES)
