@@ -199,7 +199,7 @@ plt.show()
 #
 # ## In a network the rule is one argument
 #
-# A network takes a `neuron`, which says what is computed forward and which rule goes backward. Here the same LeNet,
+# A network takes `neurons`, which say what is computed forward and which rule goes backward. Here the same LeNet,
 # with the same weights and the same input, is asked for its gradients under both.
 
 # %%

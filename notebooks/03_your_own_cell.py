@@ -15,7 +15,8 @@
 #
 # Neurons get tired: the more they have fired, the harder it is to make them fire again. This notebook writes such a
 # neuron, has it checked, trains a small network of them on a task that plain neurons cannot solve, and puts it into a
-# LeNet. Nothing is registered, and there is no class to inherit from: a cell is two functions.
+# LeNet. Nothing is registered, and there is no class to inherit from: a cell is two functions, and a `Cell` is the
+# record that holds them.
 
 # %%
 from functools import partial
@@ -213,8 +214,9 @@ plt.show()
 #
 # ## The same cell in a big network
 #
-# `neurons.of_cell` is a neuron for the networks of `jaxsnn.models`. It takes both functions and what makes the
-# parameters: each layer hands in its own leak and threshold, the other fields keep their defaults.
+# `neurons.of_cell` makes a cell into the neurons of a network of `jaxsnn.models`: a record of what makes the
+# parameters and of both functions goes in, and numbers for the parameters. The readout does not fire, and has a leak
+# of its own.
 
 # %%
 cell = Cell(Params, init, step)

@@ -191,7 +191,7 @@ viz.confusion(evaluate(state, *test).confusion)
 #
 # An ordinary network multiplies and adds for every synapse (MAC). A spiking one only adds (AC), and only where a
 # spike arrives, but again at every time step. With the energies of both operations in a 45 nm chip (32-bit integers)
-# and the spikes that we counted, and leaving out what memory costs:
+# and the spikes that we counted, and leaving out what the neurons themselves compute and what memory costs:
 
 # %%
 report = analysis.energy(observed)
@@ -210,7 +210,8 @@ viz.energy_bars(
 )
 
 # %% [markdown]
-# The same as a picture, one pair of bars for each layer with weights; note the logarithmic axis. Memory, which often
-# costs more than arithmetic, is counted by `analysis.energy(observed, memory="32 kB")`.
+# The same as a picture, one pair of bars for each layer with weights; note the logarithmic axis. The neurons' own
+# arithmetic is counted by `analysis.energy(observed, neurons=True)`, and memory, which often costs more than
+# arithmetic, by `analysis.energy(observed, memory="32 kB")`.
 #
 # Next: [many networks at once](05_a_sweep.ipynb).
