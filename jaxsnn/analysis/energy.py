@@ -101,16 +101,16 @@ def energy(
     for what, name, known in (("table", table, TABLES), ("memory", memory, MEMORIES)):
         if name is not None and name not in known:
             raise ValueError(f"unknown {what} {name!r}: known are {', '.join(known)}")
-    found = counts(observation) if isinstance(observation, Profile) else observation
+    inference = counts(observation) if isinstance(observation, Profile) else observation
     costs, access = TABLES[table], 0.0 if memory is None else MEMORIES[memory]
-    rows = [_layer(found, c, costs, access, neurons, leaky) for c in found.connections]
+    rows = [_layer(inference, c, costs, access, neurons, leaky) for c in inference.connections]
     head = f"45 nm, {table}: MAC {costs.mac} pJ, AC {costs.ac} pJ (Horowitz 2014); "
     if memory is not None:
         head += f"with memory of {memory}: {access:g} pJ per word"
     else:
         head += "synaptic operations and the neurons' own arithmetic" if neurons else "synaptic operations alone"
     assumed = ASSUMPTIONS if memory is not None else NEURONS if neurons else ()
-    return EnergyReport(head, found.steps, found.samples, tuple(rows), assumed)
+    return EnergyReport(head, inference.steps, inference.samples, tuple(rows), assumed)
 
 
 def _layer(

@@ -45,9 +45,9 @@ def check(params: Tree, state: Tree, connections: Sequence[Connection], sending:
         or threshold), leaks, or sums currents in another way than a residual block does.
     """
     for name in layers_of(connections):
-        own, *others = sources(connections, name)
+        main, *others = sources(connections, name)
         node, constants = _at(params, name) or {}, (_at(state, name) or {}).get("neurons", {})
-        if own.kind == "pool" and sending and name not in sending:
+        if main.kind == "pool" and sending and name not in sending:
             raise ValueError(
                 f"cannot convert {name}: a pool with neurons, of which nothing is known here; give the ReLU network "
                 "pools with neurons too, or this one pool='average'"
@@ -70,8 +70,8 @@ def check(params: Tree, state: Tree, connections: Sequence[Connection], sending:
             )
         if "threshold" not in constants:
             raise ValueError(f"cannot convert the layer {name}: its neurons have no threshold")
-        if len(others) > 1 or (others and own.kind != "conv"):
-            summed = ", ".join(connection.name for connection in (own, *others))
+        if len(others) > 1 or (others and main.kind != "conv"):
+            summed = ", ".join(connection.name for connection in (main, *others))
             raise ValueError(
                 f"cannot convert the layer {name}: it sums the currents of {summed}; known are a convolution and one "
                 "shortcut"
@@ -97,8 +97,8 @@ class Chain:
 
     def enter(self, name: str) -> None:
         """Comes to the next layer."""
-        own, *others = sources(self._connections, name)
-        sent = self._scales[own.source]
+        main, *others = sources(self._connections, name)
+        sent = self._scales[main.source]
         self.unit = self._scales[others[0].source] if others else sent
         if others:  # the shortcut's currents are in the unit of the block's input, and stay
             ratio = sent / self.unit
@@ -126,8 +126,8 @@ class Chain:
     def finish(self) -> Converted:
         """Makes the readout's logits those of the ReLU network."""
         readout = layers_of(self._connections)[-1]
-        (own,) = sources(self._connections, readout)
-        self.set_threshold(readout, 1 / self._scales[own.source])
+        (main,) = sources(self._connections, readout)
+        self.set_threshold(readout, 1 / self._scales[main.source])
         return Converted(self.params, self.state, self._scales)
 
 
@@ -150,8 +150,8 @@ def initialise(params: Tree, state: Tree, converted: Converted, connections: Seq
       ValueError: naming the layer, if it has another shape or is missing, or its threshold is learned.
     """
     for name in layers_of(connections):
-        own, *others = sources(connections, name)
-        if not own.weighted:
+        main, *others = sources(connections, name)
+        if not main.weighted:
             continue
         constants, theirs = _at(state, name)["neurons"], _at(converted.state, name)
         if "threshold" not in constants:
@@ -166,7 +166,7 @@ def initialise(params: Tree, state: Tree, converted: Converted, connections: Seq
             path = (*name.split("/"), "neurons", "threshold")
             state = _changed(state, path, lambda old, new=threshold: jnp.asarray(new, old.dtype))
             ratio = jnp.ones_like(ratio)
-        for connection in (own, *(other for other in others if other.weighted)):
+        for connection in (main, *(other for other in others if other.weighted)):
             params = _changed(
                 params, (*connection.name.split("/"), "kernel"), _scaled(converted.params, connection.name, ratio)
             )

@@ -9,14 +9,14 @@ COPIES = 2
 
 def available(system: Path = Path("/")) -> int | None:
     """Bytes that programs may still take, by the system and the container they run in; None if it is not known."""
-    found = []
+    free = []
     for line in _lines(system / "proc/meminfo"):
         if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
+            free.append(int(line.split()[1]) * 1024)
     limit, used = (_lines(system / f"sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     if limit and used and limit[0].isdigit():
-        found.append(int(limit[0]) - int(used[0]))
-    return min(found, default=None)
+        free.append(int(limit[0]) - int(used[0]))
+    return min(free, default=None)
 
 
 def _lines(path: Path) -> list[str]:

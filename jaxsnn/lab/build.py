@@ -133,9 +133,9 @@ def make_model(
     )
 
 
-def restore(program: Program, seed: int, where: Path, step: int | None = None) -> training.TrainState:
-    """The state of the run in the folder `where` after a step, the last checkpoint's by default."""
-    return training.Checkpoints(where / "checkpoints", reading=True).load(program.start(seed), step)
+def restore(program: Program, seed: int, folder: Path, step: int | None = None) -> training.TrainState:
+    """The state of the run in `folder` after a step, the last checkpoint's by default."""
+    return training.Checkpoints(folder / "checkpoints", reading=True).load(program.start(seed), step)
 
 
 def make_optimizer(

@@ -31,13 +31,13 @@ def environment() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of jaxsnn and of the packages that compute for it."""
-    found = {"jaxsnn": jaxsnn.__version__}
+    installed = {"jaxsnn": jaxsnn.__version__}
     for package in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+            installed[package] = "unknown"
+    return installed
 
 
 def commit() -> str:

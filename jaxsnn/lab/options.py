@@ -122,7 +122,7 @@ def describe(f: dataclasses.Field) -> str:
 def _allowed(f: dataclasses.Field, value: Any) -> bool:
     element, several, optional = kind(f)
     if several:
-        return isinstance(value, tuple) and all(_element_allowed(f, element, one) for one in value)
+        return isinstance(value, tuple) and all(_element_allowed(f, element, item) for item in value)
     return (optional and value is None) or _element_allowed(f, element, value)
 
 

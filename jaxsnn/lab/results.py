@@ -31,14 +31,14 @@ def spent(rows: list[dict[str, Any]]) -> float:
     return total + unfinished
 
 
-def scores(one: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+def scores(run: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Test accuracy of the last epoch, and of the epoch with the largest validation accuracy (the latest, if tied)."""
     evaluated = [row for row in rows if "test_accuracy" in row]
     last = evaluated[-1]
     chosen = max(evaluated, key=lambda row: (row["validation_accuracy"], row["epoch"]))
     return {
-        "run": one.name,
-        "seed": one.seed,
+        "run": run.name,
+        "seed": run.seed,
         "epoch": last["epoch"],
         "test_accuracy": last["test_accuracy"],
         "validation_accuracy": last["validation_accuracy"],
@@ -89,7 +89,7 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     """
     from jaxsnn import viz
 
-    rows = {one.name: MetricsFile(folder / one.name / "metrics.jsonl").read() for one in runs(config)}
+    rows = {run.name: MetricsFile(folder / run.name / "metrics.jsonl").read() for run in runs(config)}
     first = runs(config)[0]
     state = parallel.local(restore(program, first.seed, folder / first.name))
     if not parallel.is_first():

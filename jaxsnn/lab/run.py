@@ -83,11 +83,11 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
     )
     if config.run.activity and not config.run.resume and writes and config.network.spiking:
         check_activity(config, program, first)
-    found = []
-    for one in runs:
-        sets = first if one.fold == runs[0].fold else split(config, data, one.fold)
-        found.append(train(config, program, sets, one, path / one.name))
-    summary = results.write(path, name, config, found) if writes else {}
+    finished = []
+    for run in runs:
+        sets = first if run.fold == runs[0].fold else split(config, data, run.fold)
+        finished.append(train(config, program, sets, run, path / run.name))
+    summary = results.write(path, name, config, finished) if writes else {}
     if config.run.figures:
         for figure in results.draw(path, config, data, program):
             print(f"wrote {figure}")
@@ -154,13 +154,13 @@ def keep_compiled(folder: str | Path) -> None:
     compilation_cache.reset_cache()  # jax decides at its first compilation whether there is a cache
 
 
-def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, where: Path) -> dict[str, Any]:
-    """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.run.resume`.
+def train(config: Config, program: Program, sets: Sets, run: run_folder.Run, folder: Path) -> dict[str, Any]:
+    """Trains one network into `folder`, from its last checkpoint if there is one and `config.run.resume`.
 
     Returns its scores; in processes other than the first, nothing.
     """
     began = time.perf_counter()
-    seed, description = one.seed, one.name.replace("seed", "seed ").replace("fold", "fold ")
+    seed, description = run.seed, run.name.replace("seed", "seed ").replace("fold", "fold ")
 
     def evaluate(state: training.TrainState) -> dict[str, float]:
         if config.run.multihost:
@@ -170,10 +170,10 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
             "test_accuracy": float(program.evaluate(state, *sets.test).accuracy[-1]),
         }
 
-    where.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     writes = parallel.is_first()
-    metrics, earlier = training.MetricsFile(where / "metrics.jsonl", writes=writes), 0.0
-    checkpoints = training.Checkpoints(where / "checkpoints")
+    metrics, earlier = training.MetricsFile(folder / "metrics.jsonl", writes=writes), 0.0
+    checkpoints = training.Checkpoints(folder / "checkpoints")
     state = program.start(seed)
     if config.run.resume and checkpoints.steps():
         state = checkpoints.load(state)
@@ -200,4 +200,4 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
         progress=config.run.progress and writes,
         description=description,
     )
-    return results.scores(one, metrics.read(), earlier + time.perf_counter() - began) if writes else {}
+    return results.scores(run, metrics.read(), earlier + time.perf_counter() - began) if writes else {}

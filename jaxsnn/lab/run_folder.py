@@ -221,20 +221,20 @@ def looking(run: str, *, figures: bool = True) -> Iterator[Path]:
       OSError: if it cannot be written.
       ImportError: if there are to be figures, and matplotlib is missing.
     """
-    where = files.local(run)
-    read_config(where)
+    folder = files.local(run)
+    read_config(folder)
     if figures:
         importlib.import_module("jaxsnn.viz")
-    with hold(where, LOOKING):
-        yield where
+    with hold(folder, LOOKING):
+        yield folder
 
 
-def read_config(where: Path) -> Config:
+def read_config(folder: Path) -> Config:
     """The configuration of the run in a folder.
 
     Raises:
       ValueError: if the folder holds no run, a damaged one, or one of another version.
     """
-    if not (files.local(where) / "config.json").exists():
-        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
-    return stored.parse(read_json(where / "config.json"), where)
+    if not (files.local(folder) / "config.json").exists():
+        raise ValueError(f"{folder} holds no run (no config.json): give the folder that the training printed")
+    return stored.parse(read_json(folder / "config.json"), folder)

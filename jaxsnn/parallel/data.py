@@ -43,13 +43,13 @@ def row_of_devices(devices: int, axis: str) -> Mesh:
     Raises:
       ValueError: if there are fewer.
     """
-    found = jax.devices()
-    if not 0 <= devices <= len(found):
+    available = jax.devices()
+    if not 0 <= devices <= len(available):
         raise ValueError(
-            f"{devices} devices were asked for, {len(found)} are there ({found[0].platform}): "
-            f"choose --data_parallel from 1 to {len(found)}, or 0 for all"
+            f"{devices} devices were asked for, {len(available)} are there ({available[0].platform}): "
+            f"choose --data_parallel from 1 to {len(available)}, or 0 for all"
         )
-    return jax.make_mesh((devices or len(found),), (axis,), (AxisType.Auto,), devices=found[: devices or None])
+    return jax.make_mesh((devices or len(available),), (axis,), (AxisType.Auto,), devices=available[: devices or None])
 
 
 def replicate(mesh: Mesh, tree: Tree) -> Tree:

@@ -156,12 +156,12 @@ def check_same(values: Mapping[str, Any], what: str, advice: str = SEE_THE_SAME)
     """
     sums = [zlib.crc32(value if isinstance(value, bytes) else repr(value).encode()) for value in values.values()]
     every = multihost_utils.process_allgather(np.array(sums, np.uint32))
-    found = []
+    differences = []
     for process, row in enumerate(every):
         if names := [name for name, mine, first in zip(values, row, every[0], strict=True) if mine != first]:
-            found.append(f"process {process} has another {', '.join(names)}")
-    if found:
-        raise ValueError(f"the processes differ from process 0 in their {what}: {'; '.join(found)}. {advice}")
+            differences.append(f"process {process} has another {', '.join(names)}")
+    if differences:
+        raise ValueError(f"the processes differ from process 0 in their {what}: {'; '.join(differences)}. {advice}")
 
 
 def local(tree: Tree) -> Tree:

@@ -52,11 +52,11 @@ def fetch_rows(mesh: Mesh) -> Callable[[Array, Array], Array]:
     def part(rows: Array, numbers: Array) -> Array:
         here = numbers - jax.lax.axis_index(AXIS) * len(rows)
         inside = (here >= 0) & (here < len(rows))
-        found = rows[jnp.where(inside, here, 0)]
-        found = jnp.where(inside.reshape(-1, *(1,) * (rows.ndim - 1)), found, jnp.zeros_like(found))
+        local = rows[jnp.where(inside, here, 0)]
+        local = jnp.where(inside.reshape(-1, *(1,) * (rows.ndim - 1)), local, jnp.zeros_like(local))
         if len(numbers) % devices:
-            return jax.lax.psum(found, AXIS)
-        return jax.lax.psum_scatter(found, AXIS, scatter_dimension=0, tiled=True)
+            return jax.lax.psum(local, AXIS)
+        return jax.lax.psum_scatter(local, AXIS, scatter_dimension=0, tiled=True)
 
     def fetch(images: Array, numbers: Array) -> Array:
         out = P() if len(numbers) % devices else P(AXIS)

@@ -163,15 +163,15 @@ def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple
 
 def _lif_forward(rule, params, state, currents):
     state, spikes = _lif_bytes(params, state, currents)
-    own = None if rule.finished_later else state._replace(potential=None)
-    return (state, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), own)
+    final = None if rule.finished_later else state._replace(potential=None)
+    return (state, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), final)
 
 
 def _lif_backward(rule, residuals, cotangents):
-    params, stored, own = residuals
+    params, stored, final = residuals
     g_state, g_spikes = cotangents
     # in the slots of what has no gradient, a later piece of the train has sent its last state
-    g_state = g_state if own is None else last(g_state, own)
+    g_state = g_state if final is None else last(g_state, final)
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
     g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.storage, stored, d, leak)

@@ -83,8 +83,8 @@ def _finish_forward(output, states):
 def _finish_backward(states, cotangents):
     g_output, g_states = cotangents
 
-    def back(own: Any, g: Any) -> Any:
-        return last(g, own) if _is_state(own) else g
+    def back(final: Any, g: Any) -> Any:
+        return last(g, final) if _is_state(final) else g
 
     return g_output, jax.tree.map(back, states, g_states, is_leaf=_is_state)
 
@@ -92,13 +92,13 @@ def _finish_backward(states, cotangents):
 _finish.defvjp(_finish_forward, _finish_backward)
 
 
-def last(sent: SpikeBPState, own: SpikeBPState) -> SpikeBPState:
+def last(sent: SpikeBPState, final: SpikeBPState) -> SpikeBPState:
     """`sent` with the state after the whole train: what a later piece sent, else this piece's own.
 
     A later piece that counted no spike sends zeros, but then its own are zeros too.
     """
     later = sent.spike_count > 0
     return sent._replace(
-        filtered=jnp.where(later, sent.filtered, own.filtered),
-        spike_count=jnp.where(later, sent.spike_count, own.spike_count),
+        filtered=jnp.where(later, sent.filtered, final.filtered),
+        spike_count=jnp.where(later, sent.spike_count, final.spike_count),
     )

@@ -50,10 +50,10 @@ def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool
     """
     curves = {"direct": direct, "converted": converted}
     target = analysis.common_accuracy(curves, margin)
-    found: dict[str, Any] = {"target": round(target, 6), "relu_macs": multiplications(converted.connections)}
+    result: dict[str, Any] = {"target": round(target, 6), "relu_macs": multiplications(converted.connections)}
     for name, curve in curves.items():
         needed = analysis.needed(curve, target, leaky=leaky and name == "direct")
-        found[name] = {
+        result[name] = {
             "steps": needed.steps,
             "spikes": round(needed.spikes, 2),
             "operations": round(needed.operations, 1),
@@ -63,8 +63,8 @@ def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool
             },
         }
     for what in ("steps", "spikes", "operations"):
-        found[f"{what}_ratio"] = round(found["converted"][what] / max(found["direct"][what], 1e-9), 3)
-    return found
+        result[f"{what}_ratio"] = round(result["converted"][what] / max(result["direct"][what], 1e-9), 3)
+    return result
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -105,7 +105,7 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
-def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
+def draw(folder: Path, summary: dict[str, Any]) -> list[Path]:
     """Draws accuracy over time of both networks; returns the files.
 
     Raises:
@@ -117,4 +117,4 @@ def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
         "direct training": np.array(summary["direct"]["accuracy_at_step"]),
         f"converted ({summary['options']['balance']})": np.array(summary["converted"]["accuracy_at_step"]),
     }
-    return [viz.save(viz.accuracy_over_time(curves), where / "conversion.png")]
+    return [viz.save(viz.accuracy_over_time(curves), folder / "conversion.png")]

@@ -118,14 +118,14 @@ def drawings(sections: Iterable[Section]) -> Iterator[Drawing]:
 def page(title: str, header: Iterable[Html], sections: Sequence[Section], footer: str) -> str:
     """The whole page: its title, what stands below it, its sections, and words at the end."""
     parts = (
-        f'<section id="{one.name}" aria-labelledby="{one.name}-title">\n'
-        f'<h2 id="{one.name}-title">{words(one.title)}</h2>\n{"".join(map(_html, one.parts))}</section>'
-        for one in sections
+        f'<section id="{section.name}" aria-labelledby="{section.name}-title">\n'
+        f'<h2 id="{section.name}-title">{words(section.title)}</h2>\n{"".join(map(_html, section.parts))}</section>'
+        for section in sections
     )
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         header="".join(header),
-        links=" ".join(f'<a href="#{one.name}">{words(one.title)}</a>' for one in sections),
+        links=" ".join(f'<a href="#{section.name}">{words(section.title)}</a>' for section in sections),
         sections="\n".join(parts),
         footer=words(footer),
     )
