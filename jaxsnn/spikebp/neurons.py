@@ -121,7 +121,7 @@ def _walk_back(
 
 
 def _store(storage: Storage, spikes: Array) -> Array:
-    """Bits are packed over merged time and batch: a piece of few steps wastes none."""
+    """Bits are packed over merged time and batch: a chunk of few steps wastes none."""
     return store(spikes.reshape(-1, *spikes.shape[2:]), storage)
 
 
@@ -170,7 +170,7 @@ def _lif_forward(rule, params, state, currents):
 def _lif_backward(rule, residuals, cotangents):
     params, stored, final = residuals
     g_state, g_spikes = cotangents
-    # in the slots of what has no gradient, a later piece of the train has sent its last state
+    # a later chunk of the train has sent its last state in the cotangents of counts, which have no gradient
     g_state = g_state if final is None else last(g_state, final)
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None

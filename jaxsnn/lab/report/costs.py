@@ -91,8 +91,8 @@ def energy(m: Material) -> Section:
         head,
         [*rows, _layer("all synapses", total)],
         caption=f"Operations and energy per inference, of {network}. Synaptic operations alone, as the paper counts: "
-        f"the ratio is {_number(total['ratio'], '.2f')}. With the neurons' own arithmetic, one leak multiplication and one "
-        f"comparison per neuron and step, it is {_number(energy_ratio(m.analyses[0], WITH_NEURONS), '.2f')}.",
+        f"the ratio is {_number(total['ratio'], '.2f')}. With the neurons' own arithmetic, one leak multiplication and "
+        f"one comparison per neuron and step, it is {_number(energy_ratio(m.analyses[0], WITH_NEURONS), '.2f')}.",
         whole=True,
     )
     parts: list[Part] = [drawing, first]
