@@ -154,5 +154,5 @@ def json_lines(path: Path, is_row: Callable[[dict[str, Any]], bool]) -> list[dic
 
 
 def to_json_lines(rows: Iterable[dict[str, Any]]) -> str:
-    """What `json_lines` reads."""
+    """The text of a file that `json_lines` reads."""
     return "".join(json.dumps(row) + "\n" for row in rows)

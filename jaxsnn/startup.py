@@ -1,4 +1,4 @@
-"""What a command does before it imports anything large: Ctrl-C, SIGTERM and lost output end nothing in a traceback."""
+"""The start of a command before large imports: Ctrl-C, SIGTERM and lost output end nothing in a traceback."""
 
 import contextlib
 import itertools

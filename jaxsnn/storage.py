@@ -1,4 +1,4 @@
-"""What the backward pass keeps of spikes: floats, one byte each, or one bit each."""
+"""Storage of spikes for the backward pass: floats, one byte each, or one bit each."""
 
 from typing import Literal
 

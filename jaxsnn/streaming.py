@@ -1,4 +1,4 @@
-"""Thousands of time steps of any model, in memory that does not depend on T: what comes out of every step is counted.
+"""Thousands of time steps of any model, in memory that does not depend on T: the outputs of every step are counted.
 
 The input is encoded chunk by chunk too: no train of the whole length exists anywhere.
 """
@@ -36,7 +36,7 @@ class Streamed(NamedTuple):
     """N."""
 
     def per_inference(self, steps: int) -> Counts:
-        """What one inference of so many steps takes, a mean over the samples (see `analysis.energy`)."""
+        """Counts of one inference of so many steps, a mean over the samples (see `analysis.energy`)."""
         spikes, operations = (
             {name: float(up_to[steps - 1]) for name, up_to in counts.items()}
             for counts in (self.spikes, self.operations)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 Array = jax.Array
 ArrayLike = jax.typing.ArrayLike
 DTypeLike = Any
-"""What NumPy and JAX accept as a dtype: `jnp.float32`, `"float32"`, `np.dtype(...)`."""
+"""Anything that NumPy and JAX accept as a dtype: `jnp.float32`, `"float32"`, `np.dtype(...)`."""
 
 Shape = tuple[int, ...]
 Init = Callable[..., Any]

@@ -10,14 +10,14 @@ from jaxsnn.typing import Array, Step
 
 
 class Unrolled(NamedTuple):
-    """What `unroll` returns."""
+    """The result of `unroll`."""
 
     state: Any
     """The state after the last step: hand it to the next `unroll` to go on."""
     outputs: Any
     """The cell's outputs at every step, `[T, B, ...]`."""
     trace: Any
-    """What `trace` returned at every step, `[T, ...]`; None if it was not asked for."""
+    """The results of `trace` at every step, `[T, ...]`; None without `trace`."""
 
 
 def unroll(

@@ -1,4 +1,4 @@
-"""How much each layer fires on one batch, and what is wrong if it does not."""
+"""The firing of each layer on one batch, and warnings of silent and saturated layers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -65,13 +65,13 @@ def _measure(train: Array) -> tuple[Array, Array, Array]:
 
 
 def warnings(measured: Mapping[str, LayerActivity]) -> list[str]:
-    """What to mend before training: the first silent layer (those behind it are silent too), and saturated ones.
+    """Faults to mend before training: the first silent layer (those behind it are silent too), and saturated ones.
 
     Args:
       measured: from `activity`.
 
     Returns:
-      One sentence per problem that says what came, and what helps; empty if there is none.
+      One sentence per problem with its remedy; empty if there is none.
     """
     problems = []
     for name, layer in measured.items():

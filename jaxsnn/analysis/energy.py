@@ -17,7 +17,7 @@ from jaxsnn.synapses import Connection
 
 
 class EnergyTable(NamedTuple):
-    """What operations cost, in pJ."""
+    """The energy of each kind of operation, in pJ."""
 
     mac: float
     """Multiply and accumulate."""
@@ -40,17 +40,17 @@ ASSUMPTIONS = (
     "target and writes it back; a spike is one word, written once and read once by each layer that it goes to",
     "at every step each neuron's membrane is read, compared, multiplied by the leak (not in pools) and written",
 )
-"""Of the variant with memory."""
+"""Assumptions of the variant with memory."""
 
 NEURONS = (
     "at every step each neuron's membrane is multiplied by the leak (not in pools) and compared with the threshold; "
     "the comparison is priced as an accumulate, the multiplication as what a MAC costs more than that",
 )
-"""Of the variant with the neurons' own arithmetic."""
+"""Assumptions of the variant with the neurons' arithmetic."""
 
 
 class Counts(NamedTuple):
-    """What one inference takes, a mean over samples: all that its energy follows from."""
+    """Steps, spikes and operations of one inference, a mean over samples: its energy follows from them."""
 
     steps: int
     """T."""
@@ -85,14 +85,14 @@ def energy(
     memory: str | None = None,
     leaky: bool = True,
 ) -> EnergyReport:
-    """What one inference costs, layer by layer and as a whole; print it, or take its numbers.
+    """The energy of one inference, layer by layer and as a whole; print it, or take its numbers.
 
     Args:
       observation: from `make_profile`, or of `streaming.stream(...).per_inference(steps)`: real spikes of real samples.
       table: key of `TABLES`.
-      neurons: add what neurons compute at every step, one multiplication by the leak and one comparison each (pools do
-        not leak); False for synaptic operations alone, as the paper counts.
-      memory: key of `MEMORIES`: add what operations and neurons read and write; it includes `neurons`.
+      neurons: add the neurons' arithmetic at every step, one multiplication by the leak and one comparison each (pools
+        do not leak); False for synaptic operations alone, as the paper counts.
+      memory: key of `MEMORIES`: add the reads and writes of operations and neurons; it includes `neurons`.
       leaky: False if no neuron leaks, as integrate-and-fire neurons: then none multiplies.
 
     Raises:

@@ -31,7 +31,7 @@ class LayerEnergy(NamedTuple):
 
 
 class Total(NamedTuple):
-    """Of several layers; energies in pJ."""
+    """The sums of several layers; energies in pJ."""
 
     dense: int
     macs: float
@@ -43,7 +43,7 @@ class Total(NamedTuple):
     spike_rate: float
     """Spikes per synapse and step, over the synapses that carry spikes."""
     break_even: float
-    """That rate at which both networks would need the same; below 0 if no rate is low enough."""
+    """The rate at which both networks would need the same energy; below 0 if no rate is low enough."""
 
     @property
     def ratio(self) -> float:
@@ -55,7 +55,7 @@ class EnergyReport(NamedTuple):
     """Energy of one inference; `str()` is a table."""
 
     costs: str
-    """What an operation was taken to cost."""
+    """The assumed cost of an operation."""
     steps: int
     """T."""
     samples: int
@@ -66,20 +66,20 @@ class EnergyReport(NamedTuple):
 
     @property
     def synapses(self) -> Total:
-        """Of all synapses with weights, as NeuroBench counts; and of all neurons, where their arithmetic is counted.
+        """Sums over all synapses with weights, as NeuroBench counts, and over neurons where they are counted.
 
-        What pools add is left out on both sides; the neurons of pools, which no ReLU network has, are not.
+        Additions of pools are left out on both sides; the neurons of pools, which no ReLU network has, are counted.
         """
         bare = [row._replace(neurons=0.0) for row in self.layers if row.weighted]
         return _total(bare, self.steps, sum(row.neurons for row in self.layers))
 
     @property
     def whole(self) -> Total:
-        """Of these, pools and shortcuts of equal widths."""
+        """The same sums with pools and shortcuts of equal widths."""
         return _total(list(self.layers), self.steps)
 
     def layer(self, name: str) -> Total:
-        """Of one layer's synapses.
+        """The sums of one layer's synapses.
 
         Raises:
           KeyError: if there is no such layer.
@@ -115,7 +115,7 @@ class EnergyReport(NamedTuple):
 
 
 def _total(rows: list[LayerEnergy], steps: int, neurons: float = 0.0) -> Total:
-    """Of these layers, and of neurons beside them."""
+    """The sum of these layers, and of neurons beside them."""
     spikes = [row for row in rows if not row.analog]
     acs, carrying = sum(row.operations for row in spikes), sum(row.dense for row in spikes)
     relu, spiking = sum(row.relu for row in rows), sum(row.spiking for row in rows) + neurons

@@ -26,7 +26,7 @@ from jaxsnn.analysis.profile import Profile
 
 
 class NeuroBench(NamedTuple):
-    """Of one network on one data set; operations per sample."""
+    """NeuroBench's metrics of one network on one data set; operations per sample."""
 
     footprint: int
     connection_sparsity: float

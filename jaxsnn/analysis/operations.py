@@ -1,6 +1,6 @@
-"""How many operations a network performs: the fan-out of every neuron, exactly, and what follows from it.
+"""The operations that a network performs, exactly, from the fan-out of every neuron.
 
-What is counted (docs/decisions/0008):
+These are counted (docs/decisions/0008):
 
 - A synaptic operation (SynOp) is one spike reaching one neuron: spikes times true fan-out. Taps of a kernel that lie
   in the padding, rows that a stride or a pool leaves out, have no neuron on one side and are no operations.

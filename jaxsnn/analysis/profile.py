@@ -1,6 +1,6 @@
-"""One pass over a data set that keeps what is worth knowing: spikes, intervals, operations, answers at every step.
+"""One pass over a data set that records spikes, intervals, operations and answers at every step.
 
-Batches of samples, and chunks of time within them, follow one another; what is carried between chunks has the size of
+Batches of samples, and chunks of time within them, follow one another; the state between chunks has the size of
 one step, so that T may be thousands. Everything is counted on the device in integers and added up on the host in int64.
 """
 
@@ -23,7 +23,7 @@ from jaxsnn.typing import Apply, Array
 
 
 class Profile(NamedTuple):
-    """What a network did on N samples over T steps."""
+    """Firing, operations and answers of a network on N samples over T steps."""
 
     steps: int
     """T."""
@@ -36,11 +36,11 @@ class Profile(NamedTuple):
     operations: dict[str, np.ndarray]
     """By connection: synaptic operations of every sample, summed over time, int64 `[N]` (see `operations`)."""
     answers: Answers
-    """Of the readout at every step."""
+    """The readout's answers at every step."""
     predictions: np.ndarray
     """Answers after the last step, `[N]`."""
     classes: int
-    """Of the readout; there need not be samples of each."""
+    """Number of classes of the readout; the set need not have samples of each."""
     effective: bool
     """Whether synapses of weight 0 were left out of `operations`."""
 

@@ -1,4 +1,4 @@
-"""What is carried over time about one spike train: counts, intervals between spikes, synchrony. Memory of one step."""
+"""Running statistics of one spike train: counts, intervals between spikes, synchrony; in the memory of one step."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PART = 12
 
 
 class TrainStatistics(NamedTuple):
-    """Of one batch, up to some step; `[B, ...]` like one step of the train."""
+    """Statistics of one batch up to some step; `[B, ...]` like one step of the train."""
 
     fired: Array
     """Steps at which each neuron fired (or was not zero), int32 `[B, ...]`."""
@@ -91,7 +91,7 @@ def is_analog(x: Array) -> Array:
 
 
 class BatchCounts(NamedTuple):
-    """What is left of the statistics of one train of one batch after the last step."""
+    """The summary of one train of one batch after the last step."""
 
     counts: Array
     """Spikes of each neuron over the batch, int32 `[...]`."""

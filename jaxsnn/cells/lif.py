@@ -34,7 +34,7 @@ class LIFParams(NamedTuple):
 
 
 class LIFState(NamedTuple):
-    """What the next step needs."""
+    """The state that the next step needs."""
 
     potential: Array
     """Membrane potential v after the last step, `[B, ...]`."""

@@ -17,7 +17,7 @@ from jaxsnn.typing import Array
 def largest_activations(
     apply: Any, params: Any, state: Any, batches: Iterable[Array], *, percentile: float = 100.0
 ) -> dict[str, float]:
-    """What the activations of every layer of a ReLU network reach on data.
+    """The largest activations (or a percentile of them) of every layer of a ReLU network on data.
 
     Args:
       apply, params, state: the ReLU network, from `models.functionalize`.

@@ -179,7 +179,7 @@ def initialise(params: Tree, state: Tree, converted: Converted, connections: Seq
 
 
 def _scaled(params: Tree, name: str, ratio: Any) -> Any:
-    """What replaces a kernel: the converted one times the ratio of thresholds, checked."""
+    """The kernel's replacement: the converted kernel times the ratio of thresholds, checked."""
 
     def change(old: Any) -> Any:
         node = _at(params, name)

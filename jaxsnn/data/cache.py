@@ -5,8 +5,8 @@ zip format keeps of every member is compared on each read. Events, which are rea
 are in an `.arrays` file, to be mapped into memory: arrays in the `.npy` format, one after the other, then the CRC-32 of
 all of it in four bytes. A file is never changed once it has its name, so readers and writers need no lock.
 
-A header is checked against the size of the file before anything is allocated. What killed writers left is removed by
-later ones; files of data that has since been prepared anew are not: deleting the folder is safe.
+A header is checked against the size of the file before anything is allocated. Later writers remove the leftovers
+of killed ones; files of data that has since been prepared anew are not: deleting the folder is safe.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 COPIES = 2
-"""Of the samples while a run starts: as they are loaded, and as they are divided and put on the device."""
+"""Copies of the samples while a run starts: as they are loaded, and as they are divided and put on the device."""
 
 
 def available(system: Path = Path("/")) -> int | None:

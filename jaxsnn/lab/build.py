@@ -42,7 +42,7 @@ class Program(NamedTuple):
     evaluate: Callable[..., training.Evaluation]
     """`(state, images, labels) -> accuracy at every time step, confusion matrix`."""
     count_batch: training.CountBatch
-    """What `evaluate` does with one batch."""
+    """The part of `evaluate` that counts one batch."""
     start: Callable[[int], training.TrainState]
     """`seed -> state` before the first step."""
     connections: tuple[Connection, ...]

@@ -1,4 +1,4 @@
-"""What a configuration says of devices and processes: who shares a batch, and where state and data are put."""
+"""Devices and processes of a configuration: the devices that share a batch, and the places of state and data."""
 
 import operator
 import sys
@@ -91,7 +91,7 @@ def spread_evaluation(config: Config, apply: Apply) -> Apply:
 
 
 def make_fetch(config: Config) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """What fetches the images of a batch: from the devices of all processes, or from the whole set on this device."""
+    """The function that fetches a batch's images: from the devices of all processes, or from the set on this device."""
     mesh = make_mesh(config)
     return parallel.fetch_rows(mesh) if mesh is not None and config.run.multihost else operator.getitem
 

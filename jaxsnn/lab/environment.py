@@ -1,4 +1,4 @@
-"""What a number must be stated with: device, versions, commit, date and command."""
+"""The environment of a result: device, versions, commit, date and command."""
 
 import hashlib
 import importlib.metadata
@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of jaxsnn and of the packages that compute for it."""
+    """Versions of jaxsnn and of the packages that compute for it."""
     installed = {"jaxsnn": jaxsnn.__version__}
     for package in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
         try:
@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Of the repository that jaxsnn lies in; "unknown" if it is installed, perhaps inside of another repository."""
+    """The commit of jaxsnn's repository; "unknown" if it is installed, perhaps inside of another repository."""
     try:
         git = ["git", "-C", str(PACKAGE)]
         options: dict[str, Any] = {"capture_output": True, "check": True}
@@ -61,7 +61,7 @@ def _program() -> str:
 
 
 def code() -> dict[str, str]:
-    """What all processes of a run must share: versions, and digests of the sources and of the module that runs."""
+    """The code that all processes of a run must share: versions, and digests of the sources and the running module."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode() + path.read_bytes())

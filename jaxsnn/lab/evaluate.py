@@ -1,4 +1,4 @@
-"""What a trained network knows and does: accuracy at every time step and per class, confusion matrix; and, unless
+"""Evaluation of a trained network: accuracy at every time step and per class, confusion matrix; and, unless
 `--noanalyse`, from the same pass, activity of its layers, operations, energy, early exit.
 
     python -m jaxsnn.lab.evaluate --run=runs/mnist_lenet_small [--data_dir=...] [--which=last] [--part=validation]

@@ -1,4 +1,4 @@
-"""What a linear classifier does on the very images of an experiment: the number that a network has to beat.
+"""The accuracy of a linear classifier on the very images of an experiment: the number that a network has to beat.
 
     python -m jaxsnn.lab.linear --run=runs/cifar10_vgg9_small [--data_dir=...]
 

@@ -1,4 +1,4 @@
-"""What a trained network does, in numbers: activity, operations, energy, early exit (for `jaxsnn.lab.evaluate`)."""
+"""The profile of a trained network: activity, operations, energy, early exit (for `jaxsnn.lab.evaluate`)."""
 
 import math
 from typing import Any

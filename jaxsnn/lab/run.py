@@ -123,7 +123,7 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
 
 
 def check_gain(intensities: np.ndarray, gain: float) -> list[str]:
-    """What is wrong with the gain of a Poisson input for pixels like these, if anything is."""
+    """Faults of the gain of a Poisson input for pixels like these; empty if there is none."""
     saturated = np.mean(np.abs(intensities) * gain > 1)
     if saturated <= 0.01:
         return []

@@ -28,7 +28,7 @@ class Run(NamedTuple):
     """One training of an experiment."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     seed: int
     fold: int | None
     """Which part of the training set it is tested on, from 0; None: on the test set."""

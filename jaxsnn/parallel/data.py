@@ -111,7 +111,7 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
 
 
 class Readouts(NamedTuple):
-    """What `evaluate_parallel` keeps of a model's output, whole on every device."""
+    """The part of a model's output that `evaluate_parallel` keeps, whole on every device."""
 
     logits: Array
     """`[B, classes]`"""

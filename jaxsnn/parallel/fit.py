@@ -31,7 +31,7 @@ Evaluate = Callable[[Population], Mapping[str, np.ndarray]]
 
 
 class Trained(NamedTuple):
-    """What training made of a population of M members; E evaluations."""
+    """A trained population of M members with its history; E evaluations."""
 
     population: Population
     """After the last step."""
@@ -46,7 +46,7 @@ class Trained(NamedTuple):
     seconds: float
     """Compilation included."""
     costs: Any
-    """What it took to compile, and the memory of a step (`training.Costs`)."""
+    """The cost of compiling, and the memory of a step (`training.Costs`)."""
 
 
 def fit_population(

@@ -175,7 +175,7 @@ def is_loss(error: BaseException) -> bool:
 
 
 def describe_loss(error: BaseException) -> str:
-    """What to tell a person then."""
+    """The message for a person after such an error."""
     return (
         f"process {jax.process_index()} lost another process of this run, or the connection to it "
         f"({_first_line(error)}). Checkpoints that were complete are whole: see the other processes' output, then "

@@ -32,7 +32,7 @@ def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool 
 
 
 class _Rule(NamedTuple):
-    """What is fixed when the program is traced."""
+    """Settings that are fixed when the program is traced."""
 
     storage: Storage
     leak_correction: bool

@@ -12,7 +12,7 @@ from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.typing import Array, accumulator
 
 Precision = Literal["default", "exact"]
-"""Of the products of synapses: the platform's fastest, or one whose sums of integers are exact."""
+"""Precision of the synapses' products: the platform's fastest, or a precision whose sums of integers are exact."""
 
 
 def over_time(synapse: Callable[[Array], Array], x: Array) -> Array:

@@ -97,7 +97,7 @@ def conv(pads: Pads, x: Array, kernel: Array) -> Array:
 
 
 def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-    """Of `x` and of the kernel, in the dtype of the kernel, from the cotangent `g` `[N, H', W', out]`.
+    """Gradients of `x` and of the kernel, in the dtype of the kernel, from the cotangent `g` `[N, H', W', out]`.
 
     The transpose of `conv`, step by step: both share what becomes of `g` at the points.
     """

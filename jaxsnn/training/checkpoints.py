@@ -187,7 +187,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    """What `save` stored beside the arrays; raises if it cannot be read."""
+    """The facts that `save` stored beside the arrays; raises if they cannot be read."""
     facts = _json(path / "_CHECKPOINT_METADATA")["custom_metadata"]
     if not isinstance(facts, dict):
         raise ValueError("no facts are stored")

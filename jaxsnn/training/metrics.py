@@ -30,7 +30,7 @@ class MetricsList:
 
 
 class MetricsFile:
-    """Appends rows to a file; every row has `kind` and `step`. Of several processes, one alone has `writes`."""
+    """Appends rows to a file; every row has `kind` and `step`. A single one of several processes has `writes`."""
 
     def __init__(self, path: Path, *, writes: bool = True):
         self.path, self.writes = files.local(path), writes

@@ -33,7 +33,7 @@ class TrainState(NamedTuple):
     params: Any
     """Trained parameters, nested dicts."""
     model_state: Any
-    """What the model holds beside them (leaks, thresholds, running statistics), not trained by gradients."""
+    """The model's other arrays (leaks, thresholds, running statistics), not trained by gradients."""
     optimizer: Any
     """State of the optax transformation."""
     totals: Totals

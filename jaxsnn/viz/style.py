@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from jaxsnn import files
 
 INK = "#24292f"
-"""Of text and axes; in an SVG it becomes the text colour of the page."""
+"""Colour of text and axes; in an SVG it becomes the text colour of the page."""
 MUTED = "#808890"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b57f00", "#6a5acd")
 """Okabe and Ito's colours for all kinds of colour vision, the bright ones darkened: readable on white and on black."""

@@ -41,7 +41,7 @@ class Job(NamedTuple):
     run: run_folder.Run
 
     def key(self, which: str) -> dict[str, Any]:
-        """What its result is found by."""
+        """The fields by which its result is looked up."""
         return {
             "which": which,
             **self.row,

@@ -15,7 +15,7 @@ SHOWN = (5, 10, 20, 50, 100, 200, 500, 1000, 2500)
 
 
 def numbers(curve: Streamed) -> dict[str, Any]:
-    """What `convert.json` holds of one network: accuracy, and spikes per inference, up to every step."""
+    """The entry of one network in `convert.json`: accuracy, and spikes per inference, up to every step."""
     return {
         "accuracy": float(curve.accuracy[-1]),
         "accuracy_at_step": [round(float(value), 6) for value in curve.accuracy],
@@ -36,7 +36,7 @@ def multiplications(connections: Sequence[Connection]) -> int:
 
 
 def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool) -> dict[str, Any]:
-    """What both networks need for the accuracy that both have at the end, less a margin.
+    """The needs of both networks for the accuracy that both have at the end, less a margin.
 
     Args:
       direct, converted: from `streaming.stream`, with `connections`.
@@ -44,8 +44,8 @@ def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool
       leaky: whether the neurons of `direct` leak; those of `converted` do not.
 
     Returns:
-      For each network what `analysis.needed` says: steps, spikes of hidden layers, synaptic operations, and how many
-      times its energy the ReLU network's is, with the neurons' own arithmetic and without. Pools are left out on both
+      For each network the result of `analysis.needed`: steps, spikes of hidden layers, synaptic operations, and the
+      ReLU network's energy over its energy, with the neurons' arithmetic and without. Pools are left out on both
       sides.
     """
     curves = {"direct": direct, "converted": converted}

@@ -39,9 +39,11 @@ class Options:
         "diehl", "Thresholds from activations (diehl) or spiking input.", choices=("diehl", "sengupta")
     )
     percentile: float = option(
-        99.9, "Of the activations, or the currents, that set a threshold; 100: the largest.", bound="(0, 100]"
+        99.9, "Percentile of the activations or currents that set a threshold; 100: the largest.", bound="(0, 100]"
     )
-    reset: str = option("soft", "Of the converted neurons, by subtraction (soft) or to zero.", choices=("soft", "hard"))
+    reset: str = option(
+        "soft", "Reset of the converted neurons: by subtraction (soft) or to zero.", choices=("soft", "hard")
+    )
     pool: str = option(
         "average", "Pools of the converted network, without neurons or with.", choices=("average", "spiking")
     )
@@ -53,7 +55,7 @@ class Options:
     margin: float = option(
         0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.", bound="[0, 1)"
     )
-    epochs: int = option(0, "Of the ReLU network's training; 0 for as many as the run.", bound="[0, inf)")
+    epochs: int = option(0, "Epochs of the ReLU network; 0 for as many as the run.", bound="[0, inf)")
     which: str = option(
         "selected", "Epoch with the best validation accuracy, or the last.", choices=("selected", "last")
     )

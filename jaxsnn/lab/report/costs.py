@@ -112,8 +112,7 @@ def energy(m: Material) -> Section:
     parts.append(table(head, compared, caption=caption))
     assumed = {tuple(way["assumptions"]): name.partition(" ")[2] for name, way in ways.items() if way["assumptions"]}
     parts += [
-        details(f"What is assumed {counted}", Html("".join(map(paragraph, texts))))
-        for texts, counted in assumed.items()
+        details(f"Assumptions {counted}", Html("".join(map(paragraph, texts)))) for texts, counted in assumed.items()
     ]
     return Section("energy", "Energy", parts)
 

@@ -12,7 +12,7 @@ SHOWN_FILTERS = 64
 
 
 def sections(m: Material) -> list[Section]:
-    """What can be seen of the sample; if there is none, one section that says why."""
+    """Sections that show the sample; without a sample, a single section that says why."""
     s = m.sample
     if s is None:
         return [Section("inside", "One sample", [paragraph(m.missing["sample"], "note")])]

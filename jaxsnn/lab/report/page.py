@@ -25,13 +25,13 @@ class Drawing:
     """A figure with its words."""
 
     name: str
-    """Of its PNG, and prefix of the ids in its SVG: letters, digits and `_`."""
+    """Name of its PNG, and prefix of the ids in its SVG: letters, digits and `_`."""
     draw: Callable[[float], Figure]
     """`width in inches -> figure`."""
     alt: str
-    """What is seen, for those who do not see it."""
+    """The content in words, for those who do not see it."""
     caption: str
-    """What is seen, and how it was made."""
+    """The content, and how it was made."""
     full: bool = False
     """Across the page; phones get one of half the width."""
 
@@ -101,7 +101,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Html:
 
 
 def details(summary: str, html: Html) -> Html:
-    """What is folded away until it is asked for."""
+    """HTML that is folded away until a reader opens it."""
     return Html(f"<details><summary>{words(summary)}</summary>\n{html}</details>\n")
 
 

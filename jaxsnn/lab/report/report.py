@@ -1,9 +1,9 @@
-"""What a run folder holds, as one page to look at and to send: `report.html`, and its figures as PNGs.
+"""The content of a run folder as a single page to look at and to send: `report.html`, and its figures as PNGs.
 
     python -m jaxsnn.lab.report --run=runs/mnist_lenet_small [--data_dir=...] [--sample=7]
 
-The page opens from disk and loads nothing else. Curves and tables come from the folder; what shows the network at work
-needs a checkpoint and the data set too. What a folder does not hold (yet) is left out, and the page says so.
+The page opens from disk and loads nothing else. Curves and tables come from the folder; the sections that show the
+network at work need a checkpoint and the data set too. The page names the parts that a folder does not hold (yet).
 """
 
 import sys
@@ -26,7 +26,7 @@ from jaxsnn.lab.results import scores
 from jaxsnn.lab.stored import opened
 
 NEEDED = {"run", "step", "accuracy_at_step", "confusion"}
-"""What the page needs of every network in `evaluation.json`."""
+"""The keys that the page needs of every network in `evaluation.json`."""
 
 
 def report(folder: Path, *, data_dir: str = "", cache_dir: str = "", sample: int = 0) -> list[Path]:
@@ -67,7 +67,7 @@ def report(folder: Path, *, data_dir: str = "", cache_dir: str = "", sample: int
 
 
 def gather(folder: Path, *, data_dir: str, cache_dir: str, number: int) -> Material:
-    """Reads the folder, evaluates if need be, and looks at a sample; what cannot be had is named in `missing`."""
+    """Reads the folder, evaluates if need be, and looks at a sample; `missing` names the parts that are absent."""
     config = run_folder.read_config(folder)
     here = opened(config, data_dir=data_dir, cache_dir=cache_dir)
     missing: dict[str, str] = {}
@@ -102,7 +102,7 @@ def gather(folder: Path, *, data_dir: str, cache_dir: str, number: int) -> Mater
 
 
 def _environment(folder: Path, missing: dict[str, str]) -> dict[str, Any]:
-    """Of the last start; what the starts differ in is in the file."""
+    """The environment of the last start; the file has the environments of all starts."""
     try:
         starts = run_folder.environments(folder)
     except ValueError:
@@ -173,7 +173,7 @@ def _sample(
 
 
 def header(m: Material) -> list[page.Html]:
-    """What the run is in a sentence, whether it is finished, and the numbers that matter most."""
+    """The run in a sentence, whether it is finished, and the numbers that matter most."""
     config = m.config
     code, date = ENCODINGS[config.network.encoding].label, m.environment.get("date", "")[:10]
     lead = (

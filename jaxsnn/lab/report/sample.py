@@ -1,4 +1,4 @@
-"""What happens inside a trained network when it sees a sample: spikes, membranes, filters."""
+"""The inside of a trained network that sees a sample: spikes, membranes, filters."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,14 +34,14 @@ class Sample(NamedTuple):
     step: int
     """After which step of the training the network was stored."""
     number: int
-    """Of the sample in the test set."""
+    """Number of the sample in the test set."""
     label: int
     image: np.ndarray | None
     """`[...]`, as in the data set; None for event data."""
     trains: dict[str, np.ndarray]
     """Layer name to spikes `[T, ...]`, in network order."""
     potentials: np.ndarray
-    """Of the readout, `[T, classes]`."""
+    """Potentials of the readout, `[T, classes]`."""
     neurons: dict[str, Neuron]
     """By layer and position, one of every layer."""
     filters: np.ndarray | None
@@ -59,8 +59,8 @@ def look(config: Config, run: Run, folder: Path, *, step: int | None, number: in
 
     Args:
       config: of the run, with the folders where the data is now.
-      run: which network.
-      folder: its folder.
+      run: the network.
+      folder: the network's folder.
       step: which checkpoint; None for the last.
       number: of the sample in the test set.
 

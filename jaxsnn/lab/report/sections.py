@@ -1,4 +1,4 @@
-"""The parts of a report that say what was reached, and how: results, training, accuracy, origin."""
+"""The sections of a report with results, training, accuracy and origin."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ NETWORKS = {"lenet": "LeNet", "vgg9": "VGG9", "resnet7": "ResNet7", "resnet9": "
 
 
 class Material(NamedTuple):
-    """What a report is made from; None where the folder does not have it, and why in `missing`."""
+    """The material of a report; a part that the folder lacks is None, and `missing` says why."""
 
     folder: Path
     config: Config
@@ -33,7 +33,7 @@ class Material(NamedTuple):
 
     @property
     def analyses(self) -> list[dict[str, Any]]:
-        """What `jaxsnn.lab.profile` found of every network; none if the evaluation was made without."""
+        """The profile of every network by `jaxsnn.lab.profile`; none if the evaluation was made without."""
         networks = self.evaluation["networks"] if self.evaluation else []
         return [network["analysis"] for network in networks if "analysis" in network]
 
@@ -49,13 +49,13 @@ def spread(values: list[float]) -> str:
 
 
 def title(config: Config) -> str:
-    """What was trained on what."""
+    """The network and the data set, in words."""
     model, dataset = config.network.model, config.data.dataset
     return f"{NETWORKS.get(model, model)} on {DATASETS[dataset].title}"
 
 
 def rule(config: Config) -> str:
-    """What was trained how, in words."""
+    """The kind of network and its training rule, in words."""
     if not config.network.spiking:
         return "A ReLU network, trained by backpropagation"
     if config.network.gradient == "spikebp":
@@ -185,7 +185,7 @@ def origin(m: Material) -> Section:
     if m.environment:
         versions = m.environment.get("versions", {})
         facts = {name: value for name, value in m.environment.items() if name != "versions"} | versions
-        caption = "Of the training, from `environment.json`."
+        caption = "The training's environment, from `environment.json`."
         parts.append(table(["what", "value"], [[k, str(v)] for k, v in facts.items()], caption=caption))
     else:
         parts.append(paragraph(m.missing["environment"], "note"))

@@ -1,4 +1,4 @@
-"""What a sweep trains: from `--sweep=lr=log:1e-3:1e-1:8` to configurations, their programs, and a worker's share."""
+"""The plan of a sweep: from `--sweep=lr=log:1e-3:1e-1:8` to configurations, their programs, and a worker's share."""
 
 import dataclasses
 import itertools
@@ -121,7 +121,7 @@ def members(config: Config, axes: Sequence[Axis]) -> list[Config]:
 
 
 def program(config: Config) -> dict[str, Any]:
-    """What members of one program share: the fields that are no array axes, and whether those that are are on.
+    """The fields that members of one program share: those that are no array axes, and whether each array axis is on.
 
     Whether there is dropout or a slope at all changes the program.
     """

@@ -88,7 +88,7 @@ class Result(NamedTuple):
     """Its first members are those of `configs`; more were added to fill the program."""
     steps_per_epoch: int
     costs: training.Costs
-    """What it took to compile the program, once for all of its populations."""
+    """The cost of compiling the program, once for all of its populations."""
 
 
 def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = True) -> Iterator[Result]:

@@ -14,12 +14,12 @@ from jaxsnn.lab.sweep.plan import Axis
 
 ROWS, CSV, PLAN = "results.jsonl", "results.csv", "sweep.json"
 NEEDED = {"seed", "test_accuracy", "selected_test_accuracy", "validation_accuracy", "diverged_step"}
-"""What the table needs of every row."""
+"""The keys that the table needs of every row."""
 Row = dict[str, Any]
 
 
 def key(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
-    """What tells the networks of a sweep apart: the swept values and the seed."""
+    """The key that tells the networks of a sweep apart: the swept values and the seed."""
     return (*(row[name] for name in names), row["seed"])
 
 
