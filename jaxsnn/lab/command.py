@@ -33,7 +33,7 @@ def readable_errors() -> Iterator[None]:
         if isinstance(error, EXPECTED) and (isinstance(error, OSError | ImportError) or _ours(error)):
             print(f"error: {error}", file=sys.stderr)
         elif several and parallel.is_loss(error):
-            print(f"error: {parallel.describe_loss(error)}", file=sys.stderr)
+            print(f"error: {parallel.describe_loss(error)} (--resume)", file=sys.stderr)
         elif several:
             traceback.print_exc()
         else:

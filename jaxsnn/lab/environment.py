@@ -1,6 +1,7 @@
 """The environment of a result: device, versions, commit, date and command."""
 
 import hashlib
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -15,6 +16,18 @@ import jax
 import jaxsnn
 
 PACKAGE = Path(jaxsnn.__file__).resolve().parent
+
+
+def check_figures() -> None:
+    """Checks that figures can be drawn, before the work that they are to show.
+
+    Raises:
+      ImportError: if matplotlib is missing, saying how to install it.
+    """
+    try:
+        importlib.import_module("jaxsnn.viz")
+    except ImportError as error:
+        raise ImportError(f"{error}, or run with --nofigures") from error
 
 
 def environment() -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The end of a run: scores per seed, a table, `results.json`, figures."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +69,6 @@ def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]
         print(f"test accuracy over {what}, mean +- std: {last}; chosen on validation: {chosen}")
     write_json(folder / "results.json", summary)
     return summary
-
-
-def check_figures() -> None:
-    """Checks that figures can be drawn, before the work that they are to show.
-
-    Raises:
-      ImportError: if matplotlib is missing, saying how to install it.
-    """
-    importlib.import_module("jaxsnn.viz")
 
 
 def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[Path]:

@@ -43,7 +43,7 @@ def run(config: Config, name: str) -> dict[str, Any]:
     """
     path = run_folder.choose(config, name)
     if config.run.figures:
-        results.check_figures()
+        environment.check_figures()
     if config.run.multihost:
         fields = config.values(fields_with(per_process=False))
         parallel.check_same(fields | {"run folder": str(path)}, "configuration")

@@ -6,7 +6,6 @@ runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/ (fold<n>/ in cross-validat
 
 import dataclasses
 import glob
-import importlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 from jaxsnn import files
 from jaxsnn.lab import stored
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.environment import environment
+from jaxsnn.lab.environment import check_figures, environment
 from jaxsnn.lab.locks import LOOKING, hold
 
 RUNS = Path("runs")
@@ -224,7 +223,7 @@ def looking(run: str, *, figures: bool = True) -> Iterator[Path]:
     folder = files.local(run)
     read_config(folder)
     if figures:
-        importlib.import_module("jaxsnn.viz")
+        check_figures()
     with hold(folder, LOOKING):
         yield folder
 

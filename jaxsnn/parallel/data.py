@@ -47,7 +47,7 @@ def row_of_devices(devices: int, axis: str) -> Mesh:
     if not 0 <= devices <= len(available):
         raise ValueError(
             f"{devices} devices were asked for, {len(available)} are there ({available[0].platform}): "
-            f"choose --data_parallel from 1 to {len(available)}, or 0 for all"
+            f"choose devices from 1 to {len(available)}, or 0 for all"
         )
     return jax.make_mesh((devices or len(available),), (axis,), (AxisType.Auto,), devices=available[: devices or None])
 
@@ -71,7 +71,7 @@ def check_batch(size: int, mesh: Mesh) -> None:
     if size % devices:
         raise ValueError(
             f"a batch of {size} samples cannot be divided among {devices} devices; "
-            f"choose a --batch_size that is a multiple of {devices}, or fewer devices (--data_parallel)"
+            f"choose a batch size that is a multiple of {devices}, or fewer devices"
         )
 
 

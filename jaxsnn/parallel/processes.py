@@ -37,25 +37,23 @@ def check_start(coordinator: str | None, num_processes: int | None, process_id: 
       ValueError: if one of the three is given without the others, or is malformed or out of range.
     """
     given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
-    missing = [f"--{name}" for name, value in given.items() if value is None]
+    missing = [name for name, value in given.items() if value is None]
     if len(missing) == 3:
         return
     if missing or coordinator is None or num_processes is None or process_id is None:
         raise ValueError(
-            f"{' and '.join(missing)} missing: give --coordinator=host:port, --num_processes and --process_id "
+            f"{' and '.join(missing)} missing: give coordinator (host:port), num_processes and process_id "
             "together, or none of them where TPU, Slurm or Open MPI provide them"
         )
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
         raise ValueError(
-            f"--coordinator must be host:port of process 0, e.g. 10.0.0.1:1234, the same for all, got {coordinator!r}"
+            f"coordinator must be host:port of process 0, e.g. 10.0.0.1:1234, the same for all, got {coordinator!r}"
         )
     if num_processes < 1:
-        raise ValueError(f"--num_processes must be >= 1, got {num_processes}")
+        raise ValueError(f"num_processes must be >= 1, got {num_processes}")
     if not 0 <= process_id < num_processes:
-        raise ValueError(
-            f"--process_id must lie in [0, {num_processes}), each process having its own, got {process_id}"
-        )
+        raise ValueError(f"process_id must lie in [0, {num_processes}), each process having its own, got {process_id}")
 
 
 def start(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
@@ -95,8 +93,8 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
         )
     except ValueError as error:  # jax's own: something is not defined
         raise ValueError(
-            "--multihost found no TPU pod, Slurm or Open MPI that says how many processes there are: start each "
-            "process with --coordinator=host:port --num_processes=n --process_id=0 (1, 2, ...)"
+            "no TPU pod, Slurm or Open MPI says how many processes there are: start each process with "
+            "coordinator (host:port), num_processes, and process_id 0, 1, 2, ..."
         ) from error
 
 
@@ -109,7 +107,7 @@ def _check_free(coordinator: str) -> None:
             tried.bind((host if host in LOOPBACK else "", int(port)))
         except OSError as error:
             raise ConnectionError(
-                f"process 0 cannot listen at {coordinator} ({error}): choose a free port with --coordinator"
+                f"process 0 cannot listen at {coordinator} ({error}): choose a free port for coordinator"
             ) from error
 
 
@@ -125,7 +123,7 @@ def _reach(coordinator: str) -> None:
             if time.monotonic() > deadline:
                 raise ConnectionError(
                     f"process 0 was not found at {coordinator} within {START_SECONDS} s ({error}): start all processes "
-                    "with the same --coordinator, an address of process 0 that all of them can reach"
+                    "with the same coordinator, an address of process 0 that all of them can reach"
                 ) from error
         time.sleep(0.2)
 
@@ -179,7 +177,7 @@ def describe_loss(error: BaseException) -> str:
     return (
         f"process {jax.process_index()} lost another process of this run, or the connection to it "
         f"({_first_line(error)}). Checkpoints that were complete are whole: see the other processes' output, then "
-        "start all processes again with --resume"
+        "start all processes again and resume the run"
     )
 
 

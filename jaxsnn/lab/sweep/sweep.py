@@ -23,9 +23,9 @@ from jaxsnn import files, parallel
 from jaxsnn.lab import fingerprints
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import FIELDS, Config
-from jaxsnn.lab.environment import environment
+from jaxsnn.lab.devices import naming
+from jaxsnn.lab.environment import check_figures, environment
 from jaxsnn.lab.locks import hold
-from jaxsnn.lab.results import check_figures
 from jaxsnn.lab.run import keep_compiled
 from jaxsnn.lab.run_folder import RUNS, add_environment, make, read_json, write_json
 from jaxsnn.lab.stored import check_resume, parse
@@ -56,7 +56,8 @@ def sweep(
         )
     axes = [plan.parse(text) for text in texts]
     networks = plan.members(config, axes)
-    mesh = parallel.population_mesh(config.run.data_parallel)
+    with naming("data_parallel"):
+        mesh = parallel.population_mesh(config.run.data_parallel)
     folder = _folder(config, name, worker)
     if config.run.figures:
         check_figures()
@@ -87,11 +88,7 @@ def _sweep(
     rows = _earlier(folder, config, facts)
     names = [axis.name for axis in axes]
     done = {table.key(row, names) for row in rows}
-    part = [
-        network
-        for network in plan.share(networks, worker)
-        if table.key(network.values([*names, "seed"]), names) not in done
-    ]
+    part = [net for net in plan.share(networks, worker) if table.key(net.values([*names, "seed"]), names) not in done]
     groups = plan.programs(part)
     if config.run.compilation_cache:
         keep_compiled(config.run.compilation_cache)
