@@ -130,7 +130,7 @@ def json_lines(path: Path, is_row: Callable[[dict[str, Any]], bool]) -> list[dic
 
     Args:
       path: the file.
-      is_row: whether an object has what a row needs.
+      is_row: whether an object has the keys of a row.
 
     Raises:
       ValueError: for any other line that is no row; it names file and line.

@@ -32,7 +32,7 @@ def begin(message: str = "stopped") -> None:
     save the state first. Output that nobody reads any more is dropped.
 
     Args:
-      message: what to print then.
+      message: the text to print then.
     """
     global _message
     _message = message
@@ -62,7 +62,7 @@ def _wake_up() -> int:
 
 
 def _watch(signals: int) -> None:
-    """Ends the process for a signal of which Python did not hear, because it waits for a compiler or a device."""
+    """Ends the process for a signal that Python did not see, because it waits for a compiler or a device."""
     while number := os.read(signals, 1):
         time.sleep(PATIENCE)
         if number[0] in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number[0]) is _leave:
@@ -98,7 +98,7 @@ class Steady:
         return len(text)
 
     def flush(self) -> None:
-        """Flushes, or drops, what was written."""
+        """Flushes the written text, or drops it."""
         with self._dropping():
             self._stream.flush()
 

@@ -42,7 +42,7 @@ def store(x: Array, how: Storage) -> Array:
 
 
 def restore(stored: Array, how: Storage, length: int, dtype: DTypeLike) -> Array:
-    """`[N, ...]` as it was, `length` = N; what is not floats comes as int8, to be converted where it is used."""
+    """`[N, ...]` as it was, `length` = N; bytes and bits come as int8, to be converted where they are used."""
     if how == "floats":
         return stored.astype(dtype)
     if how == "bytes":

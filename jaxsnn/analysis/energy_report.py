@@ -10,7 +10,7 @@ class LayerEnergy(NamedTuple):
     weighted: bool
     """False for pools and shortcuts of equal widths, whose operations are additions."""
     analog: bool
-    """Whether what comes in is analog, so that operations are MACs."""
+    """Whether the input is analog, so that operations are MACs."""
     dense: int
     """Operations of the ReLU network: MACs, or additions."""
     operations: float
@@ -22,7 +22,7 @@ class LayerEnergy(NamedTuple):
     fixed: float
     """Energy of the spiking network that is not per operation (with memory only)."""
     neurons: float
-    """Energy of what its neurons compute at every step, where that is counted and `fixed` does not hold it."""
+    """Energy of its neurons' arithmetic at every step, where it is counted and `fixed` does not hold it."""
 
     @property
     def spiking(self) -> float:
@@ -90,7 +90,7 @@ class EnergyReport(NamedTuple):
         return _total(rows, self.steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values: per layer, `synapses` and `whole`; energies in pJ, None for what is not a number."""
+        """Plain values: per layer, `synapses` and `whole`; energies in pJ, None in place of nan."""
         return {
             "costs": self.costs,
             "assumptions": list(self.assumptions),

@@ -7,7 +7,7 @@ These are counted (docs/decisions/0008):
 - It is an accumulate (AC) if the train that brings it holds only -1, 0 and 1, and a multiply-accumulate (MAC) if it
   holds anything else (an analog image, counts of events, a ReLU network's activations).
 - The equal ReLU network performs one MAC per synapse and sample, zeros included: the sum of all fan-outs.
-- Pools and shortcuts of equal widths have no weights: what they add are additions, counted apart. An average pool
+- Pools and shortcuts of equal widths have no weights: their additions are counted apart. An average pool
   without neurons is no operation: a spike acts through it, with a divided weight, on the layer behind.
 """
 
@@ -26,7 +26,7 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
       kernel: its weights; with them, synapses of weight 0 are left out ("effective" operations, NeuroBench).
 
     Raises:
-      ValueError: if `kernel` has not the shape that the connection names.
+      ValueError: if the shape of `kernel` is not the shape that the connection names.
     """
     if connection.through is not None:
         return _through_pool(connection.through, fan_out(connection.behind, kernel))
@@ -103,7 +103,7 @@ def synaptic_operations(
     totals = {}
     for connection in connections:
         if connection.source not in trains:
-            raise ValueError(f"{connection.name} carries {connection.source}, of which there is no train")
+            raise ValueError(f"{connection.name} carries {connection.source}, whose train is missing")
         kernel = None if params is None or not connection.weighted else kernel_of(params, connection)
         counts = np.count_nonzero(np.asarray(trains[connection.source]), axis=0).astype(np.int64)
         totals[connection.name] = (counts * fan_out(connection, kernel)).reshape(len(counts), -1).sum(1)

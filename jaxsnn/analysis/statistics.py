@@ -61,7 +61,7 @@ def update(statistics: TrainStatistics, x: Array, step: Array, inside: Array, bi
 
     Args:
       statistics: of the steps before.
-      x: what the neurons send at this step, `[B, ...]`.
+      x: output of the neurons at this step, `[B, ...]`.
       step: its number, int32.
       inside: which samples count, bool `[B]`.
       bins: from `interval_bins`.
@@ -141,7 +141,7 @@ def largest_sum(neurons: Shape, largest_weight: int, steps: int) -> int:
 
 
 def whole(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """The numbers of which `weighted_count` returned the two parts, int64."""
+    """The numbers, int64, from the two parts that `weighted_count` returned."""
     return (np.asarray(high, np.int64) << PART) + low
 
 

@@ -36,7 +36,7 @@ def check_cell(
       scale: currents are uniform in [-scale/2, scale): positive more often than not. Raise it for high thresholds.
 
     Raises:
-      ValueError: the promise that is broken, what came, and what mends it.
+      ValueError: the broken promise, the value that came, and the remedy.
 
     Example:
       >>> from jaxsnn.cells import check_cell, lif

@@ -76,7 +76,7 @@ def _largest_current(
 ) -> Callable[..., Array]:
     """Builds `(params, state, images, key) -> current`; the layers that are `waiting` stay at rest.
 
-    The membrane of `name`, one of them, then holds the current of one step; what is behind it is not computed at all.
+    The membrane of `name`, one of them, then holds the current of one step; layers behind it are not computed.
     """
 
     def measure(params, state, images, key):

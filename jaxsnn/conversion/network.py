@@ -1,4 +1,4 @@
-"""The network that is converted, as plain dicts: what can be, its thresholds, the units of its currents."""
+"""The network that is converted, as plain dicts: the convertible layers, its thresholds, the units of its currents."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ def check(params: Tree, state: Tree, connections: Sequence[Connection], sending:
         node, constants = _at(params, name) or {}, (_at(state, name) or {}).get("neurons", {})
         if main.kind == "pool" and sending and name not in sending:
             raise ValueError(
-                f"cannot convert {name}: a pool with neurons, of which nothing is known here; give the ReLU network "
+                f"cannot convert {name}: a pool with neurons, and its activations are not known; give the ReLU network "
                 "pools with neurons too, or this one pool='average'"
             )
         learned = sorted(node.get("neurons", {}))
@@ -84,7 +84,7 @@ def _children(connections: Sequence[Connection], name: str) -> set[str]:
 
 
 class Chain:
-    """Layers in network order: what a spike stands for on its way, and thresholds as they are found.
+    """Layers in network order, with the activation that a spike stands for, and thresholds as they are set.
 
     Attributes:
       unit: the activation that a current of 1 stands for in the layer that was entered.

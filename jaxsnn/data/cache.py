@@ -90,7 +90,7 @@ def fetch(path: Path, decode: Callable[[], Split]) -> Split:
 
     Args:
       path: the cache file, from `path_for`.
-      decode: called for the split when the cache does not have it; what it raises is passed on.
+      decode: called for the split when the cache does not have it; its errors are passed on.
 
     Returns:
       The split, in ordinary writable arrays.
@@ -108,7 +108,7 @@ def fetch_or_make(
 
     Args:
       path: the cache file.
-      make: called when the cache does not have it; what it raises is passed on.
+      make: called when the cache does not have it; its errors are passed on.
       reader: reads the file; raises FileNotFoundError if there is none, and anything if it is damaged.
       writer: writes the file; raises OSError if it cannot.
     """

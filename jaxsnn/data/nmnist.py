@@ -88,7 +88,7 @@ def _root(data_dir: Path) -> Path:
 
 
 def _holds(folder: Path, shown: int = 8) -> str:
-    """Says what a folder holds, for errors."""
+    """The content of a folder in words, for errors."""
     names = sorted(entry.name for entry in folder.iterdir())
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return f"{folder} holds {', '.join(names[:shown]) or 'nothing'}{more}"

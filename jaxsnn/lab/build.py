@@ -55,7 +55,7 @@ def build(
     """Builds model, optimiser, train step and evaluation.
 
     Args:
-      config: what to build.
+      config: configuration of the run.
       data: its data set.
       hparams: other values for those of `config`; they may be traced.
       param_dtype: of weights, membranes and input.

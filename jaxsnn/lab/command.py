@@ -58,8 +58,8 @@ def command(body: Callable[[], None], *, stopped: str = "stopped") -> None:
     """Parses the flags that are defined and runs `body`; errors of use end with a message, not a traceback.
 
     Args:
-      body: what to do.
-      stopped: what to say when Ctrl-C or SIGTERM ends it.
+      body: the work.
+      stopped: the message when Ctrl-C or SIGTERM ends it.
     """
     startup.begin(stopped)
 

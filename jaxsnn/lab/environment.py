@@ -31,7 +31,7 @@ def check_figures() -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Device, versions, commit, date and command: what a number must be stated with."""
+    """Device, versions, commit, date and command, which belong to every stated number."""
     return {
         "command": "python -m " + " ".join([_program(), *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

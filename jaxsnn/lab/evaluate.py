@@ -24,7 +24,7 @@ from jaxsnn.lab.stored import opened
 def evaluate(
     folder: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "", analyse: bool = True
 ) -> dict[str, Any]:
-    """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns what it holds.
+    """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns its content.
 
     Args:
       folder: the run folder.

@@ -30,7 +30,7 @@ def _sum(values: np.ndarray) -> str:
 
 
 def check(folder: Path, data: Sums) -> None:
-    """Checks that data is what the run in a folder was trained on; a folder of an earlier version does not say.
+    """Checks that a folder's run was trained on this data; a folder of an earlier version does not say.
 
     Raises:
       ValueError: if it is not, or the file is damaged.
@@ -53,7 +53,7 @@ def check(folder: Path, data: Sums) -> None:
 
 
 def remember(folder: Path, data: Sums) -> None:
-    """Checks as `check`, and writes down what is new.
+    """Checks as `check`, and stores the new checksums.
 
     Raises:
       ValueError: as `check`.

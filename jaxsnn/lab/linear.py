@@ -34,7 +34,7 @@ def features(config: Config, data: training.Data) -> np.ndarray:
 
 
 def baseline(config: Config, folder: Path | None = None) -> dict[str, Any]:
-    """Fits on what a run trains on, chooses on its validation samples, tests on its test samples.
+    """Fits on a run's training samples, chooses on its validation samples, tests on its test samples.
 
     Raises:
       ValueError: if the data is not that of the run in `folder`, if given.

@@ -1,4 +1,4 @@
-"""The group of a configuration that says what the network is, and the neurons that it names."""
+"""The group of a configuration for the network, and the neurons that it names."""
 
 import functools
 from collections import ChainMap

@@ -89,7 +89,7 @@ def check(options: Any) -> None:
     """Checks every field of a dataclass of options.
 
     Raises:
-      ValueError: naming the field, its value and what is allowed.
+      ValueError: naming the field, its value and the allowed values.
     """
     for f in dataclasses.fields(options):
         value = getattr(options, f.name)

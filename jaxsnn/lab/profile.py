@@ -51,7 +51,7 @@ def leaky(config: Config) -> bool:
 
 
 def numbers(config: Config, observed: analysis.Profile, state: training.TrainState) -> dict[str, Any]:
-    """Plain values for `evaluation.json`; None for what is not a number. Energies in pJ, all else per inference."""
+    """Plain values for `evaluation.json`; None in place of nan. Energies in pJ, all else per inference."""
     accuracy, exits = observed.answers.accuracy, analysis.early_exit(observed.answers)
     by_class = observed.spikes_by_class()
     metrics = analysis.neurobench(observed, state.params, state.model_state)

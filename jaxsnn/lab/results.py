@@ -49,7 +49,7 @@ def scores(run: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, An
 
 
 def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Prints the table and writes `results.json`; returns what it holds."""
+    """Prints the table and writes `results.json`; returns its content."""
     summary: dict[str, Any] = {"preset": name, **environment(), "runs": results}
     network = config.network
     print(f"\n{name}: {network.model} on {config.data.dataset}, {network.rule}, T = {network.time_steps}")

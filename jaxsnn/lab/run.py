@@ -37,7 +37,7 @@ def main(presets: Presets) -> None:
 
 
 def run(config: Config, name: str) -> dict[str, Any]:
-    """Trains `config.run.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds.
+    """Trains `config.run.seeds` networks, writes the run folder, prints the table; returns `results.json`.
 
     With `config.run.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
     """
@@ -109,7 +109,7 @@ def check_parameters(state: training.TrainState) -> None:
 
 
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
-    """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
+    """Prints faults in the firing of the untrained network on a few training samples."""
     images = parallel.local(sets.fitting.images)[:8]
     if config.network.encoding == "poisson":
         for sentence in check_gain(
@@ -134,7 +134,7 @@ def check_gain(intensities: np.ndarray, gain: float) -> list[str]:
 
 
 def keep_compiled(folder: str | Path) -> None:
-    """Makes jax keep what it compiles from now on in the folder, and look there first.
+    """Makes jax store compiled programs in the folder from now on, and look there first.
 
     Raises:
       ValueError: if it is a remote address.

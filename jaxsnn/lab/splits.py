@@ -1,4 +1,4 @@
-"""The data of an experiment: loaded, and divided into what is trained on, validated and tested."""
+"""The data of an experiment: loaded, and divided into fitting, validation and test samples."""
 
 import functools
 from typing import Any, NamedTuple

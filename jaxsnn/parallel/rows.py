@@ -44,8 +44,8 @@ def divide(mesh: Mesh, images: np.ndarray, chosen: np.ndarray) -> Array:
 def fetch_rows(mesh: Mesh) -> Callable[[Array, Array], Array]:
     """Makes `fetch(images, numbers [B]) -> images [B, ...]` for a set that `divide` has put on the mesh.
 
-    Every device looks up what it holds, and the sum over the devices has all of them: each device keeps its part of the
-    batch or, of a batch that cannot be divided, the whole.
+    Every device looks up its own samples, and the sum over the devices has all of them: each device keeps its part of
+    the batch or, of a batch that cannot be divided, the whole.
     """
     devices = mesh.shape[AXIS]
 

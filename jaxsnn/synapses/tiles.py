@@ -30,7 +30,7 @@ def map_tiles(function: Callable[[Array], Array], n: int, x: Array) -> Array:
 
 
 def fold_tiles(function: Callable[[Array, Array], tuple[Array, Any]], n: int, x: Array, g: Array) -> tuple[Array, Any]:
-    """`function(x tile, g tile)` returns what is summed over tiles of `n` samples, and what is joined (or None)."""
+    """`function(x tile, g tile)` returns a sum over tiles of `n` samples, and results to be joined (or None)."""
     if n == len(x):
         return function(x, g)
     (xs, x_rest), (gs, g_rest) = _split(n, x), _split(n, g)

@@ -189,7 +189,7 @@ def _inputs_back(tiling: _Tiling, g: Array, size: Shape, pads: Pads) -> Array:
 
 
 def _shifted(x: Array, axis: int, first: int, length: int) -> Array:
-    """`x` at `first` of an axis of that length, zeros around it; what is outside is left out."""
+    """`x` at `first` of an axis of that length, zeros around it; parts outside are left out."""
     around = [(0, 0, 0)] * x.ndim
     around[axis] = (first, length - first - x.shape[axis], 0)
     return lax.pad(x, jnp.zeros((), x.dtype), around)

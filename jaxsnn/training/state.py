@@ -24,7 +24,7 @@ class Totals(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """A training run at one moment: what a checkpoint holds, and all that a resumed run needs."""
+    """A training run at one moment: the content of a checkpoint, and all that a resumed run needs."""
 
     step: Array
     """Number of finished steps, int32."""

@@ -1,4 +1,4 @@
-"""Images: the first layer's filters, and what the input spikes keep of an image."""
+"""Images: the first layer's filters, and an image beside its input spikes."""
 
 import math
 

@@ -86,7 +86,7 @@ def colour(number: int) -> str:
 
 
 def no_axes(axes: Axes) -> None:
-    """Leaves only what is drawn, and the title."""
+    """Leaves only the drawn elements and the title."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

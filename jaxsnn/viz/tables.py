@@ -69,7 +69,7 @@ def heat_map(
       values: `[rows, columns]`; NaN where there is none.
       rows, columns: the settings' values.
       row_label, column_label: the settings' names.
-      label: what the numbers are.
+      label: name and unit of the numbers.
       form: format of a number.
       spread: of every number, e.g. over seeds, `[rows, columns]`, written below it; None for none.
       width: of the figure in inches.

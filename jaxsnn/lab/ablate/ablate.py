@@ -95,7 +95,7 @@ def _with_leak(program: Program, leak: float) -> Program:
 
 
 def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str, Any]:
-    """Trains what is not finished, prints the table; returns what `ablate.json` holds.
+    """Trains the unfinished networks, prints the table; returns the content of `ablate.json`.
 
     Raises:
       ValueError, OSError: for arguments as in `jobs`, or a run folder that cannot be used.

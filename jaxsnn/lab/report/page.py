@@ -1,6 +1,6 @@
 """One HTML page that needs nothing but itself: figures as inline SVG, no script, and a policy that forbids requests.
 
-Words are escaped here, and what stands between backquotes is code; what is called html is put into the page as it is.
+Words are escaped here, and words between backquotes are code; html is put into the page as it is.
 """
 
 import re
@@ -59,7 +59,7 @@ def words(text: str) -> str:
 
 
 def paragraph(text: str, kind: str = "") -> Html:
-    """A paragraph; "note" is the kind of one that says what is missing, "lead" of the first one."""
+    """A paragraph; the kind "note" tells of missing parts, "lead" is the first paragraph."""
     attribute = f' class="{kind}"' if kind else ""
     return Html(f"<p{attribute}>{words(text)}</p>\n")
 
@@ -70,7 +70,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str, w
     Args:
       head: the columns' names.
       rows: cells; columns of numbers stand on the right, long words are wrapped.
-      caption: what it holds.
+      caption: the content in words.
       whole: the last row sums up the others.
     """
     rows = [[str(cell) for cell in row] for row in rows]

@@ -173,7 +173,7 @@ def origin(m: Material) -> Section:
     default = Config().flat()
     every = {name: (value, FIELDS[name].metadata["help"]) for name, value in m.config.flat().items()}
     changed = {name: value for name, value in every.items() if value[0] != default[name]}
-    head = ["setting", "value", "what it is"]
+    head = ["setting", "value", "meaning"]
 
     def rows(settings: dict[str, Any]) -> list[list[str]]:
         return [[f"`{name}`", _show(value), text] for name, (value, text) in settings.items()]
@@ -199,7 +199,7 @@ def _show(value: Any) -> str:
 def read(
     folder: Path, name: str, missing: dict[str, str], *, otherwise: str, keys: tuple[str, ...] = ()
 ) -> dict[str, Any] | None:
-    """A JSON file of the folder with at least `keys`; None if there is none such, and why (in `missing`, by name)."""
+    """A JSON file of the folder with at least `keys`; None without such a file, and `missing[name]` says why."""
     path = folder / f"{name}.json"
     if not path.exists():
         missing[name] = otherwise

@@ -22,7 +22,7 @@ from jaxsnn.typing import DTypeLike
 
 
 def check(config: Config) -> fingerprints.Sums:
-    """Builds what can be built before anything is written; returns the checksums of the data set.
+    """Builds the program before anything is written; returns the checksums of the data set.
 
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.

@@ -3,8 +3,8 @@
     python -m jaxsnn.lab.sweep --preset=digits --sweep=lr=log:1e-3:1e-1:8 --sweep=leak=0.9,0.99 --seeds=4
 
 Writes `results.jsonl` and `results.csv` (a row per network, as programs end), `summary.json` and a figure into
-`--run_dir`. `--resume` goes on with what is missing; `--worker=2/8` does the second of eight parts, in a folder of its
-own below `--run_dir`, and `--merge` joins them.
+`--run_dir`. `--resume` goes on with the missing networks; `--worker=2/8` does the second of eight parts, in a folder
+of its own below `--run_dir`, and `--merge` joins them.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ def sweep(
     """Trains every network of a sweep that has no row yet; returns the summary.
 
     Args:
-      config: what is not swept.
+      config: the fields that are not swept.
       name: of its preset.
       texts: `field=values`, as `plan.parse`.
       worker: which part to do.
