@@ -79,7 +79,7 @@ def _open_closed() -> None:
 
 
 class Steady:
-    """A standard stream whose loss ends nothing: what cannot be written is dropped, from then on."""
+    """A standard stream whose loss ends nothing: it drops text that it cannot write, from then on."""
 
     def __init__(self, stream: Any, number: int):
         self._stream, self._number = stream, number

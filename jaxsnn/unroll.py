@@ -38,7 +38,7 @@ def unroll(
       step: `(state, input [B, ...]) -> (state, output)`, e.g. `partial(lif.step, LIFParams())`.
       state: the cell's state before the first step.
       inputs: `[T, B, ...]`, or any pytree of arrays with the same leading T.
-      trace: `(state, input) -> anything`, called with what each step is about to receive, e.g.
+      trace: `(state, input) -> anything`, called with the state and input of each step before it runs, e.g.
         `partial(lif.integrate, params)` for the membrane potential before the reset.
       chunk: runs the scan in chunks of this many steps; with `remat` only the state between chunks is stored for the
         backward pass (memory of T/chunk + chunk steps instead of T).

@@ -1,4 +1,4 @@
-"""Networks at equal accuracy: what each needs until it answers as well as the other, in steps, spikes and energy."""
+"""Networks at equal accuracy: steps, spikes and energy of each until it answers as well as the other."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol

@@ -1,8 +1,8 @@
 """Energy of one inference from its operations: the spiking network against the equal ReLU network, layer by layer.
 
 Per operation: the energies of Lee et al. (2020), who take them from Horowitz, "Computing's energy problem", ISSCC 2014
-(45 nm, 0.9 V). They hold for arithmetic alone. The paper counts synaptic operations alone; with `neurons` what the
-neurons compute at every step is added. With `memory` what both read and write is added too, under the assumptions of
+(45 nm, 0.9 V). They hold for arithmetic alone. The paper counts synaptic operations alone; `neurons` adds the
+neurons' arithmetic at every step. `memory` adds the reads and writes of both too, under the assumptions of
 `ASSUMPTIONS`, which every such report prints: they decide the result more than the arithmetic does.
 """
 
@@ -44,7 +44,7 @@ ASSUMPTIONS = (
 
 NEURONS = (
     "at every step each neuron's membrane is multiplied by the leak (not in pools) and compared with the threshold; "
-    "the comparison is priced as an accumulate, the multiplication as what a MAC costs more than that",
+    "the comparison is priced as an accumulate, the multiplication as the difference to a MAC",
 )
 """Assumptions of the variant with the neurons' arithmetic."""
 

@@ -119,7 +119,7 @@ def _total(rows: list[LayerEnergy], steps: int, neurons: float = 0.0) -> Total:
     spikes = [row for row in rows if not row.analog]
     acs, carrying = sum(row.operations for row in spikes), sum(row.dense for row in spikes)
     relu, spiking = sum(row.relu for row in rows), sum(row.spiking for row in rows) + neurons
-    # analog layers and what does not depend on spikes stay as they are
+    # analog layers and energies that do not depend on spikes stay as they are
     left = relu - neurons - sum(row.spiking for row in rows if row.analog)
     left -= sum(row.fixed + row.neurons for row in spikes)
     slope = steps * sum(row.each * row.dense for row in spikes)

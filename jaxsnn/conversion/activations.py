@@ -72,7 +72,7 @@ def thresholds_from_activations(
       gain: of the input's rate: an input spike stands for the intensity `1 / gain`.
 
     Raises:
-      ValueError: naming the layer, for what cannot be converted (see `check`) or is never active.
+      ValueError: naming the layer, if it cannot be converted (see `check`) or is never active.
 
     Source: Diehl et al. (2015), who scale the weights instead: the same network.
     """

@@ -45,7 +45,7 @@ def thresholds_from_currents(
         the threshold.
 
     Raises:
-      ValueError: naming the layer, for what cannot be converted (see `check`) or gets no positive current; for a number
+      ValueError: naming the layer, if it cannot be converted (see `check`) or gets no positive current; for a number
         out of range.
       TypeError: if the model returns no spike trains.
 

@@ -217,7 +217,7 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
     Raises:
       ValueError: there is no header, or one that describes no plain array.
     """
-    if np.lib.format.read_magic(stream) != (1, 0):  # what np.savez and write_arrays write
+    if np.lib.format.read_magic(stream) != (1, 0):  # the version that np.savez and write_arrays write
         raise ValueError("an array has a header of another version than 1.0")
     shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
     if min(shape, default=0) < 0 or dtype.hasobject or in_columns:

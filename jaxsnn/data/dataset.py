@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-DISTRIBUTION = "jaxsnn-lab"  # what pip installs; the import name is jaxsnn
+DISTRIBUTION = "jaxsnn-lab"  # the name for pip; the import name is jaxsnn
 
 
 class DataNotFoundError(FileNotFoundError):

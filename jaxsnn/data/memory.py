@@ -31,8 +31,8 @@ def check_room(size: int, what: str, advice: str) -> None:
 
     Args:
       size: their bytes.
-      what: they are.
-      advice: what makes them smaller.
+      what: the samples' name.
+      advice: the way to make them smaller.
 
     Raises:
       ValueError: if they do not fit.

@@ -1,4 +1,4 @@
-"""From a configuration to what training needs: model, neuron, input, loss, optimiser."""
+"""From a configuration to the parts of training: model, neuron, input, loss, optimiser."""
 
 import functools
 from collections.abc import Callable

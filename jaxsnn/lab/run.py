@@ -1,4 +1,4 @@
-"""From a configuration to a trained network, its metrics, its figures and a table: what all experiments share."""
+"""From a configuration to a trained network, its metrics, its figures and a table, for all experiments."""
 
 import sys
 import time
@@ -72,7 +72,7 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
     if config.network.init_from and not config.run.resume:
         converted.start_from(config, program.start(runs[0].seed), program.connections)
     if writes:
-        created = run_folder.create(path, config, name, held)  # last: what cannot be built leaves no folder behind
+        created = run_folder.create(path, config, name, held)  # last: a failed build leaves no folder behind
         if config.run.multihost and created != path:
             raise ValueError(f"{path} was made by another run just now: start all processes again, or give --run_dir")
         path = created

@@ -60,7 +60,7 @@ def _value(f: dataclasses.Field, value: Any) -> Any:
 
 
 def check_resume(stored: Config, config: Config) -> None:
-    """Compares the configuration of a run with the one that wants to go on with it.
+    """Compares the configuration of a run with the configuration that resumes it.
 
     Everything must be the same but the group `run` and the fields that are free (`Option.free`): they do not touch the
     numbers already computed, and those that come are the same, with other devices up to rounding.

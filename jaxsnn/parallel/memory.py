@@ -10,7 +10,7 @@ from jaxsnn.training import Costs
 
 
 def memory_limit(devices: int = 1) -> float:
-    """Memory that a program may use on each of `devices`, in 10^6 bytes: of an accelerator 0.9 of what is free, of a
+    """Memory that a program may use on each of `devices`, in 10^6 bytes: of an accelerator 0.9 of its free memory, of a
     CPU its part of half of the machine's; infinity where the system does not say how much that is.
     """
     stats = jax.local_devices()[0].memory_stats()

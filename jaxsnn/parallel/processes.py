@@ -5,8 +5,8 @@
     ...
     parallel.leave(1)                                  # after an error
 
-Every process runs the same program on the same configuration and takes part in every step; process 0 alone writes what
-people read. jax's runtime connects them, watches over them by heartbeats, and ends those left when one is lost.
+Every process runs the same program on the same configuration and takes part in every step; process 0 alone writes the
+results. jax's runtime connects them, watches over them by heartbeats, and ends those left when one is lost.
 """
 
 import os
@@ -31,7 +31,7 @@ Tree = TypeVar("Tree")
 
 
 def check_start(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Checks what `start` is given.
+    """Checks the arguments of `start`.
 
     Raises:
       ValueError: if one of the three is given without the others, or is malformed or out of range.
@@ -146,7 +146,7 @@ def check_same(values: Mapping[str, Any], what: str, advice: str = SEE_THE_SAME)
 
     Args:
       values: by name; compared by checksum.
-      what: they are of.
+      what: the name of the values.
       advice: how to mend it.
 
     Raises:

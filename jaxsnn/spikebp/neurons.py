@@ -62,7 +62,7 @@ def lif(
 
     Returns:
       The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
-      Stored for the backward pass: the spikes and, unless the state is `unfinished`, what `d` comes from (E8).
+      Stored for the backward pass: the spikes and, unless the state is `unfinished`, the ingredients of `d` (E8).
 
     Raises:
       ValueError: if T is 0, the state does not fit one step of `currents` in shape and dtype, or `leak_backward` is
@@ -79,7 +79,7 @@ def lif(
 
 
 def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool = False) -> tuple[IFState, Array]:
-    """Integrate-and-fire neurons over time with derivative 1: what follows an average pool in the paper.
+    """Integrate-and-fire neurons over time with derivative 1, as behind an average pool in the paper.
 
     Arguments, results and errors as in `lif` (the state is that of `cells.integrate_and_fire`).
 

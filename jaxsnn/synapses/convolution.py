@@ -131,7 +131,7 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _rounded(kernel: Array, like: Array) -> Array:
-    """The kernel with the precision of `like`, in the accumulator's dtype: what accelerators multiply."""
+    """The kernel with the precision of `like`, in the accumulator's dtype, as accelerators multiply it."""
     return kernel.astype(like.dtype).astype(accumulator(like.dtype))
 
 

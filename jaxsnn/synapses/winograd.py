@@ -99,7 +99,7 @@ def conv(pads: Pads, x: Array, kernel: Array) -> Array:
 def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
     """Gradients of `x` and of the kernel, in the dtype of the kernel, from the cotangent `g` `[N, H', W', out]`.
 
-    The transpose of `conv`, step by step: both share what becomes of `g` at the points.
+    The transpose of `conv`, step by step: both share the values of `g` at the points.
     """
     if _few(kernel.shape, pads, x.shape[2]):
         g_x, g_both = gradients(_paired_pads(pads), _paired(x), _paired_kernel(kernel), _paired(g))

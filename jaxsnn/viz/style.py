@@ -27,7 +27,7 @@ SIGNED = LinearSegmentedColormap.from_list(
 """Negative blue, positive orange, 0 transparent; NaN is a grey line between."""
 
 WIDE = 8.4
-"""Default width of a large figure in inches; below `NARROW` what stands side by side is put one below the other."""
+"""Default width of a large figure in inches; below `NARROW` neighbours are put one below the other."""
 NARROW = 6.0
 
 STYLE: dict[Any, Any] = {

@@ -102,7 +102,7 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
     """
     folder = run_folder.choose(config, f"ablate_{which}")
     wanted = list(jobs(config, which, fixed))
-    prepared = _prepared(_shared(wanted[0], config))  # what cannot be built leaves no run folder behind
+    prepared = _prepared(_shared(wanted[0], config))  # a failed build leaves no run folder behind
     with contextlib.ExitStack() as held:
         if config.run.resume:
             held.enter_context(hold(folder))

@@ -54,7 +54,7 @@ def make(
       The converted network, and a module of its architecture.
 
     Raises:
-      ValueError: for what cannot be converted, by name.
+      ValueError: naming the layer that cannot be converted.
     """
     shape = twin.replace(pool=pool, dropout=0.0)
     module = make_model(shape, data, 0, neurons=neurons.lif(leak=1.0, reset=reset))  # type: ignore[arg-type]

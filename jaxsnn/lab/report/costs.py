@@ -1,4 +1,4 @@
-"""The parts of a report that say what answers cost: activity, energy, and a converted network for comparison."""
+"""The sections of a report on the cost of answers: activity, energy, and a converted network for comparison."""
 
 from typing import Any
 

@@ -63,7 +63,7 @@ def _membranes(s: Sample) -> Drawing:
 
 def _input(m: Material, s: Sample) -> Drawing:
     train, made = s.trains["input"], ENCODINGS[m.config.network.encoding].description
-    signed = " What is normalised has a sign: grey is zero." if train.min() < 0 else ""
+    signed = " Normalised pixels have a sign: grey is zero." if train.min() < 0 else ""
     return Drawing(
         "input",
         lambda width: viz.input_against_image(s.image, train, width=width),

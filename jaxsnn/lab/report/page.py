@@ -116,7 +116,7 @@ def drawings(sections: Iterable[Section]) -> Iterator[Drawing]:
 
 
 def page(title: str, header: Iterable[Html], sections: Sequence[Section], footer: str) -> str:
-    """The whole page: its title, what stands below it, its sections, and words at the end."""
+    """The whole page: its title, its header, its sections, and words at the end."""
     parts = (
         f'<section id="{section.name}" aria-labelledby="{section.name}-title">\n'
         f'<h2 id="{section.name}-title">{words(section.title)}</h2>\n{"".join(map(_html, section.parts))}</section>'

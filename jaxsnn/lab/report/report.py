@@ -129,7 +129,7 @@ def _rows(folder: Path, config: Config, missing: dict[str, str]) -> dict[str, li
 def _evaluation(
     folder: Path, config: Config, finished: list[dict[str, Any]], missing: dict[str, str]
 ) -> dict[str, Any] | None:
-    """`evaluation.json`, made again if it is not there, damaged, or of other checkpoints than the chosen ones."""
+    """`evaluation.json`, made again if it is not there, damaged, or of other checkpoints than the chosen."""
     chosen = {network["run"]: network["selected_step"] for network in finished}
     nothing, keys = "Nothing to evaluate: no network has finished an evaluated epoch.", ("which", "part", "networks")
     stored = read(folder, "evaluation", missing, otherwise=nothing, keys=keys)
@@ -145,7 +145,7 @@ def _evaluation(
             folder, which="selected", part="test", data_dir=config.data.data_dir, cache_dir=config.data.cache_dir
         )
     except (ValueError, OSError, ImportError, training.CheckpointError) as error:
-        old = f" What is shown is of {stored['date']}, from other checkpoints." if stored else ""
+        old = f" The evaluation shown is of {stored['date']}, from other checkpoints." if stored else ""
         missing["evaluation"] = f"Not evaluated: {error}.{old}"
         return stored
     missing.pop("evaluation", None)

@@ -45,7 +45,7 @@ def sweep(
       members: most networks of one program; 0 for as many as fit into memory.
 
     Raises:
-      ValueError, OSError: for what cannot be swept, built or written; nothing has been written then.
+      ValueError, OSError: if the sweep cannot be planned, built or written; nothing has been written then.
     """
     if members < 0:
         raise ValueError(f"--members must be >= 0 (0: as many as fit into memory), got {members}")
