@@ -270,7 +270,7 @@ def test_where_no_cluster_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("multihost", "given", "message"),
     [
-        (True, {"coordinator": "127.0.0.1:99"}, "--num_processes and --process_id missing: give"),
+        (True, {"coordinator": "127.0.0.1:99"}, "num_processes and process_id missing: give .*--process_id"),
         (False, {"process_id": 1}, "--process_id only with --multihost: add it, or train in one process"),
     ],
 )
