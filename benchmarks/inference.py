@@ -103,7 +103,7 @@ def main() -> None:
     """Measures, prints, and appends to the results."""
     parser = common.parser(__doc__)
     parser.add_argument("--batches", default="16,64,256", help="batch sizes")
-    parser.add_argument("--time_chunk", type=int, default=5, help="steps per piece in a batch; 0 for all at once")
+    parser.add_argument("--time_chunk", type=int, default=5, help="steps per chunk in a batch; 0 for all at once")
     parser.add_argument("--repeats", type=int, default=30, help="timed calls with one image, a third with a batch")
     flags = parser.parse_args()
     rows = []

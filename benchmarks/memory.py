@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--rule", default="spikebp", choices=train_step.RULES, help="gradient")
     parser.add_argument("--steps", default="8,100", help="numbers of time steps")
     parser.add_argument("--batches", default="4", help="batch sizes")
-    parser.add_argument("--time_chunks", default="0,4", help="steps per piece; 0 for all at once")
+    parser.add_argument("--time_chunks", default="0,4", help="steps per chunk; 0 for all at once")
     parser.add_argument("--run", action="store_true", help="take steps too, each setting in a fresh process")
     flags = parser.parse_args()
     if flags.preset and (flags.run or flags.rule != "spikebp"):

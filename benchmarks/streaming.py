@@ -3,7 +3,7 @@
     python -m benchmarks.streaming --workload=W2 --steps=100,2500 --batch=100
     python -m benchmarks.streaming --workload=W2 --steps=100,2500 --batch=100 --run
 
-Compiles the whole evaluation of one batch as one program, in pieces as `jaxsnn.streaming` runs them, and prints what
+Compiles the whole evaluation of one batch as one program, in chunks as `jaxsnn.streaming` runs them, and prints what
 XLA takes in MB, and its growth from the first to the last number of steps. With `--run` it evaluates instead, in a
 fresh process with a bar of progress for each number of steps, and prints the peak of that process. Appends to
 benchmarks/results/<device>/streaming.jsonl.
@@ -59,14 +59,14 @@ def samples(network: common.Network) -> tuple[Array, Array]:
 def compiled(network: common.Network, chunk: int) -> dict[str, float]:
     """What the whole evaluation takes as one program, in MB."""
     apply, params, state = converted(network)
-    piece = streaming.make_piece(apply, encode, chunk)
+    run_chunk = streaming.make_chunk(apply, encode, chunk)
 
     def whole(params, state, key, images, labels):
         shape = outline(apply, params, state, encode(key, images, jnp.int32(0), 1))
         rest = shape.at_rest()
 
-        def body(carry: Any, number: Array) -> tuple[Any, streaming.Piece]:
-            return piece(params, state, carry, key, images, labels, labels >= 0, number * chunk)
+        def body(carry: Any, number: Array) -> tuple[Any, streaming.Chunk]:
+            return run_chunk(params, state, carry, key, images, labels, labels >= 0, number * chunk)
 
         return jax.lax.scan(body, rest, jnp.arange(network.steps // chunk))[1]
 
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--workload", default="W2", choices=common.NETWORKS, help="network and input size")
     parser.add_argument("--steps", default="100,2500", help="numbers of time steps, multiples of --time_chunk")
     parser.add_argument("--batch", default=100, type=int, help="samples")
-    parser.add_argument("--time_chunk", default=5, type=int, help="steps per piece")
+    parser.add_argument("--time_chunk", default=5, type=int, help="steps per chunk")
     parser.add_argument("--run", action="store_true", help="evaluate, each number of steps in a fresh process")
     flags = parser.parse_args()
     counts = [int(number) for number in flags.steps.split(",")]

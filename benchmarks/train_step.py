@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 
 def network(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0) -> tuple[models.Apply, Any, Any]:
-    """`(apply, params, state)` of the workload's model, in pieces of `time_chunk` steps (0: all at once)."""
+    """`(apply, params, state)` of the workload's model, in chunks of `time_chunk` steps (0: all at once)."""
     model = models.create(
         workload.model,
         input_shape=workload.input_shape,
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="time steps, if not those of the workload")
     parser.add_argument("--batch", type=int, help="batch size, if not that of the workload")
     parser.add_argument("--rule", default="spikebp", choices=RULES, help="gradient")
-    parser.add_argument("--time_chunk", type=int, default=0, help="steps per piece; 0 for all at once")
+    parser.add_argument("--time_chunk", type=int, default=0, help="steps per chunk; 0 for all at once")
     parser.add_argument("--repeats", type=int, default=9, help="timed steps, after two untimed ones")
     flags = parser.parse_args()
 

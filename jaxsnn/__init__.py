@@ -1,8 +1,9 @@
 """jaxsnn: spiking neural networks in JAX, as pure functions.
 
 This package's top level is the pure core (jax, numpy): neuron cells, surrogate gradients, the time loop, the rule of
-Lee et al. (2020), encodings and losses. What needs more is imported by name: `jaxsnn.layers` and `jaxsnn.models`
-(flax), `jaxsnn.data` (tensorflow-datasets), `jaxsnn.training` (optax, orbax), `jaxsnn.viz` (matplotlib).
+Lee et al. (2020), encodings and losses. Packages with more dependencies are imported by name: `jaxsnn.layers` and
+`jaxsnn.models` (flax), `jaxsnn.data` (tensorflow-datasets), `jaxsnn.training` (optax, orbax), `jaxsnn.viz`
+(matplotlib).
 """
 
 from jaxsnn import startup as _startup

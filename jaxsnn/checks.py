@@ -39,7 +39,7 @@ def check_labels(labels: ArrayLike, classes: int | None = None, samples: Any = N
     Args:
       labels: expected to be integers in [0, classes), `[N]`.
       classes: number of answers that the network gives; None if it is not known.
-      samples: `[N, ...]`, of which only the length is looked at; more where devices hold a part of them each, which is
+      samples: `[N, ...]`; only their length matters; more where devices hold a part of them each, which is
         filled up. None to leave it out.
 
     Raises:

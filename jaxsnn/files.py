@@ -130,7 +130,7 @@ def json_lines(path: Path, is_row: Callable[[dict[str, Any]], bool]) -> list[dic
 
     Args:
       path: the file.
-      is_row: whether an object has what a row needs.
+      is_row: whether an object has the keys of a row.
 
     Raises:
       ValueError: for any other line that is no row; it names file and line.
@@ -154,5 +154,5 @@ def json_lines(path: Path, is_row: Callable[[dict[str, Any]], bool]) -> list[dic
 
 
 def to_json_lines(rows: Iterable[dict[str, Any]]) -> str:
-    """What `json_lines` reads."""
+    """The text of a file that `json_lines` reads."""
     return "".join(json.dumps(row) + "\n" for row in rows)

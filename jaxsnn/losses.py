@@ -1,4 +1,4 @@
-"""Losses on what a network puts out. Labels are class numbers `[B]`.
+"""Losses on a network's outputs. Labels are class numbers `[B]`.
 
 `LOSSES` holds every loss by name; an entry that is added there is found by its name everywhere. Losses are computed in
 float32 at least, whatever the dtype of the output.
@@ -15,7 +15,7 @@ from jaxsnn.typing import Array, accumulator
 
 
 class Loss(NamedTuple):
-    """A loss, and what must be known of it to use it."""
+    """A loss, and the facts that its users need."""
 
     function: Callable[[Any, Array], Array]
     """`(output, labels [B]) -> scalar`; `output` has `logits` `[B, classes]` and `potentials` `[T, B, classes]`."""

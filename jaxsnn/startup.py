@@ -1,4 +1,4 @@
-"""What a command does before it imports anything large: Ctrl-C, SIGTERM and lost output end nothing in a traceback."""
+"""The start of a command before large imports: Ctrl-C, SIGTERM and lost output end nothing in a traceback."""
 
 import contextlib
 import itertools
@@ -32,7 +32,7 @@ def begin(message: str = "stopped") -> None:
     save the state first. Output that nobody reads any more is dropped.
 
     Args:
-      message: what to print then.
+      message: the text to print then.
     """
     global _message
     _message = message
@@ -62,7 +62,7 @@ def _wake_up() -> int:
 
 
 def _watch(signals: int) -> None:
-    """Ends the process for a signal of which Python did not hear, because it waits for a compiler or a device."""
+    """Ends the process for a signal that Python did not see, because it waits for a compiler or a device."""
     while number := os.read(signals, 1):
         time.sleep(PATIENCE)
         if number[0] in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number[0]) is _leave:
@@ -79,7 +79,7 @@ def _open_closed() -> None:
 
 
 class Steady:
-    """A standard stream whose loss ends nothing: what cannot be written is dropped, from then on."""
+    """A standard stream whose loss ends nothing: it drops text that it cannot write, from then on."""
 
     def __init__(self, stream: Any, number: int):
         self._stream, self._number = stream, number
@@ -98,7 +98,7 @@ class Steady:
         return len(text)
 
     def flush(self) -> None:
-        """Flushes, or drops, what was written."""
+        """Flushes the written text, or drops it."""
         with self._dropping():
             self._stream.flush()
 

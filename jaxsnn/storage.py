@@ -1,4 +1,4 @@
-"""What the backward pass keeps of spikes: floats, one byte each, or one bit each."""
+"""Storage of spikes for the backward pass: floats, one byte each, or one bit each."""
 
 from typing import Literal
 
@@ -42,7 +42,7 @@ def store(x: Array, how: Storage) -> Array:
 
 
 def restore(stored: Array, how: Storage, length: int, dtype: DTypeLike) -> Array:
-    """`[N, ...]` as it was, `length` = N; what is not floats comes as int8, to be converted where it is used."""
+    """`[N, ...]` as it was, `length` = N; bytes and bits come as int8, to be converted where they are used."""
     if how == "floats":
         return stored.astype(dtype)
     if how == "bytes":

@@ -1,6 +1,6 @@
-"""Thousands of time steps of any model, in memory that does not depend on T: what comes out of every step is counted.
+"""Thousands of time steps of any model, in memory that does not depend on T: the outputs of every step are counted.
 
-The input is encoded piece by piece too: no train of the whole length exists anywhere.
+The input is encoded chunk by chunk too: no train of the whole length exists anywhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Streamed(NamedTuple):
     """N."""
 
     def per_inference(self, steps: int) -> Counts:
-        """What one inference of so many steps takes, a mean over the samples (see `analysis.energy`)."""
+        """Counts of one inference of so many steps, a mean over the samples (see `analysis.energy`)."""
         spikes, operations = (
             {name: float(up_to[steps - 1]) for name, up_to in counts.items()}
             for counts in (self.spikes, self.operations)
@@ -44,8 +44,8 @@ class Streamed(NamedTuple):
         return Counts(steps, self.samples, self.connections, operations, spikes, self.analog)
 
 
-class Piece(NamedTuple):
-    """What a piece of time steps leaves behind."""
+class Chunk(NamedTuple):
+    """Counts of one chunk of time steps."""
 
     hits: Array
     """Samples that are classified correctly after each step, `[steps]`, int32."""
@@ -57,26 +57,26 @@ class Piece(NamedTuple):
     """Layer name to whether it sent anything but -1, 0 and 1."""
 
 
-def make_piece(
+def make_chunk(
     apply: Apply,
     encode: Encode,
     steps: int,
     connections: Sequence[Connection] = (),
-) -> Callable[..., tuple[Any, Piece]]:
-    """Builds `piece(params, state, carry, key, samples, labels, inside, start) -> (carry, counts)`; jit it.
+) -> Callable[..., tuple[Any, Chunk]]:
+    """Builds `run_chunk(params, state, carry, key, samples, labels, inside, start) -> (carry, counts)`; jit it.
 
     Args:
       apply: the model.
       encode: samples to input.
-      steps: number of time steps in a piece.
+      steps: number of time steps in a chunk.
       connections: whose synaptic operations are counted.
 
     `samples` `[B, ...]` and `labels` `[B]` are one batch, `inside` `[B]` says which of them count, `start` is the
-    number of the piece's first step.
+    number of the chunk's first step.
     """
     fans = {c.name: (c.source, jnp.asarray(fan_out(c), jnp.int32)) for c in connections}
 
-    def piece(params, state, carry, key, samples, labels, inside, start):
+    def run_chunk(params, state, carry, key, samples, labels, inside, start):
         output, _ = apply(params, state, encode(key, samples, start, steps), carry=carry, record=True)
         trains = output.spikes
         hits = jnp.sum(
@@ -92,14 +92,14 @@ def make_piece(
             high, low = (part.reshape(train.shape[:2]) for part in weighted_count(fired, fan))
             return high, low
 
-        return output.carry, Piece(
+        return output.carry, Chunk(
             hits,
             {name: count(train) for name, train in trains.items()},
             {name: weighted(trains[source], fan) for name, (source, fan) in fans.items()},
             {name: is_analog(train) for name, train in trains.items()},
         )
 
-    return piece
+    return run_chunk
 
 
 def stream(
@@ -130,7 +130,7 @@ def stream(
       chunk: time steps per call; memory grows with it, not with T.
       batch_size: samples per call; the last batch is filled up.
       connections: from `models.connections`, to count synaptic operations.
-      progress: called after every piece with the number of sample steps it has taken (at most `steps * N` in all).
+      progress: called after every chunk with the number of sample steps it has taken (at most `steps * N` in all).
 
     Raises:
       ValueError: if T, `chunk` or `batch_size` is not at least 1, there is no sample, or labels are no classes of the
@@ -145,7 +145,7 @@ def stream(
     first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), chunk), key, samples[:size])
     shape = outline(apply, params, state, first)
     check_labels(labels, shape.classes)
-    piece = jax.jit(make_piece(apply, encode, chunk, connections), donate_argnums=2)
+    run_chunk = jax.jit(make_chunk(apply, encode, chunk, connections), donate_argnums=2)
     hits = np.zeros(steps, np.int64)
     spikes = {name: np.zeros(steps, np.int64) for name in shape.trains}
     operations = {c.name: np.zeros(steps, np.int64) for c in connections}
@@ -153,9 +153,9 @@ def stream(
     for batch in parts:
         carry = shape.at_rest()
         for start in range(0, steps, chunk):
-            carry, counts = piece(params, state, carry, *batch, jnp.int32(start))
+            carry, counts = run_chunk(params, state, carry, *batch, jnp.int32(start))
             counts = jax.device_get(counts)
-            part = slice(start, min(start + chunk, steps))  # padding steps of the last piece are discarded
+            part = slice(start, min(start + chunk, steps))  # padding steps of the last chunk are discarded
             count = part.stop - part.start
             hits[part] += counts.hits[:count]
             for name in spikes:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 Array = jax.Array
 ArrayLike = jax.typing.ArrayLike
 DTypeLike = Any
-"""What NumPy and JAX accept as a dtype: `jnp.float32`, `"float32"`, `np.dtype(...)`."""
+"""Anything that NumPy and JAX accept as a dtype: `jnp.float32`, `"float32"`, `np.dtype(...)`."""
 
 Shape = tuple[int, ...]
 Init = Callable[..., Any]
@@ -36,7 +36,7 @@ SpikeFunction = Callable[[Array], Array]
 
 
 def accumulator(dtype: DTypeLike) -> DTypeLike:
-    """In what numbers of this dtype are added up (products of synapses, membranes): float32, or float64 for float64."""
+    """The dtype of sums over numbers of a dtype (synapses, membranes): float32, or float64 for float64."""
     return jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype
 
 

@@ -10,14 +10,14 @@ from jaxsnn.typing import Array, Step
 
 
 class Unrolled(NamedTuple):
-    """What `unroll` returns."""
+    """The result of `unroll`."""
 
     state: Any
     """The state after the last step: hand it to the next `unroll` to go on."""
     outputs: Any
     """The cell's outputs at every step, `[T, B, ...]`."""
     trace: Any
-    """What `trace` returned at every step, `[T, ...]`; None if it was not asked for."""
+    """The results of `trace` at every step, `[T, ...]`; None without `trace`."""
 
 
 def unroll(
@@ -38,11 +38,11 @@ def unroll(
       step: `(state, input [B, ...]) -> (state, output)`, e.g. `partial(lif.step, LIFParams())`.
       state: the cell's state before the first step.
       inputs: `[T, B, ...]`, or any pytree of arrays with the same leading T.
-      trace: `(state, input) -> anything`, called with what each step is about to receive, e.g.
+      trace: `(state, input) -> anything`, called with the state and input of each step before it runs, e.g.
         `partial(lif.integrate, params)` for the membrane potential before the reset.
-      chunk: runs the scan in pieces of this many steps; with `remat` only the state between pieces is stored for the
+      chunk: runs the scan in chunks of this many steps; with `remat` only the state between chunks is stored for the
         backward pass (memory of T/chunk + chunk steps instead of T).
-      remat: recompute inside each piece (each step, without `chunk`) in the backward pass instead of storing.
+      remat: recompute inside each chunk (each step, without `chunk`) in the backward pass instead of storing.
 
     Raises:
       ValueError: if T or `chunk` is not at least 1, or the inputs disagree on T.
@@ -66,17 +66,17 @@ def unroll(
         state, (outputs, seen) = jax.lax.scan(body, state, inputs)
         return Unrolled(state, outputs, seen)
 
-    def piece(state: Any, xs: Any) -> tuple[Any, tuple[Any, Any]]:
+    def run_chunk(state: Any, xs: Any) -> tuple[Any, tuple[Any, Any]]:
         return jax.lax.scan(body, state, xs)
 
     if remat:
-        piece = jax.checkpoint(piece)
+        run_chunk = jax.checkpoint(run_chunk)
     whole = length - length % chunk
     split = jax.tree.map(lambda x: x[:whole].reshape(whole // chunk, chunk, *x.shape[1:]), inputs)
-    state, results = jax.lax.scan(piece, state, split)
+    state, results = jax.lax.scan(run_chunk, state, split)
     results = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), results)
     if whole < length:
-        state, rest = piece(state, jax.tree.map(lambda x: x[whole:], inputs))
+        state, rest = run_chunk(state, jax.tree.map(lambda x: x[whole:], inputs))
         results = jax.tree.map(lambda a, b: jax.numpy.concatenate([a, b]), results, rest)
     outputs, seen = results
     return Unrolled(state, outputs, seen)

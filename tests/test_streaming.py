@@ -1,4 +1,4 @@
-"""Long runs in pieces: against one pass, padded batches, memory."""
+"""Long runs in chunks: against one pass, padded batches, memory."""
 
 from functools import partial
 
@@ -73,14 +73,14 @@ def test_memory_does_not_grow_with_time(model):
     )  # fmt: skip
     assert len(alive) == 20
     assert len(set(alive)) == 1
-    piece = streaming.make_piece(apply, poisson, chunk)
+    run_chunk = streaming.make_chunk(apply, poisson, chunk)
     shape = batches.outline(apply, params, state, poisson(key, x, 0, 1))
     rest = shape.at_rest()
 
     def whole(pieces):
         def run(params, state):
             def body(carry, number):
-                return piece(params, state, carry, key, x, labels, labels >= 0, number * chunk)
+                return run_chunk(params, state, carry, key, x, labels, labels >= 0, number * chunk)
 
             return jax.lax.scan(body, rest, jnp.arange(pieces))
 

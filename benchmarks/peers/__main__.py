@@ -18,7 +18,7 @@ SLOW = ("spyx", "jaxpike")
 
 
 def ours(names: str, rule: str) -> list[Subject]:
-    """`chunk0,chunk5-bits` to one subject per number of steps in a piece and way to keep spikes."""
+    """`chunk0,chunk5-bits` to one subject per number of steps in a chunk and way to keep spikes."""
     subjects = []
     for name in names.split(","):
         chunk, _, kept = name.removeprefix("chunk").partition("-")
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument(
         "--ours",
         default="chunk0",
-        help="our configurations: chunk<steps per piece>, chunk0 for all; -bits packs spikes",
+        help="our configurations: chunk<steps per chunk>, chunk0 for all; -bits packs spikes",
     )
     parser.add_argument("--rule", default="spikebp", choices=("spikebp", "arctan"), help="our gradient")
     parser.add_argument("--libraries", default="spikingjelly,snntorch,norse,spyx,jaxpike", help="name[:option=value]")

@@ -1,4 +1,4 @@
-"""Numbers about networks: how much each layer fires, what operations and energy that costs, how soon they answer."""
+"""Numbers about networks: the firing of each layer, its operations and energy, the time until they answer."""
 
 from jaxsnn.analysis.activity import SATURATED, SILENT, LayerActivity, activity, warnings
 from jaxsnn.analysis.answers import (

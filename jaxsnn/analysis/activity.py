@@ -1,4 +1,4 @@
-"""How much each layer fires on one batch, and what is wrong if it does not."""
+"""The firing of each layer on one batch, and warnings of silent and saturated layers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -52,11 +52,11 @@ def activity(apply: Callable[..., Any], params: Any, state: Any, x: Array) -> di
         return {name: _measure(train) for name, train in output.spikes.items()}
 
     measured = jax.device_get(measure(params, state, x))
-    found = {}
+    layers = {}
     for name in layer_names(apply):
         rate, silent, saturated = measured[name]
-        found[name] = LayerActivity(float(rate), float(silent.mean()), float(saturated.mean()), silent.size)
-    return found
+        layers[name] = LayerActivity(float(rate), float(silent.mean()), float(saturated.mean()), silent.size)
+    return layers
 
 
 def _measure(train: Array) -> tuple[Array, Array, Array]:
@@ -65,26 +65,26 @@ def _measure(train: Array) -> tuple[Array, Array, Array]:
 
 
 def warnings(measured: Mapping[str, LayerActivity]) -> list[str]:
-    """What to mend before training: the first silent layer (those behind it are silent too), and saturated ones.
+    """Faults to mend before training: the first silent layer (those behind it are silent too), and saturated ones.
 
     Args:
       measured: from `activity`.
 
     Returns:
-      One sentence per problem that says what came, and what helps; empty if there is none.
+      One sentence per problem with its remedy; empty if there is none.
     """
-    found = []
+    problems = []
     for name, layer in measured.items():
         if layer.silent > SILENT:
-            found.append(
+            problems.append(
                 f"{name} is silent: {layer.silent:.1%} of its {layer.neurons} neurons never fired (rate "
                 f"{layer.rate:.4f}), so hardly any gradient passes it. Raise init_gain or the input's rate (gain), "
                 "lower its threshold, or run more time steps"
             )
             break
         if name != "input" and layer.saturated > SATURATED:
-            found.append(
+            problems.append(
                 f"{name} is saturated: {layer.saturated:.1%} of its {layer.neurons} neurons fired at every step, which "
                 "tells the next layer nothing. Lower init_gain or the input's rate (gain), or raise its threshold"
             )
-    return found
+    return problems

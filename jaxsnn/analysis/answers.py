@@ -14,7 +14,7 @@ from jaxsnn.checks import check_labels
 from jaxsnn.typing import Array, ArrayLike, accumulator
 
 Readout = Literal["last", "mean"]
-"""What answers after t steps: the potentials of step t, or their mean over the steps 1 to t."""
+"""The values that answer after t steps: the potentials of step t, or their mean over the steps 1 to t."""
 
 
 def check_readout(readout: str) -> None:
@@ -24,7 +24,7 @@ def check_readout(readout: str) -> None:
 
 
 def evidence(potentials: Any, sums: Any, start: ArrayLike, readout: Readout) -> tuple[Any, Any]:
-    """What the answer after each step is the largest of, for a piece of time steps; of JAX or NumPy.
+    """The values whose largest is the answer after each step, for a chunk of time steps; JAX or NumPy arrays.
 
     Args:
       potentials: membranes of the readout `[steps, B, classes]`.
@@ -65,7 +65,7 @@ def accuracy_per_class(confusion: np.ndarray) -> np.ndarray:
 
 
 class Answers(NamedTuple):
-    """Of N samples after 1, 2, ... T steps."""
+    """The readout's answers to N samples after 1, 2, ... T steps."""
 
     correct: np.ndarray
     """Whether the largest potential is that of the true class, bool `[T, N]`."""
@@ -73,7 +73,7 @@ class Answers(NamedTuple):
     """How far the largest potential lies above the second, `[T, N]`, in units of the threshold's potential; infinity
     for a single class.
 
-    Of the last step these are potentials, not potentials over t: they add up evidence, so that a margin grows while the
+    With `readout="last"` these are potentials, not potentials over t: they add up evidence, so a margin grows while the
     answer stays the same (leak aside), and a large one needs several steps.
     """
 
@@ -122,7 +122,7 @@ def steps_needed(accuracy: Sequence[float] | np.ndarray, target: float) -> int |
 
 
 class EarlyExit(NamedTuple):
-    """What stopping early costs and saves, for each of several margins."""
+    """The cost and the saving of stopping early, for each of several margins."""
 
     margins: np.ndarray
     """A sample is stopped after the first step at which its margin is this or more; after T if none is."""

@@ -1,4 +1,4 @@
-"""Networks at equal accuracy: what each needs until it answers as well as the other, in steps, spikes and energy."""
+"""Networks at equal accuracy: steps, spikes and energy of each until it answers as well as the other."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
@@ -19,11 +19,11 @@ class Curve(Protocol):
 
 
 class Needed(NamedTuple):
-    """What one inference takes until the accuracy is reached."""
+    """Steps, spikes and operations of one inference until the accuracy is reached."""
 
     steps: int
     spikes: float
-    """Of all layers but the input."""
+    """Spikes of all layers but the input."""
     operations: float
     """Synaptic operations of synapses with weights."""
     energy_ratio: dict[str, float]
@@ -38,7 +38,7 @@ def common_accuracy(curves: Mapping[str, Curve], margin: float = 0.0) -> float:
 
 
 def needed(curve: Curve, target: float, *, leaky: bool = True) -> Needed:
-    """What a network needs for an accuracy that is not below the target from then on.
+    """The steps, spikes and energy after which a network's accuracy no longer falls below the target.
 
     Args:
       curve: accuracy, spikes and operations at every step.
@@ -46,7 +46,7 @@ def needed(curve: Curve, target: float, *, leaky: bool = True) -> Needed:
       leaky: whether its neurons leak (see `energy`).
 
     Returns:
-      What that takes; of a network that does not get there, what all its steps take.
+      The needs up to that step; the needs of all steps for a network that never gets there.
     """
     steps = steps_needed(curve.accuracy, target - 1e-9) or len(curve.accuracy)
     counts = curve.per_inference(steps)

@@ -1,8 +1,8 @@
 """Energy of one inference from its operations: the spiking network against the equal ReLU network, layer by layer.
 
 Per operation: the energies of Lee et al. (2020), who take them from Horowitz, "Computing's energy problem", ISSCC 2014
-(45 nm, 0.9 V). They hold for arithmetic alone. The paper counts synaptic operations alone; with `neurons` what the
-neurons compute at every step is added. With `memory` what both read and write is added too, under the assumptions of
+(45 nm, 0.9 V). They hold for arithmetic alone. The paper counts synaptic operations alone; `neurons` adds the
+neurons' arithmetic at every step. `memory` adds the reads and writes of both too, under the assumptions of
 `ASSUMPTIONS`, which every such report prints: they decide the result more than the arithmetic does.
 """
 
@@ -17,7 +17,7 @@ from jaxsnn.synapses import Connection
 
 
 class EnergyTable(NamedTuple):
-    """What operations cost, in pJ."""
+    """The energy of each kind of operation, in pJ."""
 
     mac: float
     """Multiply and accumulate."""
@@ -40,17 +40,17 @@ ASSUMPTIONS = (
     "target and writes it back; a spike is one word, written once and read once by each layer that it goes to",
     "at every step each neuron's membrane is read, compared, multiplied by the leak (not in pools) and written",
 )
-"""Of the variant with memory."""
+"""Assumptions of the variant with memory."""
 
 NEURONS = (
     "at every step each neuron's membrane is multiplied by the leak (not in pools) and compared with the threshold; "
-    "the comparison is priced as an accumulate, the multiplication as what a MAC costs more than that",
+    "the comparison is priced as an accumulate, the multiplication as the difference to a MAC",
 )
-"""Of the variant with the neurons' own arithmetic."""
+"""Assumptions of the variant with the neurons' arithmetic."""
 
 
 class Counts(NamedTuple):
-    """What one inference takes, a mean over samples: all that its energy follows from."""
+    """Steps, spikes and operations of one inference, a mean over samples: its energy follows from them."""
 
     steps: int
     """T."""
@@ -85,14 +85,14 @@ def energy(
     memory: str | None = None,
     leaky: bool = True,
 ) -> EnergyReport:
-    """What one inference costs, layer by layer and as a whole; print it, or take its numbers.
+    """The energy of one inference, layer by layer and as a whole; print it, or take its numbers.
 
     Args:
       observation: from `make_profile`, or of `streaming.stream(...).per_inference(steps)`: real spikes of real samples.
       table: key of `TABLES`.
-      neurons: add what neurons compute at every step, one multiplication by the leak and one comparison each (pools do
-        not leak); False for synaptic operations alone, as the paper counts.
-      memory: key of `MEMORIES`: add what operations and neurons read and write; it includes `neurons`.
+      neurons: add the neurons' arithmetic at every step, one multiplication by the leak and one comparison each (pools
+        do not leak); False for synaptic operations alone, as the paper counts.
+      memory: key of `MEMORIES`: add the reads and writes of operations and neurons; it includes `neurons`.
       leaky: False if no neuron leaks, as integrate-and-fire neurons: then none multiplies.
 
     Raises:
@@ -101,16 +101,16 @@ def energy(
     for what, name, known in (("table", table, TABLES), ("memory", memory, MEMORIES)):
         if name is not None and name not in known:
             raise ValueError(f"unknown {what} {name!r}: known are {', '.join(known)}")
-    found = counts(observation) if isinstance(observation, Profile) else observation
+    inference = counts(observation) if isinstance(observation, Profile) else observation
     costs, access = TABLES[table], 0.0 if memory is None else MEMORIES[memory]
-    rows = [_layer(found, c, costs, access, neurons, leaky) for c in found.connections]
+    rows = [_layer(inference, c, costs, access, neurons, leaky) for c in inference.connections]
     head = f"45 nm, {table}: MAC {costs.mac} pJ, AC {costs.ac} pJ (Horowitz 2014); "
     if memory is not None:
         head += f"with memory of {memory}: {access:g} pJ per word"
     else:
         head += "synaptic operations and the neurons' own arithmetic" if neurons else "synaptic operations alone"
     assumed = ASSUMPTIONS if memory is not None else NEURONS if neurons else ()
-    return EnergyReport(head, found.steps, found.samples, tuple(rows), assumed)
+    return EnergyReport(head, inference.steps, inference.samples, tuple(rows), assumed)
 
 
 def _layer(

@@ -10,7 +10,7 @@ class LayerEnergy(NamedTuple):
     weighted: bool
     """False for pools and shortcuts of equal widths, whose operations are additions."""
     analog: bool
-    """Whether what comes in is analog, so that operations are MACs."""
+    """Whether the input is analog, so that operations are MACs."""
     dense: int
     """Operations of the ReLU network: MACs, or additions."""
     operations: float
@@ -22,7 +22,7 @@ class LayerEnergy(NamedTuple):
     fixed: float
     """Energy of the spiking network that is not per operation (with memory only)."""
     neurons: float
-    """Energy of what its neurons compute at every step, where that is counted and `fixed` does not hold it."""
+    """Energy of its neurons' arithmetic at every step, where it is counted and `fixed` does not hold it."""
 
     @property
     def spiking(self) -> float:
@@ -31,7 +31,7 @@ class LayerEnergy(NamedTuple):
 
 
 class Total(NamedTuple):
-    """Of several layers; energies in pJ."""
+    """The sums of several layers; energies in pJ."""
 
     dense: int
     macs: float
@@ -43,7 +43,7 @@ class Total(NamedTuple):
     spike_rate: float
     """Spikes per synapse and step, over the synapses that carry spikes."""
     break_even: float
-    """That rate at which both networks would need the same; below 0 if no rate is low enough."""
+    """The rate at which both networks would need the same energy; below 0 if no rate is low enough."""
 
     @property
     def ratio(self) -> float:
@@ -55,7 +55,7 @@ class EnergyReport(NamedTuple):
     """Energy of one inference; `str()` is a table."""
 
     costs: str
-    """What an operation was taken to cost."""
+    """The assumed cost of an operation."""
     steps: int
     """T."""
     samples: int
@@ -66,20 +66,20 @@ class EnergyReport(NamedTuple):
 
     @property
     def synapses(self) -> Total:
-        """Of all synapses with weights, as NeuroBench counts; and of all neurons, where their arithmetic is counted.
+        """Sums over all synapses with weights, as NeuroBench counts, and over neurons where they are counted.
 
-        What pools add is left out on both sides; the neurons of pools, which no ReLU network has, are not.
+        Additions of pools are left out on both sides; the neurons of pools, which no ReLU network has, are counted.
         """
         bare = [row._replace(neurons=0.0) for row in self.layers if row.weighted]
         return _total(bare, self.steps, sum(row.neurons for row in self.layers))
 
     @property
     def whole(self) -> Total:
-        """Of these, pools and shortcuts of equal widths."""
+        """The same sums with pools and shortcuts of equal widths."""
         return _total(list(self.layers), self.steps)
 
     def layer(self, name: str) -> Total:
-        """Of one layer's synapses.
+        """The sums of one layer's synapses.
 
         Raises:
           KeyError: if there is no such layer.
@@ -90,7 +90,7 @@ class EnergyReport(NamedTuple):
         return _total(rows, self.steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values: per layer, `synapses` and `whole`; energies in pJ, None for what is not a number."""
+        """Plain values: per layer, `synapses` and `whole`; energies in pJ, None in place of nan."""
         return {
             "costs": self.costs,
             "assumptions": list(self.assumptions),
@@ -115,11 +115,11 @@ class EnergyReport(NamedTuple):
 
 
 def _total(rows: list[LayerEnergy], steps: int, neurons: float = 0.0) -> Total:
-    """Of these layers, and of neurons beside them."""
+    """The sum of these layers, and of neurons beside them."""
     spikes = [row for row in rows if not row.analog]
     acs, carrying = sum(row.operations for row in spikes), sum(row.dense for row in spikes)
     relu, spiking = sum(row.relu for row in rows), sum(row.spiking for row in rows) + neurons
-    # analog layers and what does not depend on spikes stay as they are
+    # analog layers and energies that do not depend on spikes stay as they are
     left = relu - neurons - sum(row.spiking for row in rows if row.analog)
     left -= sum(row.fixed + row.neurons for row in spikes)
     slope = steps * sum(row.each * row.dense for row in spikes)

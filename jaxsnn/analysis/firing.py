@@ -1,4 +1,4 @@
-"""How one layer fires over a data set: what `make_profile` keeps of its spike trains."""
+"""The firing of a layer over a data set, as `make_profile` records it."""
 
 from typing import NamedTuple
 

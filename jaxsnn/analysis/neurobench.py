@@ -1,4 +1,4 @@
-"""NeuroBench's metrics of complexity, from what `make_profile` counted.
+"""NeuroBench's metrics of complexity, from the counts of `make_profile`.
 
 Source: Yik et al., "The NeuroBench framework for benchmarking neuromorphic computing algorithms and systems", Nature
 Communications 16, 2025, and the documentation of its harness (release 2). Their definitions, in our words:
@@ -26,7 +26,7 @@ from jaxsnn.analysis.profile import Profile
 
 
 class NeuroBench(NamedTuple):
-    """Of one network on one data set; operations per sample."""
+    """NeuroBench's metrics of one network on one data set; operations per sample."""
 
     footprint: int
     connection_sparsity: float

@@ -1,13 +1,13 @@
-"""How many operations a network performs: the fan-out of every neuron, exactly, and what follows from it.
+"""The operations that a network performs, exactly, from the fan-out of every neuron.
 
-What is counted (docs/decisions/0008):
+These are counted (docs/decisions/0008):
 
 - A synaptic operation (SynOp) is one spike reaching one neuron: spikes times true fan-out. Taps of a kernel that lie
   in the padding, rows that a stride or a pool leaves out, have no neuron on one side and are no operations.
 - It is an accumulate (AC) if the train that brings it holds only -1, 0 and 1, and a multiply-accumulate (MAC) if it
   holds anything else (an analog image, counts of events, a ReLU network's activations).
 - The equal ReLU network performs one MAC per synapse and sample, zeros included: the sum of all fan-outs.
-- Pools and shortcuts of equal widths have no weights: what they add are additions, counted apart. An average pool
+- Pools and shortcuts of equal widths have no weights: their additions are counted apart. An average pool
   without neurons is no operation: a spike acts through it, with a divided weight, on the layer behind.
 """
 
@@ -26,7 +26,7 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
       kernel: its weights; with them, synapses of weight 0 are left out ("effective" operations, NeuroBench).
 
     Raises:
-      ValueError: if `kernel` has not the shape that the connection names.
+      ValueError: if the shape of `kernel` is not the shape that the connection names.
     """
     if connection.through is not None:
         return _through_pool(connection.through, fan_out(connection.behind, kernel))
@@ -39,14 +39,14 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
     reached = np.count_nonzero(kernel, axis=-1).astype(np.int64)
     if connection.kind == "dense":
         return reached.reshape(connection.input_shape)
-    found = np.zeros(connection.input_shape, np.int64)
+    reach = np.zeros(connection.input_shape, np.int64)
     rows, columns = (
         [_inputs_of_tap(tap, connection, axis) for tap in range(connection.kernel[axis])] for axis in (0, 1)
     )
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
-            found[row, column] += reached[i, j]
-    return found
+            reach[row, column] += reached[i, j]
+    return reach
 
 
 def _inputs_of_tap(tap: int, connection: Connection, axis: int) -> slice:
@@ -58,9 +58,9 @@ def _inputs_of_tap(tap: int, connection: Connection, axis: int) -> slice:
     return slice(offset + stride * first, offset + stride * last + 1, stride) if last >= first else slice(0)
 
 
-def _through_pool(pool: Connection, found: np.ndarray) -> np.ndarray:
+def _through_pool(pool: Connection, reach: np.ndarray) -> np.ndarray:
     """A spike acts like one in the map behind the pool, with a divided weight; one in a left-over row does not act."""
-    spread = found.repeat(pool.stride, 0).repeat(pool.stride, 1)
+    spread = reach.repeat(pool.stride, 0).repeat(pool.stride, 1)
     rest = [(0, had - has) for had, has in zip(pool.behind.input_shape, spread.shape, strict=True)]
     before = np.pad(spread, rest)
     return before if pool.through is None else _through_pool(pool.through, before)
@@ -68,12 +68,12 @@ def _through_pool(pool: Connection, found: np.ndarray) -> np.ndarray:
 
 def _unweighted(connection: Connection) -> np.ndarray:
     height, width, _ = connection.output_shape
-    found = np.zeros(connection.input_shape, np.int64)
+    reach = np.zeros(connection.input_shape, np.int64)
     if connection.kind == "pool":
-        found[: height * connection.stride, : width * connection.stride] = 1
+        reach[: height * connection.stride, : width * connection.stride] = 1
     else:
-        found[:: connection.stride, :: connection.stride] = 1
-    return found
+        reach[:: connection.stride, :: connection.stride] = 1
+    return reach
 
 
 def dense_operations(connection: Connection) -> int:
@@ -100,14 +100,14 @@ def synaptic_operations(
     Raises:
       ValueError: if the train of a connection is missing.
     """
-    found = {}
+    totals = {}
     for connection in connections:
         if connection.source not in trains:
-            raise ValueError(f"{connection.name} carries {connection.source}, of which there is no train")
+            raise ValueError(f"{connection.name} carries {connection.source}, whose train is missing")
         kernel = None if params is None or not connection.weighted else kernel_of(params, connection)
         counts = np.count_nonzero(np.asarray(trains[connection.source]), axis=0).astype(np.int64)
-        found[connection.name] = (counts * fan_out(connection, kernel)).reshape(len(counts), -1).sum(1)
-    return found
+        totals[connection.name] = (counts * fan_out(connection, kernel)).reshape(len(counts), -1).sum(1)
+    return totals
 
 
 def kernel_of(params: Mapping, connection: Connection) -> np.ndarray:

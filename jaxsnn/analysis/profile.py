@@ -1,6 +1,6 @@
-"""One pass over a data set that keeps what is worth knowing: spikes, intervals, operations, answers at every step.
+"""One pass over a data set that records spikes, intervals, operations and answers at every step.
 
-Batches of samples, and pieces of time within them, follow one another; what is carried between pieces has the size of
+Batches of samples, and chunks of time within them, follow one another; the state between chunks has the size of
 one step, so that T may be thousands. Everything is counted on the device in integers and added up on the host in int64.
 """
 
@@ -23,7 +23,7 @@ from jaxsnn.typing import Apply, Array
 
 
 class Profile(NamedTuple):
-    """What a network did on N samples over T steps."""
+    """Firing, operations and answers of a network on N samples over T steps."""
 
     steps: int
     """T."""
@@ -36,11 +36,11 @@ class Profile(NamedTuple):
     operations: dict[str, np.ndarray]
     """By connection: synaptic operations of every sample, summed over time, int64 `[N]` (see `operations`)."""
     answers: Answers
-    """Of the readout at every step."""
+    """The readout's answers at every step."""
     predictions: np.ndarray
     """Answers after the last step, `[N]`."""
     classes: int
-    """Of the readout; there need not be samples of each."""
+    """Number of classes of the readout; the set need not have samples of each."""
     effective: bool
     """Whether synapses of weight 0 were left out of `operations`."""
 
@@ -91,7 +91,7 @@ def make_profile(
       encode: `(key, samples, start, steps) -> x [steps, B, ...]`; each batch has a key of its own.
       connections: from `models.connections`.
       steps: T.
-      chunk: steps per piece; memory grows with it, hardly with T. If it does not divide T, the rest is compiled too.
+      chunk: steps per chunk; memory grows with it, hardly with T. If it does not divide T, the rest is compiled too.
       batch_size: samples per batch; the last is filled up.
       effective: leave synapses of weight 0 out of the operations, as NeuroBench does.
 
@@ -107,7 +107,7 @@ def make_profile(
     bins = statistics.interval_bins(steps)
 
     @partial(jax.jit, static_argnames="count", donate_argnames=("carry", "so_far"))
-    def piece(params, state, key, samples, labels, inside, start, carry, so_far, count):
+    def run_chunk(params, state, key, samples, labels, inside, start, carry, so_far, count):
         output, _ = apply(params, state, encode(key, samples, start, count), carry=carry, train=False, record=True)
 
         def step(so_far: Any, at: Any) -> tuple[Any, None]:
@@ -140,7 +140,7 @@ def make_profile(
             over_time = []
             for start in range(0, steps, chunk):
                 count = min(chunk, steps - start)
-                carry, so_far, seen = piece(params, state, *batch, jnp.int32(start), carry, so_far, count=count)
+                carry, so_far, seen = run_chunk(params, state, *batch, jnp.int32(start), carry, so_far, count=count)
                 over_time.append(jax.device_get(seen))
             counts, products = jax.device_get(finish(so_far, fans))
             for name in shape.trains:

@@ -1,4 +1,4 @@
-"""What is carried over time about one spike train: counts, intervals between spikes, synchrony. Memory of one step."""
+"""Running statistics of one spike train: counts, intervals between spikes, synchrony; in the memory of one step."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PART = 12
 
 
 class TrainStatistics(NamedTuple):
-    """Of one batch, up to some step; `[B, ...]` like one step of the train."""
+    """Statistics of one batch up to some step; `[B, ...]` like one step of the train."""
 
     fired: Array
     """Steps at which each neuron fired (or was not zero), int32 `[B, ...]`."""
@@ -61,7 +61,7 @@ def update(statistics: TrainStatistics, x: Array, step: Array, inside: Array, bi
 
     Args:
       statistics: of the steps before.
-      x: what the neurons send at this step, `[B, ...]`.
+      x: output of the neurons at this step, `[B, ...]`.
       step: its number, int32.
       inside: which samples count, bool `[B]`.
       bins: from `interval_bins`.
@@ -91,7 +91,7 @@ def is_analog(x: Array) -> Array:
 
 
 class BatchCounts(NamedTuple):
-    """What is left of the statistics of one train of one batch after the last step."""
+    """The summary of one train of one batch after the last step."""
 
     counts: Array
     """Spikes of each neuron over the batch, int32 `[...]`."""
@@ -141,7 +141,7 @@ def largest_sum(neurons: Shape, largest_weight: int, steps: int) -> int:
 
 
 def whole(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """The numbers of which `weighted_count` returned the two parts, int64."""
+    """The numbers, int64, from the two parts that `weighted_count` returned."""
     return (np.asarray(high, np.int64) << PART) + low
 
 

@@ -36,7 +36,7 @@ def check_cell(
       scale: currents are uniform in [-scale/2, scale): positive more often than not. Raise it for high thresholds.
 
     Raises:
-      ValueError: the promise that is broken, what came, and what mends it.
+      ValueError: the broken promise, the value that came, and the remedy.
 
     Example:
       >>> from jaxsnn.cells import check_cell, lif
@@ -132,10 +132,12 @@ def _traced(call: Callable[[], Any], what: str) -> Any:
         ) from error
 
 
-def _agree(found: Any, expected: Any, problem: str, help_: str) -> None:
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-        tolerance = 100 * float(jnp.finfo(jnp.result_type(one)).eps) if jnp.issubdtype(one.dtype, jnp.floating) else 0
+def _agree(actual: Any, expected: Any, problem: str, help_: str) -> None:
+    for value, wanted in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        a, b = np.asarray(value, np.float64), np.asarray(wanted, np.float64)
+        tolerance = (
+            100 * float(jnp.finfo(jnp.result_type(value)).eps) if jnp.issubdtype(value.dtype, jnp.floating) else 0
+        )
         if not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
             raise ValueError(f"{problem}, by up to {np.abs(a - b).max():.3g}: {help_}")
 

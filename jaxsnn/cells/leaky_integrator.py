@@ -21,7 +21,7 @@ class LeakyIntegratorParams(NamedTuple):
 
 
 class LeakyIntegratorState(NamedTuple):
-    """What the next step needs."""
+    """The state that the next step needs."""
 
     potential: Array
     """Membrane potential v after the last step, `[B, ...]`."""

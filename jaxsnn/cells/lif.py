@@ -34,7 +34,7 @@ class LIFParams(NamedTuple):
 
 
 class LIFState(NamedTuple):
-    """What the next step needs."""
+    """The state that the next step needs."""
 
     potential: Array
     """Membrane potential v after the last step, `[B, ...]`."""
@@ -52,7 +52,7 @@ def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> LIF
 
 
 def integrate(params: LIFParams, state: LIFState, current: Array, *, leak_first: bool = False) -> Array:
-    """The potential that is compared with the threshold, `[B, ...]`: what a membrane trace shows (see `unroll`)."""
+    """The potential that is compared with the threshold, `[B, ...]`: a membrane trace shows it (see `unroll`)."""
     potential = state.potential * params.leak if leak_first else state.potential
     return potential + current
 

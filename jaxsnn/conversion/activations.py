@@ -17,7 +17,7 @@ from jaxsnn.typing import Array
 def largest_activations(
     apply: Any, params: Any, state: Any, batches: Iterable[Array], *, percentile: float = 100.0
 ) -> dict[str, float]:
-    """What the activations of every layer of a ReLU network reach on data.
+    """The largest activations (or a percentile of them) of every layer of a ReLU network on data.
 
     Args:
       apply, params, state: the ReLU network, from `models.functionalize`.
@@ -72,7 +72,7 @@ def thresholds_from_activations(
       gain: of the input's rate: an input spike stands for the intensity `1 / gain`.
 
     Raises:
-      ValueError: naming the layer, for what cannot be converted (see `check`) or is never active.
+      ValueError: naming the layer, if it cannot be converted (see `check`) or is never active.
 
     Source: Diehl et al. (2015), who scale the weights instead: the same network.
     """

@@ -45,7 +45,7 @@ def thresholds_from_currents(
         the threshold.
 
     Raises:
-      ValueError: naming the layer, for what cannot be converted (see `check`) or gets no positive current; for a number
+      ValueError: naming the layer, if it cannot be converted (see `check`) or gets no positive current; for a number
         out of range.
       TypeError: if the model returns no spike trains.
 
@@ -76,7 +76,7 @@ def _largest_current(
 ) -> Callable[..., Array]:
     """Builds `(params, state, images, key) -> current`; the layers that are `waiting` stay at rest.
 
-    The membrane of `name`, one of them, then holds the current of one step; what is behind it is not computed at all.
+    The membrane of `name`, one of them, then holds the current of one step; layers behind it are not computed.
     """
 
     def measure(params, state, images, key):

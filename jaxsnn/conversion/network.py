@@ -1,4 +1,4 @@
-"""The network that is converted, as plain dicts: what can be, its thresholds, the units of its currents."""
+"""The network that is converted, as plain dicts: the convertible layers, its thresholds, the units of its currents."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -45,11 +45,11 @@ def check(params: Tree, state: Tree, connections: Sequence[Connection], sending:
         or threshold), leaks, or sums currents in another way than a residual block does.
     """
     for name in layers_of(connections):
-        own, *others = sources(connections, name)
+        main, *others = sources(connections, name)
         node, constants = _at(params, name) or {}, (_at(state, name) or {}).get("neurons", {})
-        if own.kind == "pool" and sending and name not in sending:
+        if main.kind == "pool" and sending and name not in sending:
             raise ValueError(
-                f"cannot convert {name}: a pool with neurons, of which nothing is known here; give the ReLU network "
+                f"cannot convert {name}: a pool with neurons, and its activations are not known; give the ReLU network "
                 "pools with neurons too, or this one pool='average'"
             )
         learned = sorted(node.get("neurons", {}))
@@ -70,8 +70,8 @@ def check(params: Tree, state: Tree, connections: Sequence[Connection], sending:
             )
         if "threshold" not in constants:
             raise ValueError(f"cannot convert the layer {name}: its neurons have no threshold")
-        if len(others) > 1 or (others and own.kind != "conv"):
-            summed = ", ".join(connection.name for connection in (own, *others))
+        if len(others) > 1 or (others and main.kind != "conv"):
+            summed = ", ".join(connection.name for connection in (main, *others))
             raise ValueError(
                 f"cannot convert the layer {name}: it sums the currents of {summed}; known are a convolution and one "
                 "shortcut"
@@ -84,7 +84,7 @@ def _children(connections: Sequence[Connection], name: str) -> set[str]:
 
 
 class Chain:
-    """Layers in network order: what a spike stands for on its way, and thresholds as they are found.
+    """Layers in network order, with the activation that a spike stands for, and thresholds as they are set.
 
     Attributes:
       unit: the activation that a current of 1 stands for in the layer that was entered.
@@ -97,8 +97,8 @@ class Chain:
 
     def enter(self, name: str) -> None:
         """Comes to the next layer."""
-        own, *others = sources(self._connections, name)
-        sent = self._scales[own.source]
+        main, *others = sources(self._connections, name)
+        sent = self._scales[main.source]
         self.unit = self._scales[others[0].source] if others else sent
         if others:  # the shortcut's currents are in the unit of the block's input, and stay
             ratio = sent / self.unit
@@ -126,8 +126,8 @@ class Chain:
     def finish(self) -> Converted:
         """Makes the readout's logits those of the ReLU network."""
         readout = layers_of(self._connections)[-1]
-        (own,) = sources(self._connections, readout)
-        self.set_threshold(readout, 1 / self._scales[own.source])
+        (main,) = sources(self._connections, readout)
+        self.set_threshold(readout, 1 / self._scales[main.source])
         return Converted(self.params, self.state, self._scales)
 
 
@@ -150,8 +150,8 @@ def initialise(params: Tree, state: Tree, converted: Converted, connections: Seq
       ValueError: naming the layer, if it has another shape or is missing, or its threshold is learned.
     """
     for name in layers_of(connections):
-        own, *others = sources(connections, name)
-        if not own.weighted:
+        main, *others = sources(connections, name)
+        if not main.weighted:
             continue
         constants, theirs = _at(state, name)["neurons"], _at(converted.state, name)
         if "threshold" not in constants:
@@ -166,7 +166,7 @@ def initialise(params: Tree, state: Tree, converted: Converted, connections: Seq
             path = (*name.split("/"), "neurons", "threshold")
             state = _changed(state, path, lambda old, new=threshold: jnp.asarray(new, old.dtype))
             ratio = jnp.ones_like(ratio)
-        for connection in (own, *(other for other in others if other.weighted)):
+        for connection in (main, *(other for other in others if other.weighted)):
             params = _changed(
                 params, (*connection.name.split("/"), "kernel"), _scaled(converted.params, connection.name, ratio)
             )
@@ -179,7 +179,7 @@ def initialise(params: Tree, state: Tree, converted: Converted, connections: Seq
 
 
 def _scaled(params: Tree, name: str, ratio: Any) -> Any:
-    """What replaces a kernel: the converted one times the ratio of thresholds, checked."""
+    """The kernel's replacement: the converted kernel times the ratio of thresholds, checked."""
 
     def change(old: Any) -> Any:
         node = _at(params, name)

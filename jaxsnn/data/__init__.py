@@ -40,7 +40,7 @@ def load(
       cache_dir: folder of decoded splits; by default `$XDG_CACHE_HOME/jaxsnn` or `~/.cache/jaxsnn`.
       time_steps: number of time steps T of event data, which cannot be loaded without. This and the next two are for
         event data only; images have no time, and are the same whatever is given.
-      event_bins: what the bins of event data share equally, "time" or "count" (of events).
+      event_bins: the quantity that the bins of event data share equally, "time" or "count" (of events).
       event_values: "binary", whether a pixel has events in a bin, or "counts", how many.
 
     Returns:

@@ -5,8 +5,8 @@ zip format keeps of every member is compared on each read. Events, which are rea
 are in an `.arrays` file, to be mapped into memory: arrays in the `.npy` format, one after the other, then the CRC-32 of
 all of it in four bytes. A file is never changed once it has its name, so readers and writers need no lock.
 
-A header is checked against the size of the file before anything is allocated. What killed writers left is removed by
-later ones; files of data that has since been prepared anew are not: deleting the folder is safe.
+A header is checked against the size of the file before anything is allocated. Later writers remove the leftovers
+of killed ones; files of data that has since been prepared anew are not: deleting the folder is safe.
 """
 
 import hashlib
@@ -90,7 +90,7 @@ def fetch(path: Path, decode: Callable[[], Split]) -> Split:
 
     Args:
       path: the cache file, from `path_for`.
-      decode: called for the split when the cache does not have it; what it raises is passed on.
+      decode: called for the split when the cache does not have it; its errors are passed on.
 
     Returns:
       The split, in ordinary writable arrays.
@@ -108,7 +108,7 @@ def fetch_or_make(
 
     Args:
       path: the cache file.
-      make: called when the cache does not have it; what it raises is passed on.
+      make: called when the cache does not have it; its errors are passed on.
       reader: reads the file; raises FileNotFoundError if there is none, and anything if it is damaged.
       writer: writes the file; raises OSError if it cannot.
     """
@@ -217,7 +217,7 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
     Raises:
       ValueError: there is no header, or one that describes no plain array.
     """
-    if np.lib.format.read_magic(stream) != (1, 0):  # what np.savez and write_arrays write
+    if np.lib.format.read_magic(stream) != (1, 0):  # the version that np.savez and write_arrays write
         raise ValueError("an array has a header of another version than 1.0")
     shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
     if min(shape, default=0) < 0 or dtype.hasobject or in_columns:

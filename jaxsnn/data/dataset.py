@@ -49,7 +49,7 @@ def check_split(split: Split, num_classes: int, origin: str) -> Split:
     Args:
       split: `[N, ...]` and `[N]`.
       num_classes: of the set.
-      origin: which split of which set, and where it is, for errors.
+      origin: the split, its set and its place, for errors.
 
     Raises:
       ValueError: if there is no sample, or labels are not one integer in [0, num_classes) for each.

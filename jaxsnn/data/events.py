@@ -107,7 +107,7 @@ def frames(recordings: Recordings, steps: int, *, by: str, values: str, sensor: 
     Args:
       recordings: N recordings; one without events gives zeros.
       steps: number T of bins.
-      by: what the bins share equally, "time" or "count" (of events).
+      by: the quantity that the bins share equally, "time" or "count" (of events).
       values: "binary", 1 where a pixel has events of a polarity in a bin; or "counts", how many, where counts above
         255 saturate at 255.
       sensor: height and width in pixels.

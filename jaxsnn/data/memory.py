@@ -4,19 +4,19 @@ import warnings
 from pathlib import Path
 
 COPIES = 2
-"""Of the samples while a run starts: as they are loaded, and as they are divided and put on the device."""
+"""Copies of the samples while a run starts: as they are loaded, and as they are divided and put on the device."""
 
 
 def available(system: Path = Path("/")) -> int | None:
     """Bytes that programs may still take, by the system and the container they run in; None if it is not known."""
-    found = []
+    free = []
     for line in _lines(system / "proc/meminfo"):
         if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
+            free.append(int(line.split()[1]) * 1024)
     limit, used = (_lines(system / f"sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     if limit and used and limit[0].isdigit():
-        found.append(int(limit[0]) - int(used[0]))
-    return min(found, default=None)
+        free.append(int(limit[0]) - int(used[0]))
+    return min(free, default=None)
 
 
 def _lines(path: Path) -> list[str]:
@@ -31,8 +31,8 @@ def check_room(size: int, what: str, advice: str) -> None:
 
     Args:
       size: their bytes.
-      what: they are.
-      advice: what makes them smaller.
+      what: the samples' name.
+      advice: the way to make them smaller.
 
     Raises:
       ValueError: if they do not fit.

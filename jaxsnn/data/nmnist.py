@@ -88,7 +88,7 @@ def _root(data_dir: Path) -> Path:
 
 
 def _holds(folder: Path, shown: int = 8) -> str:
-    """Says what a folder holds, for errors."""
+    """The content of a folder in words, for errors."""
     names = sorted(entry.name for entry in folder.iterdir())
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return f"{folder} holds {', '.join(names[:shown]) or 'nothing'}{more}"
@@ -104,10 +104,10 @@ def _files(folder: Path) -> list[Path]:
     files = []
     for digit in digits:
         # Hidden files are none of the set: unpacking on macOS leaves a ._00001.bin beside 00001.bin.
-        found = sorted(file for file in digit.iterdir() if file.suffix == ".bin" and not file.name.startswith("."))
-        if not found:
+        recordings = sorted(file for file in digit.iterdir() if file.suffix == ".bin" and not file.name.startswith("."))
+        if not recordings:
             raise DataNotFoundError(f"expected recordings (*.bin) in {digit}. {_holds(digit)}. {_ORIGIN}.")
-        files += found
+        files += recordings
     return files
 
 

@@ -53,7 +53,7 @@ def normalise(samples: Array, mean: Sequence[float] = (), std: Sequence[float] =
       mean, std: one number per channel (of the last axis), or one for all, or none.
 
     Returns:
-      Of the shape of `samples`, float32 at least.
+      An array of the shape of `samples`, float32 at least.
 
     Raises:
       ValueError: if `mean` or `std` holds neither one number nor one per channel.

@@ -1,4 +1,4 @@
-"""From a configuration to what training needs: model, neuron, input, loss, optimiser."""
+"""From a configuration to the parts of training: model, neuron, input, loss, optimiser."""
 
 import functools
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Program(NamedTuple):
     evaluate: Callable[..., training.Evaluation]
     """`(state, images, labels) -> accuracy at every time step, confusion matrix`."""
     count_batch: training.CountBatch
-    """What `evaluate` does with one batch."""
+    """The part of `evaluate` that counts one batch."""
     start: Callable[[int], training.TrainState]
     """`seed -> state` before the first step."""
     connections: tuple[Connection, ...]
@@ -55,7 +55,7 @@ def build(
     """Builds model, optimiser, train step and evaluation.
 
     Args:
-      config: what to build.
+      config: configuration of the run.
       data: its data set.
       hparams: other values for those of `config`; they may be traced.
       param_dtype: of weights, membranes and input.
@@ -133,9 +133,9 @@ def make_model(
     )
 
 
-def restore(program: Program, seed: int, where: Path, step: int | None = None) -> training.TrainState:
-    """The state of the run in the folder `where` after a step, the last checkpoint's by default."""
-    return training.Checkpoints(where / "checkpoints", reading=True).load(program.start(seed), step)
+def restore(program: Program, seed: int, folder: Path, step: int | None = None) -> training.TrainState:
+    """The state of the run in `folder` after a step, the last checkpoint's by default."""
+    return training.Checkpoints(folder / "checkpoints", reading=True).load(program.start(seed), step)
 
 
 def make_optimizer(

@@ -33,7 +33,7 @@ def readable_errors() -> Iterator[None]:
         if isinstance(error, EXPECTED) and (isinstance(error, OSError | ImportError) or _ours(error)):
             print(f"error: {error}", file=sys.stderr)
         elif several and parallel.is_loss(error):
-            print(f"error: {parallel.describe_loss(error)}", file=sys.stderr)
+            print(f"error: {parallel.describe_loss(error)} (--resume)", file=sys.stderr)
         elif several:
             traceback.print_exc()
         else:
@@ -58,8 +58,8 @@ def command(body: Callable[[], None], *, stopped: str = "stopped") -> None:
     """Parses the flags that are defined and runs `body`; errors of use end with a message, not a traceback.
 
     Args:
-      body: what to do.
-      stopped: what to say when Ctrl-C or SIGTERM ends it.
+      body: the work.
+      stopped: the message when Ctrl-C or SIGTERM ends it.
     """
     startup.begin(stopped)
 

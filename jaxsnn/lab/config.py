@@ -17,7 +17,7 @@ PARAMS = "neuron_params."
 
 @dataclass(frozen=True)
 class Config:
-    """What one run is; presets are functions that return one."""
+    """The configuration of one run; presets are functions that return one."""
 
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -1,8 +1,9 @@
-"""What a configuration says of devices and processes: who shares a batch, and where state and data are put."""
+"""Devices and processes of a configuration: the devices that share a batch, and the places of state and data."""
 
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -26,6 +27,15 @@ def define_process_flags() -> None:
     flags.DEFINE_integer("process_id", None, f"{text}which one this is, from 0.", **options)
 
 
+@contextmanager
+def naming(*names: str) -> Iterator[None]:
+    """Adds the flags of these names to the message of a library's error, which names arguments."""
+    try:
+        yield
+    except (ValueError, ConnectionError) as error:
+        raise type(error)(f"{error} ({', '.join(f'--{name}' for name in names)})") from error
+
+
 def connect(multihost: bool) -> None:
     """Connects this process with the others of the run, if there are others.
 
@@ -35,7 +45,8 @@ def connect(multihost: bool) -> None:
     """
     given = {name: flags.FLAGS[name].value for name in ("coordinator", "num_processes", "process_id")}
     if multihost:
-        parallel.start(**given)
+        with naming(*given):
+            parallel.start(**given)
         here = f"process {jax.process_index()} of {jax.process_count()}"
         print(
             f"{here}, {jax.local_device_count()} of {jax.device_count()} devices; if a process is lost, the others end "
@@ -53,7 +64,8 @@ def make_mesh(config: Config) -> Mesh | None:
         process is not connected.
     """
     if not config.run.multihost:
-        return None if config.run.data_parallel == 1 else parallel.data_mesh(config.run.data_parallel)
+        with naming("data_parallel"):
+            return None if config.run.data_parallel == 1 else parallel.data_mesh(config.run.data_parallel)
     if not jax.distributed.is_initialized():
         raise ValueError("multihost: this process is not connected with others; call jaxsnn.parallel.start() first")
     asked = config.run.data_parallel
@@ -74,7 +86,8 @@ def spread_gradients(config: Config, gradients: Gradients) -> Gradients:
     mesh = make_mesh(config)
     if mesh is None:
         return gradients
-    parallel.check_batch(config.training.batch_size, mesh)
+    with naming("batch_size", "data_parallel"):
+        parallel.check_batch(config.training.batch_size, mesh)
     return parallel.data_parallel(gradients, mesh, mean=LOSSES[config.training.loss].reduction == "mean")
 
 
@@ -91,7 +104,7 @@ def spread_evaluation(config: Config, apply: Apply) -> Apply:
 
 
 def make_fetch(config: Config) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """What fetches the images of a batch: from the devices of all processes, or from the whole set on this device."""
+    """The function that fetches a batch's images: from the devices of all processes, or from the set on this device."""
     mesh = make_mesh(config)
     return parallel.fetch_rows(mesh) if mesh is not None and config.run.multihost else operator.getitem
 

@@ -1,6 +1,7 @@
-"""What a number must be stated with: device, versions, commit, date and command."""
+"""The environment of a result: device, versions, commit, date and command."""
 
 import hashlib
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -17,8 +18,20 @@ import jaxsnn
 PACKAGE = Path(jaxsnn.__file__).resolve().parent
 
 
+def check_figures() -> None:
+    """Checks that figures can be drawn, before the work that they are to show.
+
+    Raises:
+      ImportError: if matplotlib is missing, saying how to install it.
+    """
+    try:
+        importlib.import_module("jaxsnn.viz")
+    except ImportError as error:
+        raise ImportError(f"{error}, or run with --nofigures") from error
+
+
 def environment() -> dict[str, Any]:
-    """Device, versions, commit, date and command: what a number must be stated with."""
+    """Device, versions, commit, date and command, which belong to every stated number."""
     return {
         "command": "python -m " + " ".join([_program(), *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -30,18 +43,18 @@ def environment() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of jaxsnn and of the packages that compute for it."""
-    found = {"jaxsnn": jaxsnn.__version__}
+    """Versions of jaxsnn and of the packages that compute for it."""
+    installed = {"jaxsnn": jaxsnn.__version__}
     for package in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+            installed[package] = "unknown"
+    return installed
 
 
 def commit() -> str:
-    """Of the repository that jaxsnn lies in; "unknown" if it is installed, perhaps inside of another repository."""
+    """The commit of jaxsnn's repository; "unknown" if it is installed, perhaps inside of another repository."""
     try:
         git = ["git", "-C", str(PACKAGE)]
         options: dict[str, Any] = {"capture_output": True, "check": True}
@@ -61,7 +74,7 @@ def _program() -> str:
 
 
 def code() -> dict[str, str]:
-    """What all processes of a run must share: versions, and digests of the sources and of the module that runs."""
+    """The code that all processes of a run must share: versions, and digests of the sources and the running module."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode() + path.read_bytes())

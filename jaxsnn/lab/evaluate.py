@@ -1,4 +1,4 @@
-"""What a trained network knows and does: accuracy at every time step and per class, confusion matrix; and, unless
+"""Evaluation of a trained network: accuracy at every time step and per class, confusion matrix; and, unless
 `--noanalyse`, from the same pass, activity of its layers, operations, energy, early exit.
 
     python -m jaxsnn.lab.evaluate --run=runs/mnist_lenet_small [--data_dir=...] [--which=last] [--part=validation]
@@ -22,12 +22,12 @@ from jaxsnn.lab.stored import opened
 
 
 def evaluate(
-    where: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "", analyse: bool = True
+    folder: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "", analyse: bool = True
 ) -> dict[str, Any]:
-    """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns what it holds.
+    """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns its content.
 
     Args:
-      where: the run folder.
+      folder: the run folder.
       which: "selected", the epoch with the best validation accuracy, or "last".
       part: "test" or "validation".
       data_dir, cache_dir: where the data is now; empty for your own default.
@@ -37,32 +37,32 @@ def evaluate(
       ValueError, OSError: if the folder holds no run, or a damaged one, or the data cannot be loaded.
       CheckpointError: if a checkpoint is missing or damaged.
     """
-    config = opened(run_folder.read_config(where), data_dir=data_dir, cache_dir=cache_dir)
+    config = opened(run_folder.read_config(folder), data_dir=data_dir, cache_dir=cache_dir)
     data = load_data(config)
-    fingerprints.check(where, fingerprints.sums(data))
+    fingerprints.check(folder, fingerprints.sums(data))
     program = build(config, data)
-    run = profile.make_profile(config, data) if analyse and config.network.spiking else None
-    found = []
-    for one in run_folder.runs(config):
-        rows = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+    measure = profile.make_profile(config, data) if analyse and config.network.spiking else None
+    networks = []
+    for run in run_folder.runs(config):
+        rows = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
         if not any("test_accuracy" in row for row in rows):
-            print(f"{one.name}: no evaluated epoch yet, left out")
+            print(f"{run.name}: no evaluated epoch yet, left out")
             continue
-        step = scores(one, rows, 0.0)["selected_step"] if which == "selected" else None
-        state = restore(program, one.seed, where / one.name, step)
-        samples = getattr(split(config, data, one.fold), part)
-        observed = None if run is None else profile.observe(run, state, samples)
+        step = scores(run, rows, 0.0)["selected_step"] if which == "selected" else None
+        state = restore(program, run.seed, folder / run.name, step)
+        samples = getattr(split(config, data, run.fold), part)
+        observed = None if measure is None else profile.observe(measure, state, samples)
         result = program.evaluate(state, *samples) if observed is None else observed
-        found.append({"run": one.name, "step": int(state.step), **_numbers(result.accuracy, result.confusion)})
-        _show(found[-1])
+        networks.append({"run": run.name, "step": int(state.step), **_numbers(result.accuracy, result.confusion)})
+        _show(networks[-1])
         if observed is not None:
-            found[-1]["analysis"] = profile.numbers(config, observed, state)
+            networks[-1]["analysis"] = profile.numbers(config, observed, state)
             profile.show(config, observed)
-    if not found:
-        raise ValueError(f"{where} has nothing to evaluate: no network finished an evaluated epoch")
-    summary = {"which": which, "part": part, **run_folder.environment(), "networks": found}
-    run_folder.write_json(where / "evaluation.json", summary)
-    print(f"wrote {where / 'evaluation.json'}")
+    if not networks:
+        raise ValueError(f"{folder} has nothing to evaluate: no network finished an evaluated epoch")
+    summary = {"which": which, "part": part, **run_folder.environment(), "networks": networks}
+    run_folder.write_json(folder / "evaluation.json", summary)
+    print(f"wrote {folder / 'evaluation.json'}")
     return summary
 
 
@@ -93,7 +93,7 @@ def _show(numbers: dict[str, Any]) -> None:
         print(f"{c:7d} {row}   " + ("no sample" if part is None else f"{100 * part:6.2f} %"))
 
 
-def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
+def draw(folder: Path, summary: dict[str, Any]) -> list[Path]:
     """Draws accuracy over time of every network and the confusion matrix over all of them; returns the files."""
     from jaxsnn import viz
 
@@ -101,7 +101,7 @@ def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
     curves = {network["run"]: np.array(network["accuracy_at_step"]) for network in networks}
     confusion = np.sum([network["confusion"] for network in networks], 0)
     figures = {"accuracy_over_time.png": viz.accuracy_over_time(curves), "confusion.png": viz.confusion(confusion)}
-    return [viz.save(figure, where / name) for name, figure in figures.items()]
+    return [viz.save(figure, folder / name) for name, figure in figures.items()]
 
 
 def main() -> None:
@@ -116,9 +116,9 @@ def main() -> None:
 
     def run() -> None:
         given = flags.FLAGS
-        with run_folder.looking(given.run, figures=given.figures) as where:
+        with run_folder.looking(given.run, figures=given.figures) as folder:
             summary = evaluate(
-                where,
+                folder,
                 which=given.which,
                 part=given.part,
                 data_dir=given.data_dir,
@@ -126,7 +126,7 @@ def main() -> None:
                 analyse=given.analyse,
             )
             if given.figures:
-                for figure in draw(where, summary):
+                for figure in draw(folder, summary):
                     print(f"wrote {figure}")
 
     command(run)

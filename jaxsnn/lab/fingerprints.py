@@ -18,8 +18,8 @@ Sums = dict[str, dict[str, Any]]
 def sums(data: Dataset) -> Sums:
     """By the name of the set (and how its events were binned): number of samples and checksums of both splits."""
     splits = {"training": data.train, "test": data.test}
-    found = {name: {"samples": len(y), "images": _sum(x), "labels": _sum(y)} for name, (x, y) in splits.items()}
-    return {", ".join(filter(None, (data.name, data.description))): found}
+    checksums = {name: {"samples": len(y), "images": _sum(x), "labels": _sum(y)} for name, (x, y) in splits.items()}
+    return {", ".join(filter(None, (data.name, data.description))): checksums}
 
 
 def _sum(values: np.ndarray) -> str:
@@ -30,7 +30,7 @@ def _sum(values: np.ndarray) -> str:
 
 
 def check(folder: Path, data: Sums) -> None:
-    """Checks that data is what the run in a folder was trained on; a folder of an earlier version does not say.
+    """Checks that a folder's run was trained on this data; a folder of an earlier version does not say.
 
     Raises:
       ValueError: if it is not, or the file is damaged.
@@ -40,7 +40,7 @@ def check(folder: Path, data: Sums) -> None:
     stored = read_json(folder / FILE)
     for name, splits in data.items():
         known = stored.get(name, splits)
-        if not isinstance(known, dict) or not all(isinstance(one, dict) for one in known.values()):
+        if not isinstance(known, dict) or not all(isinstance(entry, dict) for entry in known.values()):
             raise ValueError(f"{folder / FILE} is damaged: move it away, if you are sure of the data")
         if differs := [split for split, now in splits.items() if known.get(split) != now]:
             split = differs[0]
@@ -53,7 +53,7 @@ def check(folder: Path, data: Sums) -> None:
 
 
 def remember(folder: Path, data: Sums) -> None:
-    """Checks as `check`, and writes down what is new.
+    """Checks as `check`, and stores the new checksums.
 
     Raises:
       ValueError: as `check`.

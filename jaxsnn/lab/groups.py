@@ -1,4 +1,4 @@
-"""The groups of a configuration that say what is trained on, how, and how often; the network is in `lab.network`."""
+"""The groups of a configuration for data, training and runs; the network is in `lab.network`."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _SEEDS = "seeds are an axis of every sweep: give --seeds=5, and --seed for the f
 
 @dataclass(frozen=True)
 class DataConfig:
-    """The samples: which, how they are augmented and normalised, what is held out. A ReLU twin takes them whole."""
+    """The samples: the set, augmentation, normalisation, the held-out part. A ReLU twin takes them whole."""
 
     dataset: str = option("mnist", "Data set.", choices=DATASETS, common=True)
     event_bins: str = option("time", "Event data: steps of equal time, or of equal event count.", choices=BINS)
@@ -104,7 +104,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How many runs, on what devices, and what is kept and shown of them. A resumption may change all of it."""
+    """The number of runs, their devices, and their files and figures. A resumption may change all of it."""
 
     seeds: int = option(
         1,

@@ -1,4 +1,4 @@
-"""What a linear classifier does on the very images of an experiment: the number that a network has to beat.
+"""The accuracy of a linear classifier on the very images of an experiment: the number that a network has to beat.
 
     python -m jaxsnn.lab.linear --run=runs/cifar10_vgg9_small [--data_dir=...]
 
@@ -33,27 +33,27 @@ def features(config: Config, data: training.Data) -> np.ndarray:
     return np.asarray(samples, np.float32).reshape(len(samples), -1)
 
 
-def baseline(config: Config, where: Path | None = None) -> dict[str, Any]:
-    """Fits on what a run trains on, chooses on its validation samples, tests on its test samples.
+def baseline(config: Config, folder: Path | None = None) -> dict[str, Any]:
+    """Fits on a run's training samples, chooses on its validation samples, tests on its test samples.
 
     Raises:
-      ValueError: if the data is not that of the run in the folder `where`, if given.
+      ValueError: if the data is not that of the run in `folder`, if given.
     """
     from sklearn.linear_model import LogisticRegression
 
     data = load_data(config)
-    if where is not None:
-        fingerprints.check(where, fingerprints.sums(data))
+    if folder is not None:
+        fingerprints.check(folder, fingerprints.sums(data))
     sets = split(config, data, run_folder.runs(config)[0].fold)
-    found = []
+    fits = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that 100 iterations did not converge: the validation samples judge
         for strength in STRENGTHS:
             model = LogisticRegression(C=strength, max_iter=100)
             model.fit(features(config, sets.fitting), np.asarray(sets.fitting.labels))
             scores = [model.score(features(config, part), np.asarray(part.labels)) for part in sets[1:]]
-            found.append({"C": strength, "validation_accuracy": scores[0], "test_accuracy": scores[1]})
-    return max(found, key=lambda one: one["validation_accuracy"]) | {"samples": len(sets.fitting.labels)}
+            fits.append({"C": strength, "validation_accuracy": scores[0], "test_accuracy": scores[1]})
+    return max(fits, key=lambda fit: fit["validation_accuracy"]) | {"samples": len(sets.fitting.labels)}
 
 
 def main() -> None:
@@ -62,14 +62,14 @@ def main() -> None:
 
     def run() -> None:
         given = flags.FLAGS
-        with run_folder.looking(given.run, figures=False) as where:
-            config = opened(run_folder.read_config(where), data_dir=given.data_dir, cache_dir=given.cache_dir)
-            result = baseline(config, where)
+        with run_folder.looking(given.run, figures=False) as folder:
+            config = opened(run_folder.read_config(folder), data_dir=given.data_dir, cache_dir=given.cache_dir)
+            result = baseline(config, folder)
             print(
                 f"linear classifier on {result['samples']} training samples: test accuracy "
                 f"{100 * result['test_accuracy']:.2f} % (C = {result['C']:g}, chosen on validation)"
             )
-            run_folder.write_json(where / "linear.json", result | run_folder.environment())
+            run_folder.write_json(folder / "linear.json", result | run_folder.environment())
 
     command(run)
 

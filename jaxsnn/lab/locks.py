@@ -14,7 +14,7 @@ from typing import Any
 from jaxsnn import files
 
 TRAINING, LOOKING = "training", "looking"
-"""Who writes into a folder: what trains there, or what looks at a run, which may go on meanwhile."""
+"""The writer of a folder: a training, or a command that looks at a run, which may go on meanwhile."""
 
 _held: set[Path] = set()  # by this process, which may call one command from another
 
@@ -75,7 +75,7 @@ def _lock(file: Any) -> bool:
 
 
 def _remove_old(folder: Path) -> None:
-    """Removes what killed processes were writing an hour ago or more; newer files may be another command's."""
+    """Removes files that killed processes wrote an hour ago or more; newer files may be another command's."""
     for path in folder.glob(files.TEMPORARY):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > 3600:

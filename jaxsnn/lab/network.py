@@ -1,4 +1,4 @@
-"""The group of a configuration that says what the network is, and the neurons that it names."""
+"""The group of a configuration for the network, and the neurons that it names."""
 
 import functools
 from collections import ChainMap
@@ -127,10 +127,10 @@ class NetworkConfig:
     time_steps: int = option(100, "Number of time steps T.", bound="[1, 1000000]", common=True)
     time_chunk: int = option(
         0,
-        "Run the steps in pieces of this many, in less memory; 0 chooses by backend, T or more runs all at once.",
+        "Run the steps in chunks of this many, in less memory; 0 chooses by backend, T or more runs all at once.",
         bound="[0, inf)",
     )
-    remat: bool = option(False, "Store only the neurons' states between pieces, and run each piece again backward.")
+    remat: bool = option(False, "Store only the neurons' states between chunks, and run each chunk again backward.")
     pack_spikes: bool = option(False, "Store spikes for the backward pass in one bit each, not one byte.")
     compute_dtype: str = option(
         "float32",

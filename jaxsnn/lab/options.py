@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, get_args, get_origin
 import numpy as np
 
 NOTHING: Any = object()
-"""No value at all; None is one."""
+"""The absence of a value; None is a value."""
 LARGEST = 2**31 - 1
-"""Of whole numbers: steps and seeds are 32-bit integers in the train step."""
+"""The largest whole number: steps and seeds are 32-bit integers in the train step."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Bound:
         return above and (value < self.high if self.open_high else value <= self.high)
 
     def __str__(self) -> str:
-        """What follows the noun in messages: ` > 0`, ` in (0, 1]`; empty for any finite number."""
+        """The words after the noun in messages: ` > 0`, ` in (0, 1]`; empty for any finite number."""
         if self.high < math.inf:
             return (
                 f" in {'(' if self.open_low else '['}{self.low:.10g}, {self.high:.10g}{')' if self.open_high else ']'}"
@@ -57,7 +57,7 @@ class Option(NamedTuple):
     choices: Collection[str] = ()
     """The values that a name may have, often the keys of a table, to which members can be added; none: any."""
     bound: Bound = Bound()
-    """Of a number, of every number of a list, and of the numbers in `layer:number`."""
+    """The range of a number, of every number of a list, and of the numbers in `layer:number`."""
     per_layer: bool = False
     """The entries are `layer:number`."""
     common: bool = False
@@ -89,7 +89,7 @@ def check(options: Any) -> None:
     """Checks every field of a dataclass of options.
 
     Raises:
-      ValueError: naming the field, its value and what is allowed.
+      ValueError: naming the field, its value and the allowed values.
     """
     for f in dataclasses.fields(options):
         value = getattr(options, f.name)
@@ -106,7 +106,7 @@ def kind(f: dataclasses.Field) -> tuple[type, bool, bool]:
 
 
 def describe(f: dataclasses.Field) -> str:
-    """What a field's value must be."""
+    """The values that a field may have, in words."""
     element, several, optional = kind(f)
     if f.metadata["per_layer"]:
         return f"a tuple of layer:number, e.g. conv1:0.9, each a finite number{f.metadata['bound']}"
@@ -122,7 +122,7 @@ def describe(f: dataclasses.Field) -> str:
 def _allowed(f: dataclasses.Field, value: Any) -> bool:
     element, several, optional = kind(f)
     if several:
-        return isinstance(value, tuple) and all(_element_allowed(f, element, one) for one in value)
+        return isinstance(value, tuple) and all(_element_allowed(f, element, item) for item in value)
     return (optional and value is None) or _element_allowed(f, element, value)
 
 

@@ -1,4 +1,4 @@
-"""What a trained network does, in numbers: activity, operations, energy, early exit (for `jaxsnn.lab.evaluate`)."""
+"""The profile of a trained network: activity, operations, energy, early exit (for `jaxsnn.lab.evaluate`)."""
 
 import math
 from typing import Any
@@ -51,11 +51,11 @@ def leaky(config: Config) -> bool:
 
 
 def numbers(config: Config, observed: analysis.Profile, state: training.TrainState) -> dict[str, Any]:
-    """Plain values for `evaluation.json`; None for what is not a number. Energies in pJ, all else per inference."""
+    """Plain values for `evaluation.json`; None in place of nan. Energies in pJ, all else per inference."""
     accuracy, exits = observed.answers.accuracy, analysis.early_exit(observed.answers)
     by_class = observed.spikes_by_class()
     metrics = analysis.neurobench(observed, state.params, state.model_state)
-    found = {
+    profile = {
         "steps": observed.steps,
         "samples": len(observed.labels),
         "activity": {name: _activity(layer, by_class[name]) for name, layer in observed.layers.items()},
@@ -65,7 +65,7 @@ def numbers(config: Config, observed: analysis.Profile, state: training.TrainSta
         "early_exit": {name: values.tolist() for name, values in exits._asdict().items()},
         "steps_to_final_accuracy": analysis.steps_needed(accuracy, float(accuracy[-1])),
     }
-    return finite(found)
+    return finite(profile)
 
 
 def energies(config: Config, observed: analysis.Profile) -> dict[str, analysis.EnergyReport]:
@@ -123,7 +123,7 @@ def _mean(values: np.ndarray) -> float:
 def finite(value: Any) -> Any:
     """JSON has no nan and no infinity: None instead."""
     if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [finite(one) for one in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,5 @@
 """The end of a run: scores per seed, a table, `results.json`, figures."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,14 @@ def spent(rows: list[dict[str, Any]]) -> float:
     return total + unfinished
 
 
-def scores(one: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+def scores(run: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Test accuracy of the last epoch, and of the epoch with the largest validation accuracy (the latest, if tied)."""
     evaluated = [row for row in rows if "test_accuracy" in row]
     last = evaluated[-1]
     chosen = max(evaluated, key=lambda row: (row["validation_accuracy"], row["epoch"]))
     return {
-        "run": one.name,
-        "seed": one.seed,
+        "run": run.name,
+        "seed": run.seed,
         "epoch": last["epoch"],
         "test_accuracy": last["test_accuracy"],
         "validation_accuracy": last["validation_accuracy"],
@@ -50,7 +49,7 @@ def scores(one: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, An
 
 
 def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Prints the table and writes `results.json`; returns what it holds."""
+    """Prints the table and writes `results.json`; returns its content."""
     summary: dict[str, Any] = {"preset": name, **environment(), "runs": results}
     network = config.network
     print(f"\n{name}: {network.model} on {config.data.dataset}, {network.rule}, T = {network.time_steps}")
@@ -72,15 +71,6 @@ def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]
     return summary
 
 
-def check_figures() -> None:
-    """Checks that figures can be drawn, before the work that they are to show.
-
-    Raises:
-      ImportError: if matplotlib is missing, saying how to install it.
-    """
-    importlib.import_module("jaxsnn.viz")
-
-
 def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[Path]:
     """Draws the training curves of all seeds and a raster of one test sample; returns the files.
 
@@ -89,7 +79,7 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     """
     from jaxsnn import viz
 
-    rows = {one.name: MetricsFile(folder / one.name / "metrics.jsonl").read() for one in runs(config)}
+    rows = {run.name: MetricsFile(folder / run.name / "metrics.jsonl").read() for run in runs(config)}
     first = runs(config)[0]
     state = parallel.local(restore(program, first.seed, folder / first.name))
     if not parallel.is_first():

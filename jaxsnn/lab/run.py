@@ -1,4 +1,4 @@
-"""From a configuration to a trained network, its metrics, its figures and a table: what all experiments share."""
+"""From a configuration to a trained network, its metrics, its figures and a table, for all experiments."""
 
 import sys
 import time
@@ -37,13 +37,13 @@ def main(presets: Presets) -> None:
 
 
 def run(config: Config, name: str) -> dict[str, Any]:
-    """Trains `config.run.seeds` networks, writes the run folder, prints the table; returns what `results.json` holds.
+    """Trains `config.run.seeds` networks, writes the run folder, prints the table; returns `results.json`.
 
     With `config.run.multihost` every process calls it; process 0 alone writes and prints, the others return nothing.
     """
     path = run_folder.choose(config, name)
     if config.run.figures:
-        results.check_figures()
+        environment.check_figures()
     if config.run.multihost:
         fields = config.values(fields_with(per_process=False))
         parallel.check_same(fields | {"run folder": str(path)}, "configuration")
@@ -72,7 +72,7 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
     if config.network.init_from and not config.run.resume:
         converted.start_from(config, program.start(runs[0].seed), program.connections)
     if writes:
-        created = run_folder.create(path, config, name, held)  # last: what cannot be built leaves no folder behind
+        created = run_folder.create(path, config, name, held)  # last: a failed build leaves no folder behind
         if config.run.multihost and created != path:
             raise ValueError(f"{path} was made by another run just now: start all processes again, or give --run_dir")
         path = created
@@ -83,11 +83,11 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
     )
     if config.run.activity and not config.run.resume and writes and config.network.spiking:
         check_activity(config, program, first)
-    found = []
-    for one in runs:
-        sets = first if one.fold == runs[0].fold else split(config, data, one.fold)
-        found.append(train(config, program, sets, one, path / one.name))
-    summary = results.write(path, name, config, found) if writes else {}
+    finished = []
+    for run in runs:
+        sets = first if run.fold == runs[0].fold else split(config, data, run.fold)
+        finished.append(train(config, program, sets, run, path / run.name))
+    summary = results.write(path, name, config, finished) if writes else {}
     if config.run.figures:
         for figure in results.draw(path, config, data, program):
             print(f"wrote {figure}")
@@ -109,7 +109,7 @@ def check_parameters(state: training.TrainState) -> None:
 
 
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
-    """Prints what is wrong with the firing of the untrained network on a few training samples, if anything is."""
+    """Prints faults in the firing of the untrained network on a few training samples."""
     images = parallel.local(sets.fitting.images)[:8]
     if config.network.encoding == "poisson":
         for sentence in check_gain(
@@ -123,7 +123,7 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
 
 
 def check_gain(intensities: np.ndarray, gain: float) -> list[str]:
-    """What is wrong with the gain of a Poisson input for pixels like these, if anything is."""
+    """Faults of the gain of a Poisson input for pixels like these; empty if there is none."""
     saturated = np.mean(np.abs(intensities) * gain > 1)
     if saturated <= 0.01:
         return []
@@ -134,7 +134,7 @@ def check_gain(intensities: np.ndarray, gain: float) -> list[str]:
 
 
 def keep_compiled(folder: str | Path) -> None:
-    """Makes jax keep what it compiles from now on in the folder, and look there first.
+    """Makes jax store compiled programs in the folder from now on, and look there first.
 
     Raises:
       ValueError: if it is a remote address.
@@ -154,13 +154,13 @@ def keep_compiled(folder: str | Path) -> None:
     compilation_cache.reset_cache()  # jax decides at its first compilation whether there is a cache
 
 
-def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, where: Path) -> dict[str, Any]:
-    """Trains one network into the folder `where`, from its last checkpoint if there is one and `config.run.resume`.
+def train(config: Config, program: Program, sets: Sets, run: run_folder.Run, folder: Path) -> dict[str, Any]:
+    """Trains one network into `folder`, from its last checkpoint if there is one and `config.run.resume`.
 
     Returns its scores; in processes other than the first, nothing.
     """
     began = time.perf_counter()
-    seed, description = one.seed, one.name.replace("seed", "seed ").replace("fold", "fold ")
+    seed, description = run.seed, run.name.replace("seed", "seed ").replace("fold", "fold ")
 
     def evaluate(state: training.TrainState) -> dict[str, float]:
         if config.run.multihost:
@@ -170,10 +170,10 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
             "test_accuracy": float(program.evaluate(state, *sets.test).accuracy[-1]),
         }
 
-    where.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     writes = parallel.is_first()
-    metrics, earlier = training.MetricsFile(where / "metrics.jsonl", writes=writes), 0.0
-    checkpoints = training.Checkpoints(where / "checkpoints")
+    metrics, earlier = training.MetricsFile(folder / "metrics.jsonl", writes=writes), 0.0
+    checkpoints = training.Checkpoints(folder / "checkpoints")
     state = program.start(seed)
     if config.run.resume and checkpoints.steps():
         state = checkpoints.load(state)
@@ -200,4 +200,4 @@ def train(config: Config, program: Program, sets: Sets, one: run_folder.Run, whe
         progress=config.run.progress and writes,
         description=description,
     )
-    return results.scores(one, metrics.read(), earlier + time.perf_counter() - began) if writes else {}
+    return results.scores(run, metrics.read(), earlier + time.perf_counter() - began) if writes else {}

@@ -1,4 +1,4 @@
-"""Run folders: where a run lives, what it was, and how an earlier one is found again.
+"""Run folders: the place and the configuration of a run, and the search for an earlier run.
 
 runs/<preset>/            config.json, environment.json, data.json, results.json, figures
 runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/ (fold<n>/ in cross-validation)
@@ -6,7 +6,6 @@ runs/<preset>/seed<n>/    metrics.jsonl, checkpoints/ (fold<n>/ in cross-validat
 
 import dataclasses
 import glob
-import importlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 from jaxsnn import files
 from jaxsnn.lab import stored
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.environment import environment
+from jaxsnn.lab.environment import check_figures, environment
 from jaxsnn.lab.locks import LOOKING, hold
 
 RUNS = Path("runs")
@@ -28,7 +27,7 @@ class Run(NamedTuple):
     """One training of an experiment."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     seed: int
     fold: int | None
     """Which part of the training set it is tested on, from 0; None: on the test set."""
@@ -64,13 +63,13 @@ def _check_new(path: Path) -> None:
 
 
 def create(path: Path, config: Config, name: str, held: ExitStack) -> Path:
-    """Makes the folder, holds it, and writes what the run is and where it runs.
+    """Makes the folder, holds it, and writes the configuration and the environment.
 
     Args:
       path: from `choose`; if another process has made it since, the next number is taken.
       config: of the run.
       name: as for `choose`.
-      held: what the folder is held in, until the end of the run.
+      held: the stack that holds the folder until the end of the run.
 
     Returns:
       The folder.
@@ -90,12 +89,12 @@ def create(path: Path, config: Config, name: str, held: ExitStack) -> Path:
 
 
 def make(path: Path, fill: Callable[[Path], None], held: ExitStack, *, name: str = "") -> Path:
-    """Makes a folder if need be, holds it and writes what it is; leaves none behind that it could not fill.
+    """Makes a folder if need be, holds it and fills it; leaves no folder behind that it could not fill.
 
     Args:
       path: the folder.
       fill: writes into it.
-      held: what it is held in.
+      held: the stack that holds it.
       name: of a numbered folder, which must be a new one: the next number is taken until it is; none for `path` alone.
 
     Returns:
@@ -214,27 +213,27 @@ def _read(path: Path) -> Any:
 
 @contextmanager
 def looking(run: str, *, figures: bool = True) -> Iterator[Path]:
-    """Holds the folder of a run for what looks at it and writes there what it saw, and checks that it can.
+    """Holds the folder of a run for a command that reads it and writes its results there, and checks both.
 
     Raises:
       ValueError: if it is no run's, or another process holds it.
       OSError: if it cannot be written.
       ImportError: if there are to be figures, and matplotlib is missing.
     """
-    where = files.local(run)
-    read_config(where)
+    folder = files.local(run)
+    read_config(folder)
     if figures:
-        importlib.import_module("jaxsnn.viz")
-    with hold(where, LOOKING):
-        yield where
+        check_figures()
+    with hold(folder, LOOKING):
+        yield folder
 
 
-def read_config(where: Path) -> Config:
+def read_config(folder: Path) -> Config:
     """The configuration of the run in a folder.
 
     Raises:
       ValueError: if the folder holds no run, a damaged one, or one of another version.
     """
-    if not (files.local(where) / "config.json").exists():
-        raise ValueError(f"{where} holds no run (no config.json): give the folder that the training printed")
-    return stored.parse(read_json(where / "config.json"), where)
+    if not (files.local(folder) / "config.json").exists():
+        raise ValueError(f"{folder} holds no run (no config.json): give the folder that the training printed")
+    return stored.parse(read_json(folder / "config.json"), folder)

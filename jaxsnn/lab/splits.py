@@ -1,4 +1,4 @@
-"""The data of an experiment: loaded, and divided into what is trained on, validated and tested."""
+"""The data of an experiment: loaded, and divided into fitting, validation and test samples."""
 
 import functools
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class Sets(NamedTuple):
     """The data of an experiment, on the device."""
 
     fitting: training.Data
-    """What is trained on: the training set without the validation part."""
+    """The training set without the validation part."""
     validation: training.Data
     test: training.Data
 

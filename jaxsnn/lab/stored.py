@@ -38,7 +38,7 @@ def parse(values: Any, folder: Path) -> Config:
 
 
 def _paths(values: Any) -> set[str]:
-    """The fields of a stored configuration as `group.field`, and what is in no group."""
+    """The fields of a stored configuration as `group.field`, and the entries outside groups."""
     groups = values if isinstance(values, dict) else {}
     inside = {f"{name}.{field}" for name, group in groups.items() if isinstance(group, dict) for field in group}
     return inside | {name for name, group in groups.items() if not isinstance(group, dict)}
@@ -60,7 +60,7 @@ def _value(f: dataclasses.Field, value: Any) -> Any:
 
 
 def check_resume(stored: Config, config: Config) -> None:
-    """Compares the configuration of a run with the one that wants to go on with it.
+    """Compares the configuration of a run with the configuration that resumes it.
 
     Everything must be the same but the group `run` and the fields that are free (`Option.free`): they do not touch the
     numbers already computed, and those that come are the same, with other devices up to rounding.
@@ -89,7 +89,7 @@ def check_resume(stored: Config, config: Config) -> None:
 def opened(config: Config, *, data_dir: str = "", cache_dir: str = "") -> Config:
     """The configuration of a run to look at its networks here: on one device, with the data where it is now.
 
-    The run's own folders are not used: a run folder that came from somebody else would choose what is read and written.
+    The run's own folders are not used: somebody else's run folder would choose the files that are read and written.
 
     Args:
       config: of the run, wherever it was made.

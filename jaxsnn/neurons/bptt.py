@@ -38,8 +38,8 @@ def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, 
     def membranes(params: Any, carry: Any, currents: Array) -> Array:
         wide = currents.astype(jnp.result_type(*jax.tree.leaves(carry)))
         trace = partial(membrane, params) if membrane else None
-        found: Array = unroll(partial(step, params), carry, wide, trace=trace).trace
-        return found
+        potentials: Array = unroll(partial(step, params), carry, wide, trace=trace).trace
+        return potentials
 
     return Neuron(
         params,

@@ -43,13 +43,13 @@ def row_of_devices(devices: int, axis: str) -> Mesh:
     Raises:
       ValueError: if there are fewer.
     """
-    found = jax.devices()
-    if not 0 <= devices <= len(found):
+    available = jax.devices()
+    if not 0 <= devices <= len(available):
         raise ValueError(
-            f"{devices} devices were asked for, {len(found)} are there ({found[0].platform}): "
-            f"choose --data_parallel from 1 to {len(found)}, or 0 for all"
+            f"{devices} devices were asked for, {len(available)} are there ({available[0].platform}): "
+            f"choose devices from 1 to {len(available)}, or 0 for all"
         )
-    return jax.make_mesh((devices or len(found),), (axis,), (AxisType.Auto,), devices=found[: devices or None])
+    return jax.make_mesh((devices or len(available),), (axis,), (AxisType.Auto,), devices=available[: devices or None])
 
 
 def replicate(mesh: Mesh, tree: Tree) -> Tree:
@@ -71,7 +71,7 @@ def check_batch(size: int, mesh: Mesh) -> None:
     if size % devices:
         raise ValueError(
             f"a batch of {size} samples cannot be divided among {devices} devices; "
-            f"choose a --batch_size that is a multiple of {devices}, or fewer devices (--data_parallel)"
+            f"choose a batch size that is a multiple of {devices}, or fewer devices"
         )
 
 
@@ -111,7 +111,7 @@ def data_parallel(gradients: Gradients, mesh: Mesh, *, mean: bool) -> Gradients:
 
 
 class Readouts(NamedTuple):
-    """What `evaluate_parallel` keeps of a model's output, whole on every device."""
+    """The part of a model's output that `evaluate_parallel` keeps, whole on every device."""
 
     logits: Array
     """`[B, classes]`"""

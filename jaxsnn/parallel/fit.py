@@ -31,7 +31,7 @@ Evaluate = Callable[[Population], Mapping[str, np.ndarray]]
 
 
 class Trained(NamedTuple):
-    """What training made of a population of M members; E evaluations."""
+    """A trained population of M members with its history; E evaluations."""
 
     population: Population
     """After the last step."""
@@ -46,7 +46,7 @@ class Trained(NamedTuple):
     seconds: float
     """Compilation included."""
     costs: Any
-    """What it took to compile, and the memory of a step (`training.Costs`)."""
+    """The cost of compiling, and the memory of a step (`training.Costs`)."""
 
 
 def fit_population(
@@ -104,8 +104,8 @@ def fit_population(
             loss.append(np.where(alive, totals.loss / per_epoch, np.nan))
             if epoch % evaluate_every == 0 or epoch == epochs:
                 evaluated.append(epoch)
-                found = evaluate(population)
-                scores.append({name: np.where(alive, value, np.nan) for name, value in found.items()})
+                evaluation = evaluate(population)
+                scores.append({name: np.where(alive, value, np.nan) for name, value in evaluation.items()})
             population = _reset(population)
             shown = "all diverged" if not alive.any() else f"mean loss {np.nanmean(loss[-1]):.4f}"
             bar.set_postfix_str(f"{shown}, {alive.sum()} of {len(alive)} members go on")

@@ -1,4 +1,4 @@
-"""How many members of a population one program can take: by what the compiler says it needs."""
+"""The number of members that a program can take, by the memory that the compiler reports."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from jaxsnn.training import Costs
 
 
 def memory_limit(devices: int = 1) -> float:
-    """Memory that a program may use on each of `devices`, in 10^6 bytes: of an accelerator 0.9 of what is free, of a
+    """Memory that a program may use on each of `devices`, in 10^6 bytes: of an accelerator 0.9 of its free memory, of a
     CPU its part of half of the machine's; infinity where the system does not say how much that is.
     """
     stats = jax.local_devices()[0].memory_stats()
@@ -27,13 +27,13 @@ def members_that_fit(measure: Callable[[int], Costs], most: int, limit: float, *
     """Members per program, a multiple of the number of devices, so that programs of this size stay below the limit.
 
     Args:
-      measure: compiles the program for this many members and says what it needs (nothing is run).
+      measure: compiles the program for this many members and returns its needs (nothing is run).
       most: members that are wanted; tried first, so that a population that fits is compiled once.
       limit: 10^6 bytes per device.
       devices: among which the members are divided.
 
     Returns:
-      About equal parts: 100 members of which 60 fit are two programs of 50.
+      The parts are about equal: 100 members become two programs of 50 if 60 fit.
 
     Raises:
       ValueError: if one member per device is too large already.

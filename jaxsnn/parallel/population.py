@@ -29,7 +29,7 @@ POPULATION = "population"
 
 
 class Member(NamedTuple):
-    """What trains and tests one network."""
+    """The functions that train and test one network."""
 
     step: TrainStep
     """From `training.make_train_step`."""
@@ -41,7 +41,7 @@ class Population(NamedTuple):
     """Networks side by side; every array has a leading axis of M members."""
 
     hparams: Any
-    """What distinguishes them, beside their seeds: the argument of `make`."""
+    """The hyperparameters that distinguish members beside their seeds: the argument of `make`."""
     states: TrainState
 
 

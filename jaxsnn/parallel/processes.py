@@ -5,8 +5,8 @@
     ...
     parallel.leave(1)                                  # after an error
 
-Every process runs the same program on the same configuration and takes part in every step; process 0 alone writes what
-people read. jax's runtime connects them, watches over them by heartbeats, and ends those left when one is lost.
+Every process runs the same program on the same configuration and takes part in every step; process 0 alone writes the
+results. jax's runtime connects them, watches over them by heartbeats, and ends those left when one is lost.
 """
 
 import os
@@ -31,31 +31,29 @@ Tree = TypeVar("Tree")
 
 
 def check_start(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Checks what `start` is given.
+    """Checks the arguments of `start`.
 
     Raises:
       ValueError: if one of the three is given without the others, or is malformed or out of range.
     """
     given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
-    missing = [f"--{name}" for name, value in given.items() if value is None]
+    missing = [name for name, value in given.items() if value is None]
     if len(missing) == 3:
         return
     if missing or coordinator is None or num_processes is None or process_id is None:
         raise ValueError(
-            f"{' and '.join(missing)} missing: give --coordinator=host:port, --num_processes and --process_id "
+            f"{' and '.join(missing)} missing: give coordinator (host:port), num_processes and process_id "
             "together, or none of them where TPU, Slurm or Open MPI provide them"
         )
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
         raise ValueError(
-            f"--coordinator must be host:port of process 0, e.g. 10.0.0.1:1234, the same for all, got {coordinator!r}"
+            f"coordinator must be host:port of process 0, e.g. 10.0.0.1:1234, the same for all, got {coordinator!r}"
         )
     if num_processes < 1:
-        raise ValueError(f"--num_processes must be >= 1, got {num_processes}")
+        raise ValueError(f"num_processes must be >= 1, got {num_processes}")
     if not 0 <= process_id < num_processes:
-        raise ValueError(
-            f"--process_id must lie in [0, {num_processes}), each process having its own, got {process_id}"
-        )
+        raise ValueError(f"process_id must lie in [0, {num_processes}), each process having its own, got {process_id}")
 
 
 def start(coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
@@ -95,8 +93,8 @@ def start(coordinator: str | None = None, num_processes: int | None = None, proc
         )
     except ValueError as error:  # jax's own: something is not defined
         raise ValueError(
-            "--multihost found no TPU pod, Slurm or Open MPI that says how many processes there are: start each "
-            "process with --coordinator=host:port --num_processes=n --process_id=0 (1, 2, ...)"
+            "no TPU pod, Slurm or Open MPI says how many processes there are: start each process with "
+            "coordinator (host:port), num_processes, and process_id 0, 1, 2, ..."
         ) from error
 
 
@@ -109,7 +107,7 @@ def _check_free(coordinator: str) -> None:
             tried.bind((host if host in LOOPBACK else "", int(port)))
         except OSError as error:
             raise ConnectionError(
-                f"process 0 cannot listen at {coordinator} ({error}): choose a free port with --coordinator"
+                f"process 0 cannot listen at {coordinator} ({error}): choose a free port for coordinator"
             ) from error
 
 
@@ -125,7 +123,7 @@ def _reach(coordinator: str) -> None:
             if time.monotonic() > deadline:
                 raise ConnectionError(
                     f"process 0 was not found at {coordinator} within {START_SECONDS} s ({error}): start all processes "
-                    "with the same --coordinator, an address of process 0 that all of them can reach"
+                    "with the same coordinator, an address of process 0 that all of them can reach"
                 ) from error
         time.sleep(0.2)
 
@@ -148,7 +146,7 @@ def check_same(values: Mapping[str, Any], what: str, advice: str = SEE_THE_SAME)
 
     Args:
       values: by name; compared by checksum.
-      what: they are of.
+      what: the name of the values.
       advice: how to mend it.
 
     Raises:
@@ -156,12 +154,12 @@ def check_same(values: Mapping[str, Any], what: str, advice: str = SEE_THE_SAME)
     """
     sums = [zlib.crc32(value if isinstance(value, bytes) else repr(value).encode()) for value in values.values()]
     every = multihost_utils.process_allgather(np.array(sums, np.uint32))
-    found = []
+    differences = []
     for process, row in enumerate(every):
         if names := [name for name, mine, first in zip(values, row, every[0], strict=True) if mine != first]:
-            found.append(f"process {process} has another {', '.join(names)}")
-    if found:
-        raise ValueError(f"the processes differ from process 0 in their {what}: {'; '.join(found)}. {advice}")
+            differences.append(f"process {process} has another {', '.join(names)}")
+    if differences:
+        raise ValueError(f"the processes differ from process 0 in their {what}: {'; '.join(differences)}. {advice}")
 
 
 def local(tree: Tree) -> Tree:
@@ -175,11 +173,11 @@ def is_loss(error: BaseException) -> bool:
 
 
 def describe_loss(error: BaseException) -> str:
-    """What to tell a person then."""
+    """The message for a person after such an error."""
     return (
         f"process {jax.process_index()} lost another process of this run, or the connection to it "
         f"({_first_line(error)}). Checkpoints that were complete are whole: see the other processes' output, then "
-        "start all processes again with --resume"
+        "start all processes again and resume the run"
     )
 
 

@@ -44,19 +44,19 @@ def divide(mesh: Mesh, images: np.ndarray, chosen: np.ndarray) -> Array:
 def fetch_rows(mesh: Mesh) -> Callable[[Array, Array], Array]:
     """Makes `fetch(images, numbers [B]) -> images [B, ...]` for a set that `divide` has put on the mesh.
 
-    Every device looks up what it holds, and the sum over the devices has all of them: each device keeps its part of the
-    batch or, of a batch that cannot be divided, the whole.
+    Every device looks up its own samples, and the sum over the devices has all of them: each device keeps its part of
+    the batch or, of a batch that cannot be divided, the whole.
     """
     devices = mesh.shape[AXIS]
 
     def part(rows: Array, numbers: Array) -> Array:
         here = numbers - jax.lax.axis_index(AXIS) * len(rows)
         inside = (here >= 0) & (here < len(rows))
-        found = rows[jnp.where(inside, here, 0)]
-        found = jnp.where(inside.reshape(-1, *(1,) * (rows.ndim - 1)), found, jnp.zeros_like(found))
+        local = rows[jnp.where(inside, here, 0)]
+        local = jnp.where(inside.reshape(-1, *(1,) * (rows.ndim - 1)), local, jnp.zeros_like(local))
         if len(numbers) % devices:
-            return jax.lax.psum(found, AXIS)
-        return jax.lax.psum_scatter(found, AXIS, scatter_dimension=0, tiled=True)
+            return jax.lax.psum(local, AXIS)
+        return jax.lax.psum_scatter(local, AXIS, scatter_dimension=0, tiled=True)
 
     def fetch(images: Array, numbers: Array) -> Array:
         out = P() if len(numbers) % devices else P(AXIS)

@@ -13,10 +13,10 @@ Forward these are the cells of `jaxsnn.cells` (integrate, fire, hard reset, leak
 neuron has one derivative `d` for its whole spike train, computed from its own spikes after the last step (E8), and the
 error walks back through time gated by the spikes, not by the leak (E9).
 
-A train may come in pieces (chunks of time, down to single steps) with the state handed on: gradients are the same. `d`
-is known after the last piece only, so what it is made of travels back to the earlier ones, in the cotangents of
-`filtered` and `spike_count`. Those two are therefore for reading (analysis), not for a loss. Whoever runs all pieces
-saves memory by `unfinished` before the first and `finish` after the last.
+A train may come in chunks of time (down to single steps) with the state handed on: gradients are the same. `d`
+is known after the last chunk only, so its ingredients travel back to the earlier chunks, in the cotangents of
+`filtered` and `spike_count`. Those two are therefore for reading (analysis), not for a loss. Whoever runs all chunks
+saves memory by `unfinished` before the first chunk and `finish` after the last.
 
 Variants that the paper leaves open are arguments (E12): no leak correction, and the true leak in the backward pass.
 """

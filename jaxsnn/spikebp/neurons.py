@@ -32,7 +32,7 @@ def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool 
 
 
 class _Rule(NamedTuple):
-    """What is fixed when the program is traced."""
+    """Settings that are fixed when the program is traced."""
 
     storage: Storage
     leak_correction: bool
@@ -62,7 +62,7 @@ def lif(
 
     Returns:
       The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
-      Stored for the backward pass: the spikes and, unless the state is `unfinished`, what `d` comes from (E8).
+      Stored for the backward pass: the spikes and, unless the state is `unfinished`, the ingredients of `d` (E8).
 
     Raises:
       ValueError: if T is 0, the state does not fit one step of `currents` in shape and dtype, or `leak_backward` is
@@ -79,7 +79,7 @@ def lif(
 
 
 def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool = False) -> tuple[IFState, Array]:
-    """Integrate-and-fire neurons over time with derivative 1: what follows an average pool in the paper.
+    """Integrate-and-fire neurons over time with derivative 1, as behind an average pool in the paper.
 
     Arguments, results and errors as in `lif` (the state is that of `cells.integrate_and_fire`).
 
@@ -121,7 +121,7 @@ def _walk_back(
 
 
 def _store(storage: Storage, spikes: Array) -> Array:
-    """Bits are packed over merged time and batch: a piece of few steps wastes none."""
+    """Bits are packed over merged time and batch: a chunk of few steps wastes none."""
     return store(spikes.reshape(-1, *spikes.shape[2:]), storage)
 
 
@@ -163,15 +163,15 @@ def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple
 
 def _lif_forward(rule, params, state, currents):
     state, spikes = _lif_bytes(params, state, currents)
-    own = None if rule.finished_later else state._replace(potential=None)
-    return (state, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), own)
+    final = None if rule.finished_later else state._replace(potential=None)
+    return (state, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), final)
 
 
 def _lif_backward(rule, residuals, cotangents):
-    params, stored, own = residuals
+    params, stored, final = residuals
     g_state, g_spikes = cotangents
-    # in the slots of what has no gradient, a later piece of the train has sent its last state
-    g_state = g_state if own is None else last(g_state, own)
+    # a later chunk of the train has sent its last state in the cotangents of counts, which have no gradient
+    g_state = g_state if final is None else last(g_state, final)
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
     g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.storage, stored, d, leak)

@@ -1,4 +1,4 @@
-"""What the neurons of the rule hand on from one piece of a train to the next, and back (see `jaxsnn.spikebp`)."""
+"""The state that neurons of the rule hand on from one chunk of a train to the next, and back (see `jaxsnn.spikebp`)."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from jaxsnn.typing import Array, DTypeLike, Shape
 
 
 class SpikeBPState(NamedTuple):
-    """What the next piece of the train needs; each `[B, ...]`."""
+    """The state that the next chunk of the train needs; each `[B, ...]`."""
 
     potential: Array
     """Membrane potential v."""
@@ -22,7 +22,7 @@ class SpikeBPState(NamedTuple):
 
 
 class UnfinishedState(SpikeBPState):
-    """That of a train whose pieces keep nothing but their spikes for the backward pass: see `unfinished`."""
+    """The state of a train whose chunks store nothing but spikes for the backward pass: see `unfinished`."""
 
 
 def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> SpikeBPState:
@@ -37,13 +37,13 @@ def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> Spi
 
 
 def unfinished(states: Any) -> Any:
-    """Marks states for a train in pieces that `finish` will end: gradients are the same, in less memory.
+    """Marks states for a train in chunks that `finish` will end: gradients are the same, in less memory.
 
-    Else every piece keeps its last state for the backward pass, lest it was the last piece: 8 bytes per neuron, where
-    spikes take one byte per neuron and step, or an eighth. What is no state of this rule stays as it is.
+    Otherwise every chunk stores its final state for the backward pass, because it cannot know whether it is the last:
+    8 bytes per neuron, where spikes take one byte per neuron and step, or an eighth. Other nodes stay as they are.
 
     Args:
-      states: `SpikeBPState` of `[B, ...]`, or any pytree of such, before the first piece.
+      states: `SpikeBPState` of `[B, ...]`, or any pytree of such, before the first chunk.
     """
     return _renamed(UnfinishedState, states)
 
@@ -51,12 +51,12 @@ def unfinished(states: Any) -> Any:
 def finish(output: Any, states: Any) -> tuple[Any, Any]:
     """Ends a train that began with `unfinished`; returns both arguments as they are, the states as `SpikeBPState`.
 
-    Backward, it sends the last state to the pieces, which compute their derivative from it (E8); without it their
+    Backward, it sends the last state to the chunks, which compute their derivative from it (E8); without it their
     derivative is zero. So whatever of their outputs a loss uses must go through here.
 
     Args:
-      output: what the pieces returned, e.g. spikes `[T, B, ...]`; any pytree.
-      states: after the last piece, in the pytree that `unfinished` returned.
+      output: outputs of the chunks, e.g. spikes `[T, B, ...]`; any pytree.
+      states: after the last chunk, in the pytree that `unfinished` returned.
     """
     if not any(isinstance(state, UnfinishedState) for state in jax.tree.leaves(states, is_leaf=_is_state)):
         return output, states
@@ -83,8 +83,8 @@ def _finish_forward(output, states):
 def _finish_backward(states, cotangents):
     g_output, g_states = cotangents
 
-    def back(own: Any, g: Any) -> Any:
-        return last(g, own) if _is_state(own) else g
+    def back(final: Any, g: Any) -> Any:
+        return last(g, final) if _is_state(final) else g
 
     return g_output, jax.tree.map(back, states, g_states, is_leaf=_is_state)
 
@@ -92,13 +92,13 @@ def _finish_backward(states, cotangents):
 _finish.defvjp(_finish_forward, _finish_backward)
 
 
-def last(sent: SpikeBPState, own: SpikeBPState) -> SpikeBPState:
-    """`sent` with the state after the whole train: what a later piece sent, else this piece's own.
+def last(sent: SpikeBPState, final: SpikeBPState) -> SpikeBPState:
+    """`sent` with the state after the whole train: the state that a later chunk sent, else this chunk's.
 
-    A later piece that counted no spike sends zeros, but then its own are zeros too.
+    A later chunk that counted no spike sends zeros, but then its own state has zeros too.
     """
     later = sent.spike_count > 0
     return sent._replace(
-        filtered=jnp.where(later, sent.filtered, own.filtered),
-        spike_count=jnp.where(later, sent.spike_count, own.spike_count),
+        filtered=jnp.where(later, sent.filtered, final.filtered),
+        spike_count=jnp.where(later, sent.spike_count, final.spike_count),
     )

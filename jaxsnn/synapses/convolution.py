@@ -1,7 +1,7 @@
 """Two-dimensional convolution with its own gradients.
 
 On a CPU, XLA's convolution is slow where SNNs need it: its weight gradient takes 14 times as long as the product here
-for 5x5 kernels on 14x14 maps, and far longer inside `lax.scan`. So there it is a product in pieces (3x3 to 5x5 of
+for 5x5 kernels on 14x14 maps, and far longer inside `lax.scan`. So there it is a product in tiles (3x3 to 5x5 of
 stride 1: Winograd, others: im2col; docs/decisions/0003), elsewhere `lax.conv_general_dilated`. The platform is chosen
 when the program is lowered. `precision="exact"` is the product with im2col on every platform.
 """
@@ -131,7 +131,7 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _rounded(kernel: Array, like: Array) -> Array:
-    """The kernel with the precision of `like`, in the accumulator's dtype: what accelerators multiply."""
+    """The kernel with the precision of `like`, in the accumulator's dtype, as accelerators multiply it."""
     return kernel.astype(like.dtype).astype(accumulator(like.dtype))
 
 

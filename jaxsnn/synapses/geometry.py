@@ -20,13 +20,13 @@ class Connection(NamedTuple):
     kernel: Shape
     """`[kh, kw, C, out]`, `[in, out]` of a dense layer; the window of a pool; () of a subsampling."""
     stride: int
-    """Of the output grid; the window of a pool; 1 of a dense layer."""
+    """Stride of the output grid; the window of a pool; 1 of a dense layer."""
     pads: Pads
     """Zero rows (above, below) and columns (left, right) around the input."""
     input_shape: Shape
-    """Of `source`, without time and batch: `[H, W, C]`, or `[features]`."""
+    """Shape of `source` without time and batch: `[H, W, C]`, or `[features]`."""
     output_shape: Shape
-    """Of `target`, likewise."""
+    """Shape of `target`, likewise."""
     through: "Connection | None" = None
     """Synapses of a layer without neurons (an average pool) that the spikes pass on their way; None: none."""
 

@@ -1,4 +1,4 @@
-"""Convolution as a product with every window laid out as a row (im2col), in pieces: for CPUs."""
+"""Convolution as a product with every window laid out as a row (im2col), in tiles of samples: for CPUs."""
 
 import math
 
@@ -9,7 +9,7 @@ from jaxsnn.synapses.tiles import fold_tiles, map_tiles, samples_per_tile
 from jaxsnn.typing import Array, Shape
 
 TILE_BYTES = 2**22
-"""Size of the windows of one piece."""
+"""Size of the windows of one tile."""
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -19,10 +19,10 @@ def conv(stride: int, pads: Pads, x: Array, kernel: Array, precision: lax.Precis
     window, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[-1])
     grid = output_size(x.shape[1:3], window, stride, pads)
 
-    def piece(x: Array) -> Array:
+    def tile(x: Array) -> Array:
         return jnp.matmul(_windows(x.astype(kernel.dtype), window, stride, pads), matrix, precision=precision)
 
-    return map_tiles(piece, _piece(len(x), grid, kernel.shape, kernel.dtype.itemsize), x)
+    return map_tiles(tile, _tile_samples(len(x), grid, kernel.shape, kernel.dtype.itemsize), x)
 
 
 def kernel_gradient(
@@ -31,7 +31,7 @@ def kernel_gradient(
     """Gradient of a kernel of this shape, from its input `[N, H, W, C]` and the cotangent `[N, H', W', out]`."""
     window, (channels, features) = shape[:2], shape[2:]
 
-    def piece(x: Array, g: Array) -> tuple[Array, None]:
+    def tile(x: Array, g: Array) -> tuple[Array, None]:
         x, g = x.astype(g.dtype), g.reshape(-1, features)
         if channels == 1:  # the window as the slow axis: contiguous copies, twice as fast
             windows = _windows(x, window, stride, pads, axis=0).reshape(-1, len(g))
@@ -39,7 +39,7 @@ def kernel_gradient(
         windows = _windows(x, window, stride, pads).reshape(len(g), -1)
         return jnp.matmul(g.T, windows, precision=precision), None
 
-    total, _ = fold_tiles(piece, _piece(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
+    total, _ = fold_tiles(tile, _tile_samples(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
     return total.T.reshape(shape)
 
 
@@ -49,7 +49,7 @@ def output_size(size: Shape, window: Shape, stride: int, pads: Pads) -> tuple[in
     return height, width
 
 
-def _piece(samples: int, grid: Shape, shape: Shape, itemsize: int) -> int:
+def _tile_samples(samples: int, grid: Shape, shape: Shape, itemsize: int) -> int:
     return samples_per_tile(samples, math.prod((*grid, *shape[:3], itemsize)), TILE_BYTES)
 
 

@@ -12,7 +12,7 @@ from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.typing import Array, accumulator
 
 Precision = Literal["default", "exact"]
-"""Of the products of synapses: the platform's fastest, or one whose sums of integers are exact."""
+"""Precision of the synapses' products: the platform's fastest, or a precision whose sums of integers are exact."""
 
 
 def over_time(synapse: Callable[[Array], Array], x: Array) -> Array:
@@ -87,7 +87,7 @@ def average_pool(x: Array, window: int = 2) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _average(window: int, x: Array) -> Array:
-    """Sums of slices, which XLA fuses with what made `x`: a reduction over two axes it does not on a CPU."""
+    """Sums of slices, which XLA fuses with the producer of `x`: a reduction over two axes it does not on a CPU."""
     wide = x.astype(accumulator(x.dtype))
     rows = reduce(jnp.add, [wide[..., i::window, :, :] for i in range(window)])
     return (reduce(jnp.add, [rows[..., i::window, :] for i in range(window)]) / window**2).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Work on the samples of `[N, ...]` in pieces that stay in the cache of a CPU."""
+"""Work on the samples of `[N, ...]` in tiles that stay in the cache of a CPU."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,24 +13,24 @@ from jaxsnn.typing import Array
 def samples_per_tile(samples: int, sample_bytes: int, limit_bytes: int) -> int:
     """The most samples that stay below the limit; a divisor of `samples` if there is one above half of that.
 
-    Without a remainder there is only one piece of program to compile.
+    Without a remainder there is only one program to compile.
     """
     most = min(samples, max(1, limit_bytes // sample_bytes))
     return next((n for n in range(most, most // 2, -1) if samples % n == 0), most)
 
 
 def map_tiles(function: Callable[[Array], Array], n: int, x: Array) -> Array:
-    """`function` on pieces of `n` samples, results joined."""
+    """Applies `function` to tiles of `n` samples and joins the results."""
     if n == len(x):
         return function(x)
-    pieces, rest = _split(n, x)
-    y = lax.map(function, pieces)
+    tiles, rest = _split(n, x)
+    y = lax.map(function, tiles)
     y = y.reshape(-1, *y.shape[2:])
     return jnp.concatenate([y, function(rest)]) if len(rest) else y
 
 
 def fold_tiles(function: Callable[[Array, Array], tuple[Array, Any]], n: int, x: Array, g: Array) -> tuple[Array, Any]:
-    """`function(x piece, g piece)` returns what is summed over pieces of `n` samples, and what is joined (or None)."""
+    """`function(x tile, g tile)` returns a sum over tiles of `n` samples, and results to be joined (or None)."""
     if n == len(x):
         return function(x, g)
     (xs, x_rest), (gs, g_rest) = _split(n, x), _split(n, g)

@@ -24,7 +24,7 @@ from jaxsnn.synapses.tiles import fold_tiles, map_tiles, samples_per_tile
 from jaxsnn.typing import Array, Shape
 
 TILE_BYTES = 2**23
-"""Size of the transformed inputs or outputs of one piece, whichever is larger."""
+"""Size of the transformed inputs or outputs of one tile of samples, whichever is larger."""
 
 
 class _Tiling(NamedTuple):
@@ -87,19 +87,19 @@ def conv(pads: Pads, x: Array, kernel: Array) -> Array:
     tiling = _tiling(window[0], height)
     transformed = tiling.kernel(kernel)
 
-    def piece(x: Array) -> Array:
+    def tile(x: Array) -> Array:
         inputs = _inputs(tiling, x.astype(kernel.dtype), window[1], pads, width)
         y = jnp.einsum("kpc,kcf->kpf", inputs, transformed).reshape(-1, len(x), tiling.tiles, width, features)
         y = jnp.stack(_combine(tiling.powers(tiling.rows).T, list(y)), 2)
         return y.reshape(len(x), -1, width, features)[:, :height]
 
-    return map_tiles(piece, _piece(len(x), tiling, width, kernel), x)
+    return map_tiles(tile, _tile_samples(len(x), tiling, width, kernel), x)
 
 
 def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-    """Of `x` and of the kernel, in the dtype of the kernel, from the cotangent `g` `[N, H', W', out]`.
+    """Gradients of `x` and of the kernel, in the dtype of the kernel, from the cotangent `g` `[N, H', W', out]`.
 
-    The transpose of `conv`, step by step: both share what becomes of `g` at the points.
+    The transpose of `conv`, step by step: both share the values of `g` at the points.
     """
     if _few(kernel.shape, pads, x.shape[2]):
         g_x, g_both = gradients(_paired_pads(pads), _paired(x), _paired_kernel(kernel), _paired(g))
@@ -109,7 +109,7 @@ def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Arr
     tiling = _tiling(window[0], height)
     transformed, pull = jax.vjp(tiling.kernel, kernel)
 
-    def piece(x: Array, g: Array) -> tuple[Array, Array]:
+    def tile(x: Array, g: Array) -> tuple[Array, Array]:
         errors = jnp.pad(g, ((0, 0), (0, tiling.rows * tiling.tiles - height), (0, 0), (0, 0)))
         apart = [errors[:, i :: tiling.rows] for i in range(tiling.rows)]
         errors = jnp.stack(_combine(tiling.powers(tiling.rows), apart)).reshape(len(transformed), -1, features)
@@ -118,7 +118,7 @@ def gradients(pads: Pads, x: Array, kernel: Array, g: Array) -> tuple[Array, Arr
         g_inputs = g_inputs.reshape(-1, len(x), tiling.tiles, width, *kernel.shape[1:3])
         return jnp.einsum("kpc,kpf->kcf", inputs, errors), _inputs_back(tiling, g_inputs, x.shape[1:3], pads)
 
-    g_transformed, g_x = fold_tiles(piece, _piece(len(x), tiling, width, kernel), x, g)
+    g_transformed, g_x = fold_tiles(tile, _tile_samples(len(x), tiling, width, kernel), x, g)
     return g_x, pull(g_transformed)[0]
 
 
@@ -159,7 +159,7 @@ def _paired_kernel(kernel: Array) -> Array:
     return jnp.stack(places, 3).reshape(height, (width + 1) // 2, 2 * channels, 2 * features)
 
 
-def _piece(samples: int, tiling: _Tiling, width: int, kernel: Array) -> int:
+def _tile_samples(samples: int, tiling: _Tiling, width: int, kernel: Array) -> int:
     positions, longest = tiling.tiles * width, max(kernel.shape[1] * kernel.shape[2], kernel.shape[3])
     return samples_per_tile(samples, tiling.points * positions * longest * kernel.dtype.itemsize, TILE_BYTES)
 
@@ -189,7 +189,7 @@ def _inputs_back(tiling: _Tiling, g: Array, size: Shape, pads: Pads) -> Array:
 
 
 def _shifted(x: Array, axis: int, first: int, length: int) -> Array:
-    """`x` at `first` of an axis of that length, zeros around it; what is outside is left out."""
+    """`x` at `first` of an axis of that length, zeros around it; parts outside are left out."""
     around = [(0, 0, 0)] * x.ndim
     around[axis] = (first, length - first - x.shape[axis], 0)
     return lax.pad(x, jnp.zeros((), x.dtype), around)

@@ -54,7 +54,7 @@ def system_error(error: Exception) -> int | None:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keeps orbax from warning of the format that is used here, and its threads from printing what is raised anyway."""
+    """Keeps orbax from warning of the format that is used here, and its threads from printing raised errors."""
     logs = [logging.getLogger(name) for name in ("absl", "asyncio")]
     hooks, levels = (sys.unraisablehook, threading.excepthook), [log.level for log in logs]
     sys.unraisablehook = lambda args: None  # by which tensorstore's threads print

@@ -53,7 +53,7 @@ class Checkpoints:
 
     Args:
       folder: made if need be.
-      reading: leaves the folder as it is, also what a run that goes on is just writing there.
+      reading: leaves the folder as it is, also files that a running training is just writing there.
 
     Raises:
       ValueError: if `folder` is a remote address.
@@ -132,7 +132,7 @@ class Checkpoints:
             return math.nan
 
     def _remove(self, step: int) -> None:
-        """Removes a checkpoint at once as seen by others: what a kill leaves of it has another name."""
+        """Removes a checkpoint at once as seen by others: the remains after a kill have another name."""
         path = self.folder / f"{step}{UNDER_WAY}-{uuid.uuid4().hex}"
         (self.folder / str(step)).rename(path)
         shutil.rmtree(path, ignore_errors=True)
@@ -150,7 +150,7 @@ class Checkpoints:
         steps, numbered = self.steps(), self._numbered()
         if not numbered:
             raise CheckpointError(f"no checkpoint in {self.folder}: nothing was saved there yet")
-        step = numbered[-1] if step is None else step  # one of which files are missing is named, not passed over
+        step = numbered[-1] if step is None else step  # a checkpoint with missing files is named, not passed over
         if step not in numbered:
             raise CheckpointError(f"no checkpoint of step {step} in {self.folder}: there are {steps}")
         path, flat = self.folder / str(step), _flatten(template)
@@ -187,7 +187,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    """What `save` stored beside the arrays; raises if it cannot be read."""
+    """The facts that `save` stored beside the arrays; raises if they cannot be read."""
     facts = _json(path / "_CHECKPOINT_METADATA")["custom_metadata"]
     if not isinstance(facts, dict):
         raise ValueError("no facts are stored")

@@ -17,7 +17,7 @@ Dispatch = Callable[[Any, Array, Array, Array, int], Any]
 
 
 class Costs(NamedTuple):
-    """What it took to make the program, and the memory it needs."""
+    """The time to trace and compile the program, and the memory that it needs."""
 
     trace_seconds: float
     """Time from the Python function to the program that XLA gets."""

@@ -53,10 +53,10 @@ def fit(
 ) -> TrainState:
     """Trains until `epochs` are done, from wherever `state` stands.
 
-    The step is compiled once; what that took goes to `metrics` as a row of kind `start`. Within an epoch the host waits
+    The step is compiled once; its costs go to `metrics` as a row of kind `start`. Within an epoch the host waits
     for the device only every `log_every` steps, when it reads three numbers. At the end of every epoch that is
     evaluated a row goes to `metrics` and a checkpoint is written, in that order; a run that resumes from it repeats
-    what came after, bit for bit.
+    the later steps, bit for bit.
 
     Args:
       state: where to begin; it is copied once and stays as it is.
@@ -235,7 +235,7 @@ def _interrupted(step: int, checkpoints: Checkpoints | None) -> Interrupted:
 
 @contextmanager
 def _named_losses(step: int, checkpoints: Checkpoints | None) -> Iterator[None]:
-    """Says what of a run is kept if something cannot be written."""
+    """Says which part of a run is kept if a file cannot be written."""
     try:
         yield
     except OSError as error:

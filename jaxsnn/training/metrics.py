@@ -9,7 +9,7 @@ from jaxsnn import files
 TIMES = ("seconds", "images_per_second", "evaluation_seconds")
 """Keys that differ from run to run; all others are repeated exactly by the same command on the same machine."""
 START = "start"
-"""Kind of the row that the beginning of a run and every resumption write; what it holds is not repeated either."""
+"""Kind of the row that the beginning of a run and every resumption write; its content is not repeated either."""
 
 
 class Metrics(Protocol):
@@ -30,7 +30,7 @@ class MetricsList:
 
 
 class MetricsFile:
-    """Appends rows to a file; every row has `kind` and `step`. Of several processes, one alone has `writes`."""
+    """Appends rows to a file; every row has `kind` and `step`. A single one of several processes has `writes`."""
 
     def __init__(self, path: Path, *, writes: bool = True):
         self.path, self.writes = files.local(path), writes
@@ -39,7 +39,7 @@ class MetricsFile:
         """Appends one row and flushes it, so that a killed run keeps it.
 
         Raises:
-          OSError: if it cannot be written; what was there before stays.
+          OSError: if it cannot be written; earlier rows stay.
         """
         if not self.writes:
             return
@@ -67,7 +67,7 @@ class MetricsFile:
 
 
 def _is_row(row: dict[str, Any]) -> bool:
-    """Whether a row has what is read of it."""
+    """Whether a row has the keys that readers need."""
     needed = ("epoch", "loss", "accuracy", "seconds") if row.get("kind") in ("train", "epoch") else ()
     number = row.get("step")
     whole = isinstance(number, int) and not isinstance(number, bool)

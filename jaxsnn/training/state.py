@@ -24,7 +24,7 @@ class Totals(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """A training run at one moment: what a checkpoint holds, and all that a resumed run needs."""
+    """A training run at one moment: the content of a checkpoint, and all that a resumed run needs."""
 
     step: Array
     """Number of finished steps, int32."""
@@ -33,7 +33,7 @@ class TrainState(NamedTuple):
     params: Any
     """Trained parameters, nested dicts."""
     model_state: Any
-    """What the model holds beside them (leaks, thresholds, running statistics), not trained by gradients."""
+    """The model's other arrays (leaks, thresholds, running statistics), not trained by gradients."""
     optimizer: Any
     """State of the optax transformation."""
     totals: Totals

@@ -14,7 +14,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; a second one does what it would have done without this."""
+    """An event that Ctrl-C or SIGTERM sets; a second signal acts as without this."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event

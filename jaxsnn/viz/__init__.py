@@ -3,7 +3,7 @@
 try:
     import matplotlib as _matplotlib  # noqa: F401  (said here, because every module of the package needs it)
 except ImportError as error:
-    raise ImportError('figures need matplotlib: pip install "jaxsnn-lab[viz]", or run with --nofigures') from error
+    raise ImportError('figures need matplotlib: pip install "jaxsnn-lab[viz]"') from error
 
 from jaxsnn.viz.accuracy import accuracy_over_time, confusion
 from jaxsnn.viz.images import filters, input_against_image

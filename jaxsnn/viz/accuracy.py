@@ -1,4 +1,4 @@
-"""What a network gets right: accuracy over time, confusion matrix."""
+"""Figures of a network's answers: accuracy over time, confusion matrix."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Images: the first layer's filters, and what the input spikes keep of an image."""
+"""Images: the first layer's filters, and an image beside its input spikes."""
 
 import math
 
@@ -14,7 +14,7 @@ def picture(values: np.ndarray) -> np.ndarray:
     """Any `[H, W, C]` as RGB in [0, 1], scaled by its largest value; a sample of another rank is drawn as one column.
 
     One channel is grey, three are RGB; of two, the polarities of events, the first (OFF) is blue and the second (ON)
-    orange on black; of more, the mean is drawn. What is negative somewhere is scaled around mid-grey.
+    orange on black; of more, the mean is drawn. Values of both signs are scaled around mid-grey.
     """
     values = np.asarray(values, float)
     values = values if values.ndim == 3 else values.reshape(-1, 1, 1)
@@ -89,7 +89,7 @@ def _tiles(panel: np.ndarray, columns: int) -> np.ndarray:
 
 @styled
 def input_against_image(image: np.ndarray | None, train: np.ndarray, *, width: float = WIDE) -> Figure:
-    """What the input spikes keep of an image: their sums over the first steps, over more, over all.
+    """An image beside its input spikes: their sums over the first steps, over more, over all.
 
     Args:
       image: `[H, W, C]`; None for event data, which has none.

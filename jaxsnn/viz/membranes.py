@@ -20,7 +20,7 @@ def membrane_traces(
     """Membrane potentials of some neurons over time, their thresholds and their spikes.
 
     Args:
-      potentials: name of a neuron to its potential before the reset `[T]`: what is compared with the threshold.
+      potentials: name of a neuron to its potential before the reset `[T]`, as compared with the threshold.
       spikes: the same names to spikes `[T]`.
       thresholds: the same names to firing thresholds.
       width: of the figure in inches.

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from jaxsnn import files
 
 INK = "#24292f"
-"""Of text and axes; in an SVG it becomes the text colour of the page."""
+"""Colour of text and axes; in an SVG it becomes the text colour of the page."""
 MUTED = "#808890"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b57f00", "#6a5acd")
 """Okabe and Ito's colours for all kinds of colour vision, the bright ones darkened: readable on white and on black."""
@@ -27,7 +27,7 @@ SIGNED = LinearSegmentedColormap.from_list(
 """Negative blue, positive orange, 0 transparent; NaN is a grey line between."""
 
 WIDE = 8.4
-"""Default width of a large figure in inches; below `NARROW` what stands side by side is put one below the other."""
+"""Default width of a large figure in inches; below `NARROW` neighbours are put one below the other."""
 NARROW = 6.0
 
 STYLE: dict[Any, Any] = {
@@ -86,7 +86,7 @@ def colour(number: int) -> str:
 
 
 def no_axes(axes: Axes) -> None:
-    """Leaves only what is drawn, and the title."""
+    """Leaves only the drawn elements and the title."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

@@ -21,7 +21,7 @@ def mean_and_spread(
       settings: the setting's values; numbers are an axis, logarithmic where their largest is 30 times the smallest or
         more; anything else is a row of names.
       setting_label: the setting's name.
-      label: what the numbers are.
+      label: name and unit of the numbers.
       width: of the figure in inches.
 
     Raises:

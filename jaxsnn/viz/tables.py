@@ -23,16 +23,16 @@ def energy_bars(energies: Mapping[str, Mapping[str, float]], *, unit: str = "nJ"
       ValueError: if there is nothing to draw, or the layers differ.
     """
     layers = list(next(iter(energies.values()), ()))
-    if not layers or any(list(one) != layers for one in energies.values()):
+    if not layers or any(list(energy) != layers for energy in energies.values()):
         raise ValueError(
             f"energy_bars needs the same layers for all, got { {k: list(v) for k, v in energies.items()} }"
         )
     count = len(energies)
     figure = Figure(figsize=(width, 0.2 * (count + 0.6) * len(layers) + 1.1), layout="constrained")
     axes = figure.subplots()
-    for number, (label, one) in enumerate(energies.items()):
+    for number, (label, energy) in enumerate(energies.items()):
         y = np.arange(len(layers)) + (number - (count - 1) / 2) * 0.8 / count
-        values = np.array([one[layer] for layer in layers], float)
+        values = np.array([energy[layer] for layer in layers], float)
         shown = values > 0
         bars = axes.barh(y[shown], values[shown], height=0.74 / count, color=colour(number), label=label)
         axes.bar_label(bars, [_short(value) for value in values[shown]], padding=3, fontsize=7.5)
@@ -69,7 +69,7 @@ def heat_map(
       values: `[rows, columns]`; NaN where there is none.
       rows, columns: the settings' values.
       row_label, column_label: the settings' names.
-      label: what the numbers are.
+      label: name and unit of the numbers.
       form: format of a number.
       spread: of every number, e.g. over seeds, `[rows, columns]`, written below it; None for none.
       width: of the figure in inches.

@@ -174,7 +174,7 @@ def test_weights_of_zero_are_no_synapses():
 
 def test_a_train_that_is_missing():
     connection = convolution(7, 5, (3, 3), 2, 4, 1, 1)
-    with pytest.raises(ValueError, match="conv1 carries input, of which there is no train"):
+    with pytest.raises(ValueError, match="conv1 carries input, whose train is missing"):
         analysis.synaptic_operations({}, (connection,))
 
 

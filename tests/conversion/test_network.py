@@ -43,7 +43,9 @@ def test_leaks_and_strange_sums_are_named():
     with pytest.raises(ValueError, match="conv1: it learns leak_logit; build the network with neurons.lif"):
         conversion.check(params, state, links)
     _, params, state = networks.plain(networks.INTEGRATE_AND_FIRE, pool="spiking")
-    with pytest.raises(ValueError, match="cannot convert pool1: a pool with neurons, of which nothing is known"):
+    with pytest.raises(
+        ValueError, match="cannot convert pool1: a pool with neurons, and its activations are not known"
+    ):
         conversion.check(params, state, links, ("conv1", "fc1"))
     _, params, state = networks.residual(networks.INTEGRATE_AND_FIRE)
     links = networks.connections(networks.residual)

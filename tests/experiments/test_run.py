@@ -191,7 +191,7 @@ def test_every_loss_is_put_together_right_from_parts_of_a_batch(loss):
 
 
 def test_devices_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match="1000 devices were asked for, .*choose --data_parallel from 1 to"):
+    with pytest.raises(ValueError, match="1000 devices were asked for, .*choose devices from 1 to .*--data_parallel"):
         run.run(small(tmp_path / "run", data_parallel=1000), "digits")
     assert not (tmp_path / "run").exists()
 

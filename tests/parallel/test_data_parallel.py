@@ -190,7 +190,7 @@ def test_the_loop_resumes_on_the_mesh(result):
 
 
 def test_a_batch_that_cannot_be_divided(result):
-    assert "a batch of 12 samples cannot be divided among 8 devices; choose a --batch_size" in result["error"]
+    assert "a batch of 12 samples cannot be divided among 8 devices; choose a batch size" in result["error"]
 
 
 def gradients(params, model_state, x, labels, keys, axis_name=None):
@@ -220,8 +220,6 @@ def test_evaluation_is_no_training():
 
 def test_mesh_of_too_many_devices():
     count = jax.device_count()
-    message = (
-        f"{count + 1} devices were asked for, {count} are there .*: choose --data_parallel from 1 to {count}, or 0 for"
-    )
+    message = f"{count + 1} devices were asked for, {count} are there .*: choose devices from 1 to {count}, or 0 for"
     with pytest.raises(ValueError, match=message):
         parallel.data_mesh(count + 1)

@@ -38,16 +38,16 @@ class Job(NamedTuple):
     row: dict[str, Any]
     variant: str
     config: Config
-    one: run_folder.Run
+    run: run_folder.Run
 
     def key(self, which: str) -> dict[str, Any]:
-        """What its result is found by."""
+        """The fields by which its result is looked up."""
         return {
             "which": which,
             **self.row,
             "variant": self.variant,
             "epochs": self.config.training.epochs,
-            "seed": self.one.seed,
+            "seed": self.run.seed,
         }
 
 
@@ -66,8 +66,8 @@ def jobs(config: Config, which: str, fixed: Collection[str] = ()) -> Iterator[Jo
     values = [(config.flat()[name],) if name in fixed else given for name, given in ablation.rows.items()]
     for row in itertools.product(*values):
         fields = dict(zip(ablation.rows, row, strict=True))
-        for (variant, changes), one in itertools.product(ablation.variants.items(), run_folder.runs(config)):
-            yield Job(fields, variant, config.replace(**fields, **changes), one)
+        for (variant, changes), run in itertools.product(ablation.variants.items(), run_folder.runs(config)):
+            yield Job(fields, variant, config.replace(**fields, **changes), run)
 
 
 @functools.lru_cache(maxsize=4)
@@ -95,36 +95,36 @@ def _with_leak(program: Program, leak: float) -> Program:
 
 
 def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str, Any]:
-    """Trains what is not finished, prints the table; returns what `ablate.json` holds.
+    """Trains the unfinished networks, prints the table; returns the content of `ablate.json`.
 
     Raises:
       ValueError, OSError: for arguments as in `jobs`, or a run folder that cannot be used.
     """
-    where = run_folder.choose(config, f"ablate_{which}")
+    folder = run_folder.choose(config, f"ablate_{which}")
     wanted = list(jobs(config, which, fixed))
-    prepared = _prepared(_shared(wanted[0], config))  # what cannot be built leaves no run folder behind
+    prepared = _prepared(_shared(wanted[0], config))  # a failed build leaves no run folder behind
     with contextlib.ExitStack() as held:
         if config.run.resume:
-            held.enter_context(hold(where))
-            fingerprints.check(where, prepared[2])
-        return _ablate(run_folder.create(where, config, f"ablate_{which}", held), config, which, wanted)
+            held.enter_context(hold(folder))
+            fingerprints.check(folder, prepared[2])
+        return _ablate(run_folder.create(folder, config, f"ablate_{which}", held), config, which, wanted)
 
 
-def _ablate(where: Path, config: Config, which: str, wanted: list[Job]) -> dict[str, Any]:
-    results = training.MetricsFile(where / "ablate.jsonl")
+def _ablate(folder: Path, config: Config, which: str, wanted: list[Job]) -> dict[str, Any]:
+    results = training.MetricsFile(folder / "ablate.jsonl")
     done = results.read() if config.run.resume else []
     results.rewind(len(done))  # a line cut short by a kill goes
-    print(f"{which}: {len(wanted)} networks, run folder {where}")
+    print(f"{which}: {len(wanted)} networks, run folder {folder}")
     for number, job in enumerate(wanted, 1):
         key = job.key(which)
         if any(key.items() <= row.items() for row in done):
             continue
         program, sets, sums = _prepared(_shared(job, config))
-        fingerprints.remember(where, sums)
-        place = where / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
+        fingerprints.remember(folder, sums)
+        place = folder / "unfinished" / "_".join(map(str, key.values())).replace(" ", "-")
         place.parent.mkdir(exist_ok=True)
         result = train(
-            job.config.replace(resume=True), _with_leak(program, job.config.network.leak), sets, job.one, place
+            job.config.replace(resume=True), _with_leak(program, job.config.network.leak), sets, job.run, place
         )
         done.append({"kind": "network", "step": len(done) + 1, **key, **result})
         results.write(done[-1])
@@ -133,7 +133,7 @@ def _ablate(where: Path, config: Config, which: str, wanted: list[Job]) -> dict[
         print(f"{number}/{len(wanted)} {table.named(key)}: {score}")
     summary = {"which": which, "question": ABLATIONS[which].question, **run_folder.environment()}
     summary["rows"] = table.summarise(wanted, which, done)
-    run_folder.write_json(where / "ablate.json", summary)
+    run_folder.write_json(folder / "ablate.json", summary)
     print(f"\n{summary['question']}: test accuracy after the last epoch, {config.run.seeds} seeds\n")
     print(table.show(summary["rows"]))
     return summary

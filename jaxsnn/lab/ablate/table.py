@@ -17,10 +17,10 @@ def summarise(wanted: list["Job"], which: str, done: list[dict[str, Any]]) -> li
     rows: list[dict[str, Any]] = []
     for job in wanted:
         key = job.key(which)
-        found = next(row for row in done if key.items() <= row.items())
+        result = next(row for row in done if key.items() <= row.items())
         if not rows or rows[-1]["row"] != job.row:
             rows.append({"row": job.row, "accuracy": {}, "difference": {}})
-        rows[-1]["accuracy"].setdefault(job.variant, []).append(found["test_accuracy"])
+        rows[-1]["accuracy"].setdefault(job.variant, []).append(result["test_accuracy"])
     for row in rows:
         (_, reference), *others = row["accuracy"].items()
         row["difference"] = {variant: list(np.subtract(values, reference)) for variant, values in others}

@@ -15,7 +15,7 @@ SHOWN = (5, 10, 20, 50, 100, 200, 500, 1000, 2500)
 
 
 def numbers(curve: Streamed) -> dict[str, Any]:
-    """What `convert.json` holds of one network: accuracy, and spikes per inference, up to every step."""
+    """The entry of one network in `convert.json`: accuracy, and spikes per inference, up to every step."""
     return {
         "accuracy": float(curve.accuracy[-1]),
         "accuracy_at_step": [round(float(value), 6) for value in curve.accuracy],
@@ -36,7 +36,7 @@ def multiplications(connections: Sequence[Connection]) -> int:
 
 
 def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool) -> dict[str, Any]:
-    """What both networks need for the accuracy that both have at the end, less a margin.
+    """The needs of both networks for the accuracy that both have at the end, less a margin.
 
     Args:
       direct, converted: from `streaming.stream`, with `connections`.
@@ -44,16 +44,16 @@ def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool
       leaky: whether the neurons of `direct` leak; those of `converted` do not.
 
     Returns:
-      For each network what `analysis.needed` says: steps, spikes of hidden layers, synaptic operations, and how many
-      times its energy the ReLU network's is, with the neurons' own arithmetic and without. Pools are left out on both
+      For each network the result of `analysis.needed`: steps, spikes of hidden layers, synaptic operations, and the
+      ReLU network's energy over its energy, with the neurons' arithmetic and without. Pools are left out on both
       sides.
     """
     curves = {"direct": direct, "converted": converted}
     target = analysis.common_accuracy(curves, margin)
-    found: dict[str, Any] = {"target": round(target, 6), "relu_macs": multiplications(converted.connections)}
+    result: dict[str, Any] = {"target": round(target, 6), "relu_macs": multiplications(converted.connections)}
     for name, curve in curves.items():
         needed = analysis.needed(curve, target, leaky=leaky and name == "direct")
-        found[name] = {
+        result[name] = {
             "steps": needed.steps,
             "spikes": round(needed.spikes, 2),
             "operations": round(needed.operations, 1),
@@ -63,8 +63,8 @@ def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool
             },
         }
     for what in ("steps", "spikes", "operations"):
-        found[f"{what}_ratio"] = round(found["converted"][what] / max(found["direct"][what], 1e-9), 3)
-    return found
+        result[f"{what}_ratio"] = round(result["converted"][what] / max(result["direct"][what], 1e-9), 3)
+    return result
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -105,7 +105,7 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
-def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
+def draw(folder: Path, summary: dict[str, Any]) -> list[Path]:
     """Draws accuracy over time of both networks; returns the files.
 
     Raises:
@@ -117,4 +117,4 @@ def draw(where: Path, summary: dict[str, Any]) -> list[Path]:
         "direct training": np.array(summary["direct"]["accuracy_at_step"]),
         f"converted ({summary['options']['balance']})": np.array(summary["converted"]["accuracy_at_step"]),
     }
-    return [viz.save(viz.accuracy_over_time(curves), where / "conversion.png")]
+    return [viz.save(viz.accuracy_over_time(curves), folder / "conversion.png")]

@@ -39,9 +39,11 @@ class Options:
         "diehl", "Thresholds from activations (diehl) or spiking input.", choices=("diehl", "sengupta")
     )
     percentile: float = option(
-        99.9, "Of the activations, or the currents, that set a threshold; 100: the largest.", bound="(0, 100]"
+        99.9, "Percentile of the activations or currents that set a threshold; 100: the largest.", bound="(0, 100]"
     )
-    reset: str = option("soft", "Of the converted neurons, by subtraction (soft) or to zero.", choices=("soft", "hard"))
+    reset: str = option(
+        "soft", "Reset of the converted neurons: by subtraction (soft) or to zero.", choices=("soft", "hard")
+    )
     pool: str = option(
         "average", "Pools of the converted network, without neurons or with.", choices=("average", "spiking")
     )
@@ -53,7 +55,7 @@ class Options:
     margin: float = option(
         0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.", bound="[0, 1)"
     )
-    epochs: int = option(0, "Of the ReLU network's training; 0 for as many as the run.", bound="[0, inf)")
+    epochs: int = option(0, "Epochs of the ReLU network; 0 for as many as the run.", bound="[0, inf)")
     which: str = option(
         "selected", "Epoch with the best validation accuracy, or the last.", choices=("selected", "last")
     )
@@ -63,11 +65,11 @@ class Options:
         check(self)
 
 
-def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str = "") -> dict[str, Any]:
+def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: str = "") -> dict[str, Any]:
     """Converts the twin of a run's first network, compares, prints a table and writes `convert.json`; returns that.
 
     Args:
-      where: the run folder.
+      folder: the run folder.
       options: how.
       data_dir, cache_dir: where the data is now; empty for your own default.
 
@@ -76,22 +78,22 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
         cannot be loaded; if an option is out of range.
       CheckpointError: if a checkpoint is missing or damaged.
     """
-    config = _open(where, data_dir, cache_dir, options.progress)
+    config = _open(folder, data_dir, cache_dir, options.progress)
     data = load_data(config)
-    fingerprints.check(where, fingerprints.sums(data))
+    fingerprints.check(folder, fingerprints.sums(data))
     sets = split(config, data)
     program = build(config, data)
-    direct = _trained(program, config, where, options)  # before the twin, which takes long
+    direct = _trained(program, config, folder, options)  # before the twin, which takes long
     began = time.perf_counter()
-    own = twin.configuration(config, where, options.epochs)
-    twin.train(own)
-    twin_program = build(own, data)
-    relu = _trained(twin_program, own, Path(own.run.run_dir), options)
+    twin_config = twin.configuration(config, folder, options.epochs)
+    twin.train(twin_config)
+    twin_program = build(twin_config, data)
+    relu = _trained(twin_program, twin_config, Path(twin_config.run.run_dir), options)
     trained = time.perf_counter()
 
     net, module = converted.make(
         config,
-        own,
+        twin_config,
         data,
         relu.params,
         sets.fitting.images,
@@ -102,7 +104,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
         samples=options.balance_samples,
         steps=options.balance_steps,
     )
-    path = converted.write(where, net)
+    path = converted.write(folder, net)
     scales = ", ".join(f"{name} {scale:.3g}" for name, scale in net.scales.items())
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
     test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
@@ -117,7 +119,7 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
         **run_folder.environment(),
         "options": dataclasses.asdict(options),
         "samples": len(test.labels),
-        "relu": {"accuracy": accuracy, "epochs": own.training.epochs},
+        "relu": {"accuracy": accuracy, "epochs": twin_config.training.epochs},
         **{name: comparison.numbers(curve) for name, curve in curves.items()},
         "equal_accuracy": comparison.compare(
             curves["direct"],
@@ -128,9 +130,9 @@ def convert(where: Path, options: Options, *, data_dir: str = "", cache_dir: str
         "scales": net.scales,
         "seconds": {"twin": round(trained - began, 1), "rest": round(time.perf_counter() - trained, 1)},
     }
-    run_folder.write_json(where / "convert.json", summary)
+    run_folder.write_json(folder / "convert.json", summary)
     print(comparison.table(summary))
-    print(f"wrote {where / 'convert.json'}")
+    print(f"wrote {folder / 'convert.json'}")
     return summary
 
 
@@ -159,25 +161,25 @@ def _run(
         )
 
 
-def _open(where: Path, data_dir: str, cache_dir: str, progress: bool) -> Config:
-    config = run_folder.read_config(where)
+def _open(folder: Path, data_dir: str, cache_dir: str, progress: bool) -> Config:
+    config = run_folder.read_config(folder)
     if not config.network.spiking:
-        raise ValueError(f"{where} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
+        raise ValueError(f"{folder} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
     if config.network.encoding == "latency":
         raise ValueError("latency input cannot be converted: it tells intensities by times, and IF neurons read rates")
     if config.data.folds > 1:
-        raise ValueError(f"{where} is a cross-validation, whose test set is left alone: give a run with seeds")
+        raise ValueError(f"{folder} is a cross-validation, whose test set is left alone: give a run with seeds")
     return opened(config, data_dir=data_dir, cache_dir=cache_dir).replace(progress=progress)
 
 
-def _trained(program: Program, config: Config, where: Path, options: Options) -> training.TrainState:
+def _trained(program: Program, config: Config, folder: Path, options: Options) -> training.TrainState:
     """The first network of a run folder."""
-    one = run_folder.runs(config)[0]
-    rows = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+    run = run_folder.runs(config)[0]
+    rows = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
     if not any("test_accuracy" in row for row in rows):
-        raise ValueError(f"{where / one.name} has no trained network: it finished no evaluated epoch")
-    step = scores(one, rows, 0.0)["selected_step"] if options.which == "selected" else None
-    return restore(program, one.seed, where / one.name, step)
+        raise ValueError(f"{folder / run.name} has no trained network: it finished no evaluated epoch")
+    step = scores(run, rows, 0.0)["selected_step"] if options.which == "selected" else None
+    return restore(program, run.seed, folder / run.name, step)
 
 
 def main() -> None:
@@ -191,10 +193,10 @@ def main() -> None:
         given = flags.FLAGS
         values: dict[str, Any] = {f.name: given[f.name].value for f in dataclasses.fields(Options)}
         options = Options(**values)
-        with run_folder.looking(given.run, figures=given.figures) as where:
-            summary = convert(where, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
+        with run_folder.looking(given.run, figures=given.figures) as folder:
+            summary = convert(folder, options, data_dir=given.data_dir, cache_dir=given.cache_dir)
             if given.figures:
-                for figure in comparison.draw(where, summary):
+                for figure in comparison.draw(folder, summary):
                     print(f"wrote {figure}")
 
     command(run)

@@ -24,7 +24,7 @@ BATCH = 100
 
 def make(
     config: Config,
-    own: Config,
+    twin: Config,
     data: Dataset,
     params: Any,
     images: jax.Array,
@@ -40,7 +40,7 @@ def make(
 
     Args:
       config: of the run whose input the converted network gets.
-      own: of the twin.
+      twin: configuration of the twin.
       data: the data set.
       params: weights of the twin.
       images: training images, not yet prepared.
@@ -54,9 +54,9 @@ def make(
       The converted network, and a module of its architecture.
 
     Raises:
-      ValueError: for what cannot be converted, by name.
+      ValueError: naming the layer that cannot be converted.
     """
-    shape = own.replace(pool=pool, dropout=0.0)
+    shape = twin.replace(pool=pool, dropout=0.0)
     module = make_model(shape, data, 0, neurons=neurons.lif(leak=1.0, reset=reset))  # type: ignore[arg-type]
     apply, _, state = models.functionalize(module)
     connections = models.connections(module)
@@ -67,35 +67,36 @@ def make(
             apply, params, state, connections, make_encode(config), images[:BATCH], **options
         ), module
     relu, _, model_state = models.functionalize(make_model(shape, data, 0))
-    see, size = make_prepare(own, train=False), min(BATCH, samples, len(images))
+    see, size = make_prepare(twin, train=False), min(BATCH, samples, len(images))
     starts = range(0, min(samples, len(images)) - size + 1, size)
-    found = conversion.largest_activations(
+    largest = conversion.largest_activations(
         relu, params, model_state, (see(key, images[begin : begin + size]) for begin in starts), percentile=percentile
     )
-    return conversion.thresholds_from_activations(params, state, connections, found, gain=gain), module
+    return conversion.thresholds_from_activations(params, state, connections, largest, gain=gain), module
 
 
-def write(where: Path, net: Converted) -> Path:
+def write(folder: Path, net: Converted) -> Path:
     """Writes the network into a run folder, whole or not at all; returns the file."""
     flat: dict[str, Any] = {name: np.asarray(value) for name, value in flatten_dict(net._asdict(), sep=":").items()}
-    return files.write_whole(where / FILE, lambda stream: np.savez(stream, **flat))
+    return files.write_whole(folder / FILE, lambda stream: np.savez(stream, **flat))
 
 
-def read(where: Path) -> Converted:
+def read(folder: Path) -> Converted:
     """The network of a run folder.
 
     Raises:
       ValueError: if there is none, or it is damaged.
     """
-    path = where / FILE
+    path = folder / FILE
     if not path.exists():
         raise ValueError(
-            f"{where} holds no converted network (no {FILE}): make one with python -m jaxsnn.lab.convert --run={where}"
+            f"{folder} holds no converted network (no {FILE}): "
+            f"make one with python -m jaxsnn.lab.convert --run={folder}"
         )
     try:
         with np.load(path) as file:
-            found = unflatten_dict({name: file[name] for name in file.files}, sep=":")
-        return Converted(found["params"], found["state"], {k: float(v) for k, v in found["scales"].items()})
+            content = unflatten_dict({name: file[name] for name in file.files}, sep=":")
+        return Converted(content["params"], content["state"], {k: float(v) for k, v in content["scales"].items()})
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}): run python -m jaxsnn.lab.convert again") from error
 

@@ -9,12 +9,12 @@ from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.network import NetworkConfig
 
 
-def configuration(config: Config, where: Path, epochs: int = 0) -> Config:
+def configuration(config: Config, folder: Path, epochs: int = 0) -> Config:
     """The twin's: cross-entropy, Adam with the rate falling from 0.001 to 0, average pools, weights of usual size.
 
     Args:
       config: of the run.
-      where: the run's folder.
+      folder: the run's folder.
       epochs: 0 for as many as the run.
     """
     events = config.network.encoding == "events"
@@ -34,23 +34,23 @@ def configuration(config: Config, where: Path, epochs: int = 0) -> Config:
         weight_decay=0.0,
         epochs=epochs or config.training.epochs,
     )
-    run = dataclasses.replace(config.run, seeds=1, activity=False, figures=False, run_dir=str(where / "twin"))
+    run = dataclasses.replace(config.run, seeds=1, activity=False, figures=False, run_dir=str(folder / "twin"))
     return Config(config.data, network, training, run)
 
 
-def train(own: Config) -> None:
+def train(config: Config) -> None:
     """Trains the twin, or goes on where it stopped; does nothing if it is complete.
 
     Raises:
       ValueError: if its folder holds a twin of another configuration, or a damaged one.
       CheckpointError, NonFiniteLoss, Interrupted: as training.
     """
-    path = Path(own.run.run_dir)
+    path = Path(config.run.run_dir)
     begun = (path / "config.json").exists()
     if begun:
         try:
-            stored.check_resume(run_folder.read_config(path), own)
+            stored.check_resume(run_folder.read_config(path), config)
         except ValueError as error:
             raise ValueError(f"{path} is no twin of this run; move it away to train another: {error}") from error
     if not (path / "results.json").exists():
-        training_run.run(own.replace(resume=begun), "twin")
+        training_run.run(config.replace(resume=begun), "twin")

@@ -1,4 +1,4 @@
-"""The parts of a report that say what answers cost: activity, energy, and a converted network for comparison."""
+"""The sections of a report on the cost of answers: activity, energy, and a converted network for comparison."""
 
 from typing import Any
 
@@ -18,20 +18,20 @@ def activity(m: Material) -> Section:
     """How much every layer fires."""
     if not m.analyses:
         return Section("activity", "Activity", [paragraph(_not_observed(m), "note")])
-    found, one = m.analyses[0], _observed(m)
-    layers = {name: layer for name, layer in found["activity"].items() if not layer["analog"]}
+    analysis, network = m.analyses[0], _observed(m)
+    layers = {name: layer for name, layer in analysis["activity"].items() if not layer["analog"]}
     spikes = {name: layer["spikes"] for name, layer in layers.items()}
-    hidden = hidden_spikes(found)
+    hidden = hidden_spikes(analysis)
     drawing = Drawing(
         "spikes_per_layer",
         lambda width: viz.spikes_per_layer(
-            spikes, {name: layer["neurons"] for name, layer in layers.items()}, steps=found["steps"], width=width
+            spikes, {name: layer["neurons"] for name, layer in layers.items()}, steps=analysis["steps"], width=width
         ),
         alt="Bars: spikes per sample of every layer. "
         + ", ".join(f"{name} {count:,.0f}" for name, count in spikes.items()),
-        caption=f"Spikes that every layer sends for one sample in {found['steps']} time steps (hidden layers together "
-        f"{hidden:,.0f}), and the share of its neurons that fire in a step. A mean over {found['samples']:,} samples, "
-        f"of {one}.",
+        caption=f"Spikes that every layer sends for one sample in {analysis['steps']} time steps (hidden layers "
+        f"together {hidden:,.0f}), and the share of its neurons that fire in a step. A mean over "
+        f"{analysis['samples']:,} samples, of {network}.",
         full=True,
     )
     rows = [
@@ -45,7 +45,7 @@ def activity(m: Material) -> Section:
             _number(layer["interval_mean"], ".2f"),
             _number(layer["synchrony"], ".4f"),
         ]
-        for name, layer in found["activity"].items()
+        for name, layer in analysis["activity"].items()
     ]
     head = ["layer", "neurons", "spikes per sample", "rate", "never fire", "always fire", "interval", "synchrony"]
     caption = (
@@ -59,7 +59,7 @@ def energy(m: Material) -> Section:
     """Operations and energy against the ReLU network of the same shape."""
     if not m.analyses:
         return Section("energy", "Energy", [paragraph(_not_observed(m), "note")])
-    ways, one = m.analyses[0]["energy"], _observed(m)
+    ways, network = m.analyses[0]["energy"], _observed(m)
     paper = ways[PAPER]
     total = paper["synapses"]
     drawing = Drawing(
@@ -90,9 +90,9 @@ def energy(m: Material) -> Section:
     first = table(
         head,
         [*rows, _layer("all synapses", total)],
-        caption=f"Operations and energy per inference, of {one}. Synaptic operations alone, as the paper counts: the "
-        f"ratio is {_number(total['ratio'], '.2f')}. With the neurons' own arithmetic, one leak multiplication and one "
-        f"comparison per neuron and step, it is {_number(energy_ratio(m.analyses[0], WITH_NEURONS), '.2f')}.",
+        caption=f"Operations and energy per inference, of {network}. Synaptic operations alone, as the paper counts: "
+        f"the ratio is {_number(total['ratio'], '.2f')}. With the neurons' own arithmetic, one leak multiplication and "
+        f"one comparison per neuron and step, it is {_number(energy_ratio(m.analyses[0], WITH_NEURONS), '.2f')}.",
         whole=True,
     )
     parts: list[Part] = [drawing, first]
@@ -112,20 +112,19 @@ def energy(m: Material) -> Section:
     parts.append(table(head, compared, caption=caption))
     assumed = {tuple(way["assumptions"]): name.partition(" ")[2] for name, way in ways.items() if way["assumptions"]}
     parts += [
-        details(f"What is assumed {counted}", Html("".join(map(paragraph, texts))))
-        for texts, counted in assumed.items()
+        details(f"Assumptions {counted}", Html("".join(map(paragraph, texts)))) for texts, counted in assumed.items()
     ]
     return Section("energy", "Energy", parts)
 
 
-def hidden_spikes(found: dict[str, Any]) -> float:
+def hidden_spikes(analysis: dict[str, Any]) -> float:
     """Spikes of all hidden layers per sample."""
-    return sum(layer["spikes"] for name, layer in found["activity"].items() if name != "input")
+    return sum(layer["spikes"] for name, layer in analysis["activity"].items() if name != "input")
 
 
-def energy_ratio(found: dict[str, Any], counted: str = PAPER) -> float | None:
+def energy_ratio(analysis: dict[str, Any], counted: str = PAPER) -> float | None:
     """Energy of the ReLU network over that of the spiking one, by default as the paper counts."""
-    return found["energy"].get(counted, {"synapses": {"ratio": None}})["synapses"]["ratio"]
+    return analysis["energy"].get(counted, {"synapses": {"ratio": None}})["synapses"]["ratio"]
 
 
 def _layer(name: str, layer: dict[str, Any]) -> list[str]:
@@ -147,34 +146,34 @@ def _number(value: float | None, form: str) -> str:
 
 def _observed(m: Material) -> str:
     """The first network that was observed."""
-    return next(one["run"] for one in m.evaluation["networks"] if "analysis" in one) if m.evaluation else ""
+    return next(network["run"] for network in m.evaluation["networks"] if "analysis" in network) if m.evaluation else ""
 
 
 def _not_observed(m: Material) -> str:
     if m.evaluation is None:
         return m.missing["evaluation"]
-    return f"Not measured: `python -m jaxsnn.lab.evaluate --run={m.where}` counts spikes, operations and energy."
+    return f"Not measured: `python -m jaxsnn.lab.evaluate --run={m.folder}` counts spikes, operations and energy."
 
 
 def conversion(m: Material) -> Section:
     """The run's network against a ReLU network of the same shape, converted."""
-    found = m.conversion
-    if found is None:
+    comparison = m.conversion
+    if comparison is None:
         return Section("conversion", "Converted network", [paragraph(m.missing["convert"], "note")])
-    curves = {name: np.array(found[name]["accuracy_at_step"]) for name in ("direct", "converted")}
-    equal = found["equal_accuracy"]
+    curves = {name: np.array(comparison[name]["accuracy_at_step"]) for name in ("direct", "converted")}
+    equal = comparison["equal_accuracy"]
     drawing = Drawing(
         "conversion",
         lambda width: viz.accuracy_over_time(curves, width=width),
         alt="Accuracy over time steps: "
         + ", ".join(f"{name} {percent(curve[-1])} after {len(curve):,}" for name, curve in curves.items()),
         caption="A ReLU network of the same shape was trained, its weights were copied to integrate-and-fire neurons, "
-        f"and their thresholds were balanced. Both networks saw the same {found['samples']} test samples. To reach "
-        f"{percent(equal['target'])} the converted network needs {equal['steps_ratio']:g} times the steps and "
+        f"and their thresholds were balanced. Both networks saw the same {comparison['samples']} test samples. To "
+        f"reach {percent(equal['target'])} the converted network needs {equal['steps_ratio']:g} times the steps and "
         f"{equal['spikes_ratio']:g} times the spikes.",
         full=True,
     )
-    rows = [["ReLU", "", percent(found["relu"]["accuracy"]), "", ""]]
+    rows = [["ReLU", "", percent(comparison["relu"]["accuracy"]), "", ""]]
     rows += [
         [
             {"direct": "trained directly", "converted": "converted"}[name],

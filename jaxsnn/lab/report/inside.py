@@ -12,7 +12,7 @@ SHOWN_FILTERS = 64
 
 
 def sections(m: Material) -> list[Section]:
-    """What can be seen of the sample; if there is none, one section that says why."""
+    """Sections that show the sample; without a sample, a single section that says why."""
     s = m.sample
     if s is None:
         return [Section("inside", "One sample", [paragraph(m.missing["sample"], "note")])]
@@ -63,7 +63,7 @@ def _membranes(s: Sample) -> Drawing:
 
 def _input(m: Material, s: Sample) -> Drawing:
     train, made = s.trains["input"], ENCODINGS[m.config.network.encoding].description
-    signed = " What is normalised has a sign: grey is zero." if train.min() < 0 else ""
+    signed = " Normalised pixels have a sign: grey is zero." if train.min() < 0 else ""
     return Drawing(
         "input",
         lambda width: viz.input_against_image(s.image, train, width=width),

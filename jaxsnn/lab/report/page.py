@@ -1,6 +1,6 @@
 """One HTML page that needs nothing but itself: figures as inline SVG, no script, and a policy that forbids requests.
 
-Words are escaped here, and what stands between backquotes is code; what is called html is put into the page as it is.
+Words are escaped here, and words between backquotes are code; html is put into the page as it is.
 """
 
 import re
@@ -25,13 +25,13 @@ class Drawing:
     """A figure with its words."""
 
     name: str
-    """Of its PNG, and prefix of the ids in its SVG: letters, digits and `_`."""
+    """Name of its PNG, and prefix of the ids in its SVG: letters, digits and `_`."""
     draw: Callable[[float], Figure]
     """`width in inches -> figure`."""
     alt: str
-    """What is seen, for those who do not see it."""
+    """The content in words, for those who do not see it."""
     caption: str
-    """What is seen, and how it was made."""
+    """The content, and how it was made."""
     full: bool = False
     """Across the page; phones get one of half the width."""
 
@@ -59,7 +59,7 @@ def words(text: str) -> str:
 
 
 def paragraph(text: str, kind: str = "") -> Html:
-    """A paragraph; "note" is the kind of one that says what is missing, "lead" of the first one."""
+    """A paragraph; the kind "note" tells of missing parts, "lead" is the first paragraph."""
     attribute = f' class="{kind}"' if kind else ""
     return Html(f"<p{attribute}>{words(text)}</p>\n")
 
@@ -70,7 +70,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str, w
     Args:
       head: the columns' names.
       rows: cells; columns of numbers stand on the right, long words are wrapped.
-      caption: what it holds.
+      caption: the content in words.
       whole: the last row sums up the others.
     """
     rows = [[str(cell) for cell in row] for row in rows]
@@ -101,7 +101,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Html:
 
 
 def details(summary: str, html: Html) -> Html:
-    """What is folded away until it is asked for."""
+    """HTML that is folded away until a reader opens it."""
     return Html(f"<details><summary>{words(summary)}</summary>\n{html}</details>\n")
 
 
@@ -116,16 +116,16 @@ def drawings(sections: Iterable[Section]) -> Iterator[Drawing]:
 
 
 def page(title: str, header: Iterable[Html], sections: Sequence[Section], footer: str) -> str:
-    """The whole page: its title, what stands below it, its sections, and words at the end."""
+    """The whole page: its title, its header, its sections, and words at the end."""
     parts = (
-        f'<section id="{one.name}" aria-labelledby="{one.name}-title">\n'
-        f'<h2 id="{one.name}-title">{words(one.title)}</h2>\n{"".join(map(_html, one.parts))}</section>'
-        for one in sections
+        f'<section id="{section.name}" aria-labelledby="{section.name}-title">\n'
+        f'<h2 id="{section.name}-title">{words(section.title)}</h2>\n{"".join(map(_html, section.parts))}</section>'
+        for section in sections
     )
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         header="".join(header),
-        links=" ".join(f'<a href="#{one.name}">{words(one.title)}</a>' for one in sections),
+        links=" ".join(f'<a href="#{section.name}">{words(section.title)}</a>' for section in sections),
         sections="\n".join(parts),
         footer=words(footer),
     )

@@ -1,9 +1,9 @@
-"""What a run folder holds, as one page to look at and to send: `report.html`, and its figures as PNGs.
+"""The content of a run folder as a single page to look at and to send: `report.html`, and its figures as PNGs.
 
     python -m jaxsnn.lab.report --run=runs/mnist_lenet_small [--data_dir=...] [--sample=7]
 
-The page opens from disk and loads nothing else. Curves and tables come from the folder; what shows the network at work
-needs a checkpoint and the data set too. What a folder does not hold (yet) is left out, and the page says so.
+The page opens from disk and loads nothing else. Curves and tables come from the folder; the sections that show the
+network at work need a checkpoint and the data set too. The page names the parts that a folder does not hold (yet).
 """
 
 import sys
@@ -26,14 +26,14 @@ from jaxsnn.lab.results import scores
 from jaxsnn.lab.stored import opened
 
 NEEDED = {"run", "step", "accuracy_at_step", "confusion"}
-"""What the page needs of every network in `evaluation.json`."""
+"""The keys that the page needs of every network in `evaluation.json`."""
 
 
-def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int = 0) -> list[Path]:
+def report(folder: Path, *, data_dir: str = "", cache_dir: str = "", sample: int = 0) -> list[Path]:
     """Writes the page and its figures into the run folder; evaluates the networks if that was not done yet.
 
     Args:
-      where: the run folder.
+      folder: the run folder.
       data_dir, cache_dir: where the data is now; empty for your own default.
       sample: number of the test sample to look at.
 
@@ -44,7 +44,7 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
       ValueError: if the folder holds no run, a damaged `config.json`, or one of another version.
       OSError: if the folder cannot be written.
     """
-    material = gather(where, data_dir=data_dir, cache_dir=cache_dir, number=sample)
+    material = gather(folder, data_dir=data_dir, cache_dir=cache_dir, number=sample)
     for sentence in material.missing.values():
         print(f"note: {sentence}", file=sys.stderr)
     parts = [
@@ -59,51 +59,52 @@ def report(where: Path, *, data_dir: str = "", cache_dir: str = "", sample: int 
     ]
     html = page.page(sections.title(material.config), header(material), parts, footer(material))
     figures = [
-        viz.save(one.draw(page.FULL if one.full else 5.2), where / f"{one.name}.png") for one in page.drawings(parts)
+        viz.save(drawing.draw(page.FULL if drawing.full else 5.2), folder / f"{drawing.name}.png")
+        for drawing in page.drawings(parts)
     ]
-    files.write_whole(where / "report.html", html)
-    return [where / "report.html", *figures]
+    files.write_whole(folder / "report.html", html)
+    return [folder / "report.html", *figures]
 
 
-def gather(where: Path, *, data_dir: str, cache_dir: str, number: int) -> Material:
-    """Reads the folder, evaluates if need be, and looks at a sample; what cannot be had is named in `missing`."""
-    config = run_folder.read_config(where)
+def gather(folder: Path, *, data_dir: str, cache_dir: str, number: int) -> Material:
+    """Reads the folder, evaluates if need be, and looks at a sample; `missing` names the parts that are absent."""
+    config = run_folder.read_config(folder)
     here = opened(config, data_dir=data_dir, cache_dir=cache_dir)
     missing: dict[str, str] = {}
-    environment = _environment(where, missing)
+    environment = _environment(folder, missing)
     unfinished = "The run is not finished: it has no `results.json` yet."
-    stored = read(where, "results", missing, otherwise=unfinished, keys=("runs",))
-    seconds = {one["run"]: one["seconds"] for one in stored["runs"]} if stored else {}
-    rows = _rows(where, config, missing)
-    found = [
-        scores(one, rows[one.name], seconds.get(one.name, 0.0))
-        for one in run_folder.runs(config)
-        if any("test_accuracy" in row for row in rows[one.name])
+    stored = read(folder, "results", missing, otherwise=unfinished, keys=("runs",))
+    seconds = {run["run"]: run["seconds"] for run in stored["runs"]} if stored else {}
+    rows = _rows(folder, config, missing)
+    finished = [
+        scores(run, rows[run.name], seconds.get(run.name, 0.0))
+        for run in run_folder.runs(config)
+        if any("test_accuracy" in row for row in rows[run.name])
     ]
     return Material(
-        where=where,
+        folder=folder,
         config=config,
         environment=environment,
         rows=rows,
-        scores=found,
-        evaluation=_evaluation(where, here, found, missing),
+        scores=finished,
+        evaluation=_evaluation(folder, here, finished, missing),
         conversion=read(
-            where,
+            folder,
             "convert",
             missing,
-            otherwise=f"Not made yet: `python -m jaxsnn.lab.convert --run={where}` trains a ReLU network of the same "
+            otherwise=f"Not made yet: `python -m jaxsnn.lab.convert --run={folder}` trains a ReLU network of the same "
             "shape, converts it and compares.",
             keys=("direct", "converted", "equal_accuracy", "relu", "samples"),
         ),
-        sample=_sample(where, here, found, number, missing),
+        sample=_sample(folder, here, finished, number, missing),
         missing=missing,
     )
 
 
-def _environment(where: Path, missing: dict[str, str]) -> dict[str, Any]:
-    """Of the last start; what the starts differ in is in the file."""
+def _environment(folder: Path, missing: dict[str, str]) -> dict[str, Any]:
+    """The environment of the last start; the file has the environments of all starts."""
     try:
-        starts = run_folder.environments(where)
+        starts = run_folder.environments(folder)
     except ValueError:
         missing["environment"] = "`environment.json` is damaged and left out."
         return {}
@@ -113,37 +114,38 @@ def _environment(where: Path, missing: dict[str, str]) -> dict[str, Any]:
     return starts[-1]
 
 
-def _rows(where: Path, config: Config, missing: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+def _rows(folder: Path, config: Config, missing: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
     """Metrics of every network; none of one whose file is damaged."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    for one in run_folder.runs(config):
+    for run in run_folder.runs(config):
         try:
-            rows[one.name] = training.MetricsFile(where / one.name / "metrics.jsonl").read()
+            rows[run.name] = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
         except ValueError as error:
-            rows[one.name] = []
-            missing["metrics"] = f"{missing.get('metrics', '')} Left out are the rows of {one.name}: {error}.".strip()
+            rows[run.name] = []
+            missing["metrics"] = f"{missing.get('metrics', '')} Left out are the rows of {run.name}: {error}.".strip()
     return rows
 
 
 def _evaluation(
-    where: Path, config: Config, found: list[dict[str, Any]], missing: dict[str, str]
+    folder: Path, config: Config, finished: list[dict[str, Any]], missing: dict[str, str]
 ) -> dict[str, Any] | None:
-    """`evaluation.json`, made again if it is not there, damaged, or of other checkpoints than the chosen ones."""
-    chosen = {one["run"]: one["selected_step"] for one in found}
+    """`evaluation.json`, made again if it is not there, damaged, or of other checkpoints than the chosen."""
+    chosen = {network["run"]: network["selected_step"] for network in finished}
     nothing, keys = "Nothing to evaluate: no network has finished an evaluated epoch.", ("which", "part", "networks")
-    stored = read(where, "evaluation", missing, otherwise=nothing, keys=keys)
-    if stored and not all(one.keys() >= NEEDED for one in stored["networks"]):  # by another version
+    stored = read(folder, "evaluation", missing, otherwise=nothing, keys=keys)
+    if stored and not all(network.keys() >= NEEDED for network in stored["networks"]):  # by another version
         stored = None
-    if stored and (stored["which"] != "selected" or {one["run"]: one["step"] for one in stored["networks"]} == chosen):
+    steps = {network["run"]: network["step"] for network in stored["networks"]} if stored else {}
+    if stored and (stored["which"] != "selected" or steps == chosen):
         return stored
-    if not found:
+    if not finished:
         return None
     try:
         made = evaluate(
-            where, which="selected", part="test", data_dir=config.data.data_dir, cache_dir=config.data.cache_dir
+            folder, which="selected", part="test", data_dir=config.data.data_dir, cache_dir=config.data.cache_dir
         )
     except (ValueError, OSError, ImportError, training.CheckpointError) as error:
-        old = f" What is shown is of {stored['date']}, from other checkpoints." if stored else ""
+        old = f" The evaluation shown is of {stored['date']}, from other checkpoints." if stored else ""
         missing["evaluation"] = f"Not evaluated: {error}.{old}"
         return stored
     missing.pop("evaluation", None)
@@ -151,27 +153,27 @@ def _evaluation(
 
 
 def _sample(
-    where: Path, config: Config, found: list[dict[str, Any]], number: int, missing: dict[str, str]
+    folder: Path, config: Config, finished: list[dict[str, Any]], number: int, missing: dict[str, str]
 ) -> Sample | None:
     """The sample in the first network that has a checkpoint."""
     if not config.network.spiking:
         missing["sample"] = "A ReLU network has no spikes and no membranes to show."
         return None
-    steps = {one["run"]: one["selected_step"] for one in found}
-    having = [one for one in run_folder.runs(config) if (where / one.name / "checkpoints").is_dir()]
+    steps = {run["run"]: run["selected_step"] for run in finished}
+    having = [run for run in run_folder.runs(config) if (folder / run.name / "checkpoints").is_dir()]
     if not having:
-        missing["sample"] = f"There is no checkpoint in {where} yet, so the network cannot be shown at work."
+        missing["sample"] = f"There is no checkpoint in {folder} yet, so the network cannot be shown at work."
         return None
-    one = next((one for one in having if one.name in steps), having[0])
+    run = next((run for run in having if run.name in steps), having[0])
     try:
-        return look(config, one, where / one.name, step=steps.get(one.name), number=number)
+        return look(config, run, folder / run.name, step=steps.get(run.name), number=number)
     except (ValueError, OSError, ImportError, training.CheckpointError) as error:
         missing["sample"] = f"The network cannot be shown at work: {error}"
         return None
 
 
 def header(m: Material) -> list[page.Html]:
-    """What the run is in a sentence, whether it is finished, and the numbers that matter most."""
+    """The run in a sentence, whether it is finished, and the numbers that matter most."""
     config = m.config
     code, date = ENCODINGS[config.network.encoding].label, m.environment.get("date", "")[:10]
     lead = (
@@ -181,19 +183,20 @@ def header(m: Material) -> list[page.Html]:
     parts = [page.paragraph(lead, "lead")]
     if "results" in m.missing:
         done = (
-            ", ".join(f"{one['run']} {one['epoch']} of {config.training.epochs} epochs" for one in m.scores)
+            ", ".join(f"{network['run']} {network['epoch']} of {config.training.epochs} epochs" for network in m.scores)
             or "no epoch yet"
         )
         parts.append(page.paragraph(f"{m.missing['results']} So far: {done}.", "note"))
     numbers = []
     if m.scores:
         for key, what in (("test_accuracy", "last epoch"), ("selected_test_accuracy", "epoch chosen on validation")):
-            numbers.append((f"test accuracy, {what}", sections.spread([one[key] for one in m.scores])))
-    if found := m.analyses:
-        hidden = np.mean([costs.hidden_spikes(one) for one in found])
+            numbers.append((f"test accuracy, {what}", sections.spread([network[key] for network in m.scores])))
+    if analyses := m.analyses:
+        hidden = np.mean([costs.hidden_spikes(analysis) for analysis in analyses])
         numbers.append(("spikes per sample, hidden layers", f"{hidden:,.0f}"))
         for counted, what in ((costs.PAPER, "synaptic operations alone"), (costs.WITH_NEURONS, "with neurons")):
-            if ratios := [ratio for one in found if (ratio := costs.energy_ratio(one, counted)) is not None]:
+            ratios = [ratio for analysis in analyses if (ratio := costs.energy_ratio(analysis, counted)) is not None]
+            if ratios:
                 numbers.append((f"energy, ReLU network to this one, {what}", f"{np.mean(ratios):.1f} : 1"))
     if m.sample:
         numbers.append(("weights", f"{m.sample.weights:,}"))
@@ -203,8 +206,8 @@ def header(m: Material) -> list[page.Html]:
 def footer(m: Material) -> str:
     """Where the page comes from."""
     made = run_folder.environment()
-    where = f"commit {made['commit']}, {made['device']}, jax {made['versions']['jax']}"
-    return f"Made by `{made['command']}` on {made['date']}, {where}."
+    origin = f"commit {made['commit']}, {made['device']}, jax {made['versions']['jax']}"
+    return f"Made by `{made['command']}` on {made['date']}, {origin}."
 
 
 def main() -> None:
@@ -214,8 +217,8 @@ def main() -> None:
 
     def run() -> None:
         given = flags.FLAGS
-        with run_folder.looking(given.run) as where:
-            for path in report(where, data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
+        with run_folder.looking(given.run) as folder:
+            for path in report(folder, data_dir=given.data_dir, cache_dir=given.cache_dir, sample=given.sample):
                 print(f"wrote {path}")
 
     command(run)

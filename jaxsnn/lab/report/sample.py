@@ -1,4 +1,4 @@
-"""What happens inside a trained network when it sees a sample: spikes, membranes, filters."""
+"""The inside of a trained network that sees a sample: spikes, membranes, filters."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,14 +34,14 @@ class Sample(NamedTuple):
     step: int
     """After which step of the training the network was stored."""
     number: int
-    """Of the sample in the test set."""
+    """Number of the sample in the test set."""
     label: int
     image: np.ndarray | None
     """`[...]`, as in the data set; None for event data."""
     trains: dict[str, np.ndarray]
     """Layer name to spikes `[T, ...]`, in network order."""
     potentials: np.ndarray
-    """Of the readout, `[T, classes]`."""
+    """Potentials of the readout, `[T, classes]`."""
     neurons: dict[str, Neuron]
     """By layer and position, one of every layer."""
     filters: np.ndarray | None
@@ -54,13 +54,13 @@ class Sample(NamedTuple):
         return self.trains["input"].sum(0) if self.image is None else self.image
 
 
-def look(config: Config, one: Run, where: Path, *, step: int | None, number: int) -> Sample:
+def look(config: Config, run: Run, folder: Path, *, step: int | None, number: int) -> Sample:
     """Shows a network of a run folder a sample.
 
     Args:
       config: of the run, with the folders where the data is now.
-      one: which network.
-      where: its folder.
+      run: the network.
+      folder: the network's folder.
       step: which checkpoint; None for the last.
       number: of the sample in the test set.
 
@@ -69,13 +69,13 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
       CheckpointError: if there is no such checkpoint, or it is damaged.
     """
     data = load_data(config)
-    fingerprints.check(where.parent, fingerprints.sums(data))
+    fingerprints.check(folder.parent, fingerprints.sums(data))
     program = build(config, data)
-    state = restore(program, one.seed, where, step)
-    test = split(config, data, one.fold).test
+    state = restore(program, run.seed, folder, step)
+    test = split(config, data, run.fold).test
     if not 0 <= number < len(test.labels):
         raise ValueError(f"sample must be one of the test samples 0 to {len(test.labels) - 1}, got {number}")
-    module = make_model(config, data, one.seed)
+    module = make_model(config, data, run.seed)
     prepare, membranes = make_prepare(config, train=False), models.membranes(module)
 
     @jax.jit
@@ -84,9 +84,9 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         return output.spikes, output.potentials, membranes(params, model_state, output.spikes)
 
     x = prepare(jax.random.key(0), test.images[number : number + 1])
-    trains, potentials, found = jax.device_get(observe(state.params, state.model_state, x))
+    trains, potentials, traces = jax.device_get(observe(state.params, state.model_state, x))
     return Sample(
-        run=one.name,
+        run=run.name,
         step=int(state.step),
         number=number,
         label=int(test.labels[number]),
@@ -94,7 +94,7 @@ def look(config: Config, one: Run, where: Path, *, step: int | None, number: int
         trains={name: trains[name][:, 0] for name in layer_names(program.apply)},
         potentials=potentials[:, 0],
         neurons=dict(
-            _typical(name, trains[name][:, 0], found[name]) for name in layer_names(program.apply) if name in found
+            _typical(name, trains[name][:, 0], traces[name]) for name in layer_names(program.apply) if name in traces
         ),
         filters=_filters(module, state.params),
         weights=sum(leaf.size for leaf in jax.tree.leaves(state.params)),

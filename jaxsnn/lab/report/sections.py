@@ -1,4 +1,4 @@
-"""The parts of a report that say what was reached, and how: results, training, accuracy, origin."""
+"""The sections of a report with results, training, accuracy and origin."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +16,9 @@ NETWORKS = {"lenet": "LeNet", "vgg9": "VGG9", "resnet7": "ResNet7", "resnet9": "
 
 
 class Material(NamedTuple):
-    """What a report is made from; None where the folder does not have it, and why in `missing`."""
+    """The material of a report; a part that the folder lacks is None, and `missing` says why."""
 
-    where: Path
+    folder: Path
     config: Config
     environment: dict[str, Any]
     rows: dict[str, list[dict[str, Any]]]
@@ -33,9 +33,9 @@ class Material(NamedTuple):
 
     @property
     def analyses(self) -> list[dict[str, Any]]:
-        """What `jaxsnn.lab.profile` found of every network; none if the evaluation was made without."""
+        """The profile of every network by `jaxsnn.lab.profile`; none if the evaluation was made without."""
         networks = self.evaluation["networks"] if self.evaluation else []
-        return [one["analysis"] for one in networks if "analysis" in one]
+        return [network["analysis"] for network in networks if "analysis" in network]
 
 
 def percent(fraction: float) -> str:
@@ -49,13 +49,13 @@ def spread(values: list[float]) -> str:
 
 
 def title(config: Config) -> str:
-    """What was trained on what."""
+    """The network and the data set, in words."""
     model, dataset = config.network.model, config.data.dataset
     return f"{NETWORKS.get(model, model)} on {DATASETS[dataset].title}"
 
 
 def rule(config: Config) -> str:
-    """What was trained how, in words."""
+    """The kind of network and its training rule, in words."""
     if not config.network.spiking:
         return "A ReLU network, trained by backpropagation"
     if config.network.gradient == "spikebp":
@@ -77,18 +77,20 @@ def results(m: Material) -> Section:
         return Section("results", "Results", [paragraph("No network has finished an evaluated epoch yet.", "note")])
     rows = [
         [
-            one["run"],
-            one["epoch"],
-            percent(one["test_accuracy"]),
-            percent(one["selected_test_accuracy"]),
-            one["selected_epoch"],
-            f"{one['seconds']:,.0f} s" if one.get("seconds") else "",
+            network["run"],
+            network["epoch"],
+            percent(network["test_accuracy"]),
+            percent(network["selected_test_accuracy"]),
+            network["selected_epoch"],
+            f"{network['seconds']:,.0f} s" if network.get("seconds") else "",
         ]
-        for one in m.scores
+        for network in m.scores
     ]
     several = len(rows) > 1
     if several:
-        last, chosen = (spread([one[key] for one in m.scores]) for key in ("test_accuracy", "selected_test_accuracy"))
+        last, chosen = (
+            spread([network[key] for network in m.scores]) for key in ("test_accuracy", "selected_test_accuracy")
+        )
         rows.append(["mean ± std", "", last, chosen, "", ""])
     head = ["network", "epochs", "test, last epoch", "test, chosen on validation", "chosen epoch", "time"]
     tested = "the part of the training set that each fold leaves out" if m.config.data.folds > 1 else "the test set"
@@ -130,12 +132,12 @@ def accuracy(m: Material) -> Section:
 
 
 def _over_time(evaluation: dict[str, Any]) -> Drawing:
-    curves = {one["run"]: np.array(one["accuracy_at_step"]) for one in evaluation["networks"]}
+    curves = {network["run"]: np.array(network["accuracy_at_step"]) for network in evaluation["networks"]}
     exits = {}
-    for one in evaluation["networks"]:
-        if len(curves) == 1 and "analysis" in one:  # of several networks the crosses would hide each other
-            found = one["analysis"]["early_exit"]
-            exits[one["run"]] = (np.array(found["steps"]), np.array(found["accuracy"]))
+    for network in evaluation["networks"]:
+        if len(curves) == 1 and "analysis" in network:  # of several networks the crosses would hide each other
+            curve = network["analysis"]["early_exit"]
+            exits[network["run"]] = (np.array(curve["steps"]), np.array(curve["accuracy"]))
     mean = np.mean(list(curves.values()), 0)
     early = " Crosses: each sample stops once its answer leads by a margin; mean steps, for many margins."
     enough = int(np.argmax(mean >= mean[-1] - 0.01)) + 1
@@ -150,7 +152,7 @@ def _over_time(evaluation: dict[str, Any]) -> Drawing:
 
 
 def _confusion(evaluation: dict[str, Any]) -> Drawing:
-    matrix = np.sum([one["confusion"] for one in evaluation["networks"]], 0)
+    matrix = np.sum([network["confusion"] for network in evaluation["networks"]], 0)
     wrong = matrix - np.diag(np.diag(matrix))
     true, answer = np.unravel_index(wrong.argmax(), wrong.shape)
     often = (
@@ -171,7 +173,7 @@ def origin(m: Material) -> Section:
     default = Config().flat()
     every = {name: (value, FIELDS[name].metadata["help"]) for name, value in m.config.flat().items()}
     changed = {name: value for name, value in every.items() if value[0] != default[name]}
-    head = ["setting", "value", "what it is"]
+    head = ["setting", "value", "meaning"]
 
     def rows(settings: dict[str, Any]) -> list[list[str]]:
         return [[f"`{name}`", _show(value), text] for name, (value, text) in settings.items()]
@@ -183,7 +185,7 @@ def origin(m: Material) -> Section:
     if m.environment:
         versions = m.environment.get("versions", {})
         facts = {name: value for name, value in m.environment.items() if name != "versions"} | versions
-        caption = "Of the training, from `environment.json`."
+        caption = "The training's environment, from `environment.json`."
         parts.append(table(["what", "value"], [[k, str(v)] for k, v in facts.items()], caption=caption))
     else:
         parts.append(paragraph(m.missing["environment"], "note"))
@@ -195,21 +197,21 @@ def _show(value: Any) -> str:
 
 
 def read(
-    where: Path, name: str, missing: dict[str, str], *, otherwise: str, keys: tuple[str, ...] = ()
+    folder: Path, name: str, missing: dict[str, str], *, otherwise: str, keys: tuple[str, ...] = ()
 ) -> dict[str, Any] | None:
-    """A JSON file of the folder with at least `keys`; None if there is none such, and why (in `missing`, by name)."""
-    path = where / f"{name}.json"
+    """A JSON file of the folder with at least `keys`; None without such a file, and `missing[name]` says why."""
+    path = folder / f"{name}.json"
     if not path.exists():
         missing[name] = otherwise
         return None
     try:
-        found = run_folder.read_json(path)
+        content = run_folder.read_json(path)
     except ValueError:
         missing[name] = f"`{path.name}` is damaged and left out."
         return None
-    if lacking := [key for key in keys if key not in found]:
+    if lacking := [key for key in keys if key not in content]:
         missing[name] = (
             f"`{path.name}` has no {', '.join(lacking)}: it is damaged or from another version, and left out."
         )
         return None
-    return found
+    return content

@@ -1,4 +1,4 @@
-"""What a sweep trains: from `--sweep=lr=log:1e-3:1e-1:8` to configurations, their programs, and a worker's share."""
+"""The plan of a sweep: from `--sweep=lr=log:1e-3:1e-1:8` to configurations, their programs, and a worker's share."""
 
 import dataclasses
 import itertools
@@ -46,12 +46,12 @@ def parse(text: str) -> Axis:
     if reason := "" if cell else FIELDS[name].metadata["not_swept"] or (_LIST if several else ""):
         raise ValueError(f"--sweep={text}: {name} cannot be swept: {reason}")
     if values.startswith(("log:", "lin:")):
-        found = _spaced(text, values, element)
+        points = _spaced(text, values, element)
     else:
-        found = tuple(_value(text, value, element) for value in values.split(","))
-    if len(set(found)) < len(found):
+        points = tuple(_value(text, value, element) for value in values.split(","))
+    if len(set(points)) < len(points):
         raise ValueError(f"--sweep={text}: a value comes twice, it would be trained twice")
-    return Axis(name, found)
+    return Axis(name, points)
 
 
 def _spaced(text: str, values: str, element: type) -> tuple[Any, ...]:
@@ -80,13 +80,13 @@ def _value(text: str, value: str, element: type) -> Any:
     if element is bool and value.lower() in ("true", "false"):
         return value.lower() == "true"
     try:
-        found = element(value) if element is not bool and value else None
+        parsed = element(value) if element is not bool and value else None
     except ValueError:
-        found = None
-    if found is None or (element is float and not math.isfinite(found)):
+        parsed = None
+    if parsed is None or (element is float and not math.isfinite(parsed)):
         what = {int: "whole numbers", float: "finite numbers", bool: "true or false"}.get(element, "names")
         raise ValueError(f"--sweep={text}: {value!r} is not a value for this field, which takes {what}")
-    return found
+    return parsed
 
 
 def members(config: Config, axes: Sequence[Axis]) -> list[Config]:
@@ -108,20 +108,20 @@ def members(config: Config, axes: Sequence[Axis]) -> list[Config]:
     if count > MOST:
         raise ValueError(f"--sweep asks for {count:,} networks, the most are {MOST:,}: give fewer values or seeds")
     base = dataclasses.replace(config, run=RunConfig(progress=config.run.progress))
-    found = []
+    grid = []
     for values in itertools.product(*(axis.values for axis in axes)):
         changes = dict(zip(names, values, strict=True))
         try:
-            one = base.replace(**changes)
+            member = base.replace(**changes)
         except ValueError as error:
             shown = ", ".join(f"{name}={value}" for name, value in changes.items())
             raise ValueError(f"--sweep, at {shown or 'the preset'}: {error}") from error
-        found += [one.replace(seed=config.training.seed + number) for number in range(config.run.seeds)]
-    return found
+        grid += [member.replace(seed=config.training.seed + number) for number in range(config.run.seeds)]
+    return grid
 
 
 def program(config: Config) -> dict[str, Any]:
-    """What members of one program share: the fields that are no array axes, and whether those that are are on.
+    """The fields that members of one program share: those that are no array axes, and whether each array axis is on.
 
     Whether there is dropout or a slope at all changes the program.
     """

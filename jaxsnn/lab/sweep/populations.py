@@ -22,7 +22,7 @@ from jaxsnn.typing import DTypeLike
 
 
 def check(config: Config) -> fingerprints.Sums:
-    """Builds what can be built before anything is written; returns the checksums of the data set.
+    """Builds the program before anything is written; returns the checksums of the data set.
 
     Raises:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
@@ -72,12 +72,12 @@ def create(
     configs: Sequence[Config], data: Dataset, mesh: Mesh | None = None, *, param_dtype: DTypeLike = jnp.float32
 ) -> parallel.Population:
     """The members before their first step, each as it starts alone."""
-    programs = [build(one, data, param_dtype=param_dtype) for one in configs]
+    programs = [build(config, data, param_dtype=param_dtype) for config in configs]
     states = [
-        start_from(one, program.start(one.training.seed), program.connections)
-        for one, program in zip(configs, programs, strict=True)
+        start_from(config, program.start(config.training.seed), program.connections)
+        for config, program in zip(configs, programs, strict=True)
     ]
-    return parallel.create_population([hparams_of(one) for one in configs], states, mesh)
+    return parallel.create_population([hparams_of(config) for config in configs], states, mesh)
 
 
 class Result(NamedTuple):
@@ -88,7 +88,7 @@ class Result(NamedTuple):
     """Its first members are those of `configs`; more were added to fill the program."""
     steps_per_epoch: int
     costs: training.Costs
-    """What it took to compile the program, once for all of its populations."""
+    """The cost of compiling the program, once for all of its populations."""
 
 
 def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = True) -> Iterator[Result]:
@@ -148,7 +148,7 @@ def train(group: list[Config], mesh: Mesh, *, most: int = 0, progress: bool = Tr
 def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
     """A row per network: the fields `names`, its accuracies as a single run states them, and where it diverged."""
     chunk, trained = result.configs, result.trained
-    found = []
+    rows = []
     for number, config in enumerate(chunk):
         evaluated = [
             {"epoch": int(epoch), "step": int(epoch) * result.steps_per_epoch}
@@ -161,5 +161,5 @@ def rows_of(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
             score |= {name: None for name in score if name.startswith(("test_", "validation_", "selected_"))}
         values = config.values(names)
         score = {name: value for name, value in score.items() if name != "run"}
-        found.append({**values, **score, "diverged_step": None if bad < 0 else bad})
-    return found
+        rows.append({**values, **score, "diverged_step": None if bad < 0 else bad})
+    return rows

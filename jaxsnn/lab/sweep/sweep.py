@@ -3,8 +3,8 @@
     python -m jaxsnn.lab.sweep --preset=digits --sweep=lr=log:1e-3:1e-1:8 --sweep=leak=0.9,0.99 --seeds=4
 
 Writes `results.jsonl` and `results.csv` (a row per network, as programs end), `summary.json` and a figure into
-`--run_dir`. `--resume` goes on with what is missing; `--worker=2/8` does the second of eight parts, in a folder of its
-own below `--run_dir`, and `--merge` joins them.
+`--run_dir`. `--resume` goes on with the missing networks; `--worker=2/8` does the second of eight parts, in a folder
+of its own below `--run_dir`, and `--merge` joins them.
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ from jaxsnn import files, parallel
 from jaxsnn.lab import fingerprints
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import FIELDS, Config
-from jaxsnn.lab.environment import environment
+from jaxsnn.lab.devices import naming
+from jaxsnn.lab.environment import check_figures, environment
 from jaxsnn.lab.locks import hold
-from jaxsnn.lab.results import check_figures
 from jaxsnn.lab.run import keep_compiled
 from jaxsnn.lab.run_folder import RUNS, add_environment, make, read_json, write_json
 from jaxsnn.lab.stored import check_resume, parse
@@ -38,14 +38,14 @@ def sweep(
     """Trains every network of a sweep that has no row yet; returns the summary.
 
     Args:
-      config: what is not swept.
+      config: the fields that are not swept.
       name: of its preset.
       texts: `field=values`, as `plan.parse`.
       worker: which part to do.
       members: most networks of one program; 0 for as many as fit into memory.
 
     Raises:
-      ValueError, OSError: for what cannot be swept, built or written; nothing has been written then.
+      ValueError, OSError: if the sweep cannot be planned, built or written; nothing has been written then.
     """
     if members < 0:
         raise ValueError(f"--members must be >= 0 (0: as many as fit into memory), got {members}")
@@ -56,14 +56,15 @@ def sweep(
         )
     axes = [plan.parse(text) for text in texts]
     networks = plan.members(config, axes)
-    mesh = parallel.population_mesh(config.run.data_parallel)
-    where = _folder(config, name, worker)
+    with naming("data_parallel"):
+        mesh = parallel.population_mesh(config.run.data_parallel)
+    folder = _folder(config, name, worker)
     if config.run.figures:
         check_figures()
     with ExitStack() as held:
-        if config.run.resume and where.is_dir():
-            held.enter_context(hold(where))
-        return _sweep(config, name, axes, networks, mesh, where, worker, members, held)
+        if config.run.resume and folder.is_dir():
+            held.enter_context(hold(folder))
+        return _sweep(config, name, axes, networks, mesh, folder, worker, members, held)
 
 
 def _sweep(
@@ -72,7 +73,7 @@ def _sweep(
     axes: list[plan.Axis],
     networks: list[Config],
     mesh: Mesh,
-    where: Path,
+    folder: Path,
     worker: tuple[int, int] | None,
     members: int,
     held: ExitStack,
@@ -84,30 +85,30 @@ def _sweep(
         "workers": worker and worker[1],
         "config": json.loads(json.dumps(dataclasses.asdict(config))),
     }
-    rows = _earlier(where, config, facts)
+    rows = _earlier(folder, config, facts)
     names = [axis.name for axis in axes]
     done = {table.key(row, names) for row in rows}
-    part = [one for one in plan.share(networks, worker) if table.key(one.values([*names, "seed"]), names) not in done]
+    part = [net for net in plan.share(networks, worker) if table.key(net.values([*names, "seed"]), names) not in done]
     groups = plan.programs(part)
     if config.run.compilation_cache:
         keep_compiled(config.run.compilation_cache)
     sums: fingerprints.Sums = {}
     for group in groups:
         sums |= populations.check(group[0])
-    fingerprints.check(where, sums)
-    _create(where, facts, rows, held, new=not config.run.resume)
-    fingerprints.remember(where, sums)
-    print(f"{name}: {len(part)} networks to train ({len(rows)} are there), programs: {len(groups)}, folder {where}")
+    fingerprints.check(folder, sums)
+    _create(folder, facts, rows, held, new=not config.run.resume)
+    fingerprints.remember(folder, sums)
+    print(f"{name}: {len(part)} networks to train ({len(rows)} are there), programs: {len(groups)}, folder {folder}")
     for number, group in enumerate(groups, 1):
         for result in populations.train(group, mesh, most=members, progress=config.run.progress):
             rows += populations.rows_of(result, names)
-            table.write(where, rows)
+            table.write(folder, rows)
             print(
                 f"program {number} of {len(groups)}: {len(result.configs)} networks, {_differs(group[0], config)}"
                 f"{result.trained.seconds:.0f} s ({result.costs})",
                 flush=True,
             )
-    return _finish(where, config, facts, rows, axes)
+    return _finish(folder, config, facts, rows, axes)
 
 
 def _differs(config: Config, base: Config) -> str:
@@ -125,17 +126,19 @@ def _folder(config: Config, name: str, worker: tuple[int, int] | None) -> Path:
     return files.local(config.run.run_dir) / f"worker{worker[0]}of{worker[1]}"
 
 
-def _earlier(where: Path, config: Config, facts: dict[str, Any]) -> list[table.Row]:
+def _earlier(folder: Path, config: Config, facts: dict[str, Any]) -> list[table.Row]:
     """The rows of a sweep to resume, checked; none for a new one."""
-    there = (where / table.PLAN).exists()
+    there = (folder / table.PLAN).exists()
     if not config.run.resume:
         if there:
-            raise ValueError(f"{where} already holds a sweep: add --resume to go on with it, or give another --run_dir")
+            raise ValueError(
+                f"{folder} already holds a sweep: add --resume to go on with it, or give another --run_dir"
+            )
         return []
     if not there:
-        raise ValueError(f"nothing to resume: {where} holds no sweep (no {table.PLAN})")
-    stored = read_json(where / table.PLAN)
-    before = parse(stored.get("config"), where)
+        raise ValueError(f"nothing to resume: {folder} holds no sweep (no {table.PLAN})")
+    stored = read_json(folder / table.PLAN)
+    before = parse(stored.get("config"), folder)
     check_resume(before, config)
     for name in ("preset", "axes", "seeds", "workers"):
         if stored[name] != facts[name]:
@@ -144,33 +147,33 @@ def _earlier(where: Path, config: Config, facts: dict[str, Any]) -> list[table.R
         raise ValueError(
             f"cannot resume: epochs of the sweep is {before.training.epochs}, now {config.training.epochs}"
         )
-    return table.read(where)
+    return table.read(folder)
 
 
-def _create(where: Path, facts: dict[str, Any], rows: list[table.Row], held: ExitStack, *, new: bool) -> None:
-    def fill(where: Path) -> None:
-        if new and (where / table.PLAN).exists():
-            raise ValueError(f"{where} already holds a sweep, which another process began just now")
-        write_json(where / table.PLAN, facts)
-        add_environment(where)
-        table.write(where, rows)
+def _create(folder: Path, facts: dict[str, Any], rows: list[table.Row], held: ExitStack, *, new: bool) -> None:
+    def fill(folder: Path) -> None:
+        if new and (folder / table.PLAN).exists():
+            raise ValueError(f"{folder} already holds a sweep, which another process began just now")
+        write_json(folder / table.PLAN, facts)
+        add_environment(folder)
+        table.write(folder, rows)
 
-    make(where, fill, held)
+    make(folder, fill, held)
 
 
 def _finish(
-    where: Path, config: Config, facts: dict[str, Any], rows: list[table.Row], axes: Sequence[plan.Axis]
+    folder: Path, config: Config, facts: dict[str, Any], rows: list[table.Row], axes: Sequence[plan.Axis]
 ) -> list[table.Row]:
     summary = table.summarise(rows, axes)
     print(f"\n{facts['preset']}: {len(rows)} networks; mean +- standard deviation over seeds")
     print(table.show(summary, axes))
-    write_json(where / "summary.json", {**environment(), "axes": facts["axes"], "settings": summary})
+    write_json(folder / "summary.json", {**environment(), "axes": facts["axes"], "settings": summary})
     if config.run.figures:
-        _draw(where, summary, axes)
+        _draw(folder, summary, axes)
     return summary
 
 
-def _draw(where: Path, summary: list[table.Row], axes: Sequence[plan.Axis]) -> None:
+def _draw(folder: Path, summary: list[table.Row], axes: Sequence[plan.Axis]) -> None:
     """A heat map of two swept fields, a line of one; nothing for other numbers of fields."""
     if len(axes) not in (1, 2) or not summary:
         return
@@ -198,7 +201,7 @@ def _draw(where: Path, summary: list[table.Row], axes: Sequence[plan.Axis]) -> N
             form="{:.1f}",
             spread=None if np.isnan(spread).all() else spread,
         )
-    print(f"wrote {viz.save(figure, where / 'sweep.png')}")
+    print(f"wrote {viz.save(figure, folder / 'sweep.png')}")
 
 
 def merge(config: Config) -> list[table.Row]:
@@ -207,15 +210,15 @@ def merge(config: Config) -> list[table.Row]:
     Raises:
       ValueError: as `table.merge`.
     """
-    where = files.local(config.run.run_dir)
-    rows, facts = table.merge(where)
+    folder = files.local(config.run.run_dir)
+    rows, facts = table.merge(folder)
     axes = [plan.Axis(name, tuple(values)) for name, values in facts["axes"]]
     missing = int(np.prod([len(axis.values) for axis in axes])) * facts["seeds"] - len(rows)
     if missing:
         print(f"{missing} networks have no row yet", file=sys.stderr)
     with ExitStack() as held:
-        _create(where, facts, rows, held, new=False)
-        return _finish(where, config, facts, rows, axes)
+        _create(folder, facts, rows, held, new=False)
+        return _finish(folder, config, facts, rows, axes)
 
 
 def check_given(names: Sequence[str]) -> None:

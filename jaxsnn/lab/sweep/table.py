@@ -14,25 +14,25 @@ from jaxsnn.lab.sweep.plan import Axis
 
 ROWS, CSV, PLAN = "results.jsonl", "results.csv", "sweep.json"
 NEEDED = {"seed", "test_accuracy", "selected_test_accuracy", "validation_accuracy", "diverged_step"}
-"""What the table needs of every row."""
+"""The keys that the table needs of every row."""
 Row = dict[str, Any]
 
 
 def key(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
-    """What tells the networks of a sweep apart: the swept values and the seed."""
+    """The key that tells the networks of a sweep apart: the swept values and the seed."""
     return (*(row[name] for name in names), row["seed"])
 
 
-def read(where: Path) -> list[Row]:
+def read(folder: Path) -> list[Row]:
     """The rows in a folder; a last line cut short by a kill is left out.
 
     Raises:
       ValueError: if another line is damaged, naming file and line.
     """
-    return files.json_lines(where / ROWS, lambda row: row.keys() >= NEEDED)
+    return files.json_lines(folder / ROWS, lambda row: row.keys() >= NEEDED)
 
 
-def write(where: Path, rows: Sequence[Row]) -> None:
+def write(folder: Path, rows: Sequence[Row]) -> None:
     """Writes both files, each whole or not at all."""
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -40,18 +40,18 @@ def write(where: Path, rows: Sequence[Row]) -> None:
     table.writeheader()
     table.writerows(rows)
     for name, content in ((ROWS, files.to_json_lines(rows)), (CSV, text.getvalue())):
-        files.write_whole(where / name, content)
+        files.write_whole(folder / name, content)
 
 
-def merge(where: Path) -> tuple[list[Row], dict[str, Any]]:
+def merge(parent: Path) -> tuple[list[Row], dict[str, Any]]:
     """The rows of all workers below a folder, and the plan that they share.
 
     Raises:
       ValueError: if there is no worker's folder, they belong to different sweeps, or a network is in two of them.
     """
-    folders = sorted(path for path in where.glob("worker*of*") if (path / PLAN).exists())
+    folders = sorted(path for path in parent.glob("worker*of*") if (path / PLAN).exists())
     if not folders:
-        raise ValueError(f"nothing to merge: {where} holds no folder worker<i>of<n> with a {PLAN}; give --run_dir")
+        raise ValueError(f"nothing to merge: {parent} holds no folder worker<i>of<n> with a {PLAN}; give --run_dir")
     plans = [read_json(folder / PLAN) for folder in folders]
     for folder, plan in zip(folders, plans, strict=True):
         for name in ("preset", "axes", "seeds", "workers"):
@@ -64,7 +64,7 @@ def merge(where: Path) -> tuple[list[Row], dict[str, Any]]:
     keys = [key(row, names) for row in rows]
     if len(set(keys)) < len(keys):
         twice = next(k for k in keys if keys.count(k) > 1)
-        raise ValueError(f"two workers below {where} have trained {dict(zip((*names, 'seed'), twice, strict=True))}")
+        raise ValueError(f"two workers below {parent} have trained {dict(zip((*names, 'seed'), twice, strict=True))}")
     return rows, plans[0]
 
 
@@ -78,7 +78,7 @@ def summarise(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Row]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    found = []
+    settings = []
     for values, group in sorted(groups.items(), key=lambda g: [order[n][v] for n, v in zip(names, g[0], strict=True)]):
         summary: Row = dict(zip(names, values, strict=True))
         for score in ("test_accuracy", "selected_test_accuracy", "validation_accuracy"):
@@ -86,8 +86,8 @@ def summarise(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Row]:
             summary[score] = float(scores.mean()) if len(scores) else None
             summary[f"{score}_std"] = float(scores.std(ddof=1)) if len(scores) > 1 else None
         diverged = sum(row["diverged_step"] is not None for row in group)
-        found.append(summary | {"seeds": len(group), "diverged": diverged})
-    return found
+        settings.append(summary | {"seeds": len(group), "diverged": diverged})
+    return settings
 
 
 def show(summary: Sequence[Row], axes: Sequence[Axis]) -> str:
