@@ -163,6 +163,7 @@ plt.show()
 # ## Larger sweeps
 #
 # From the command line, with results in a table that survives interruption, on many machines, and with members that
-# diverge marked and left out of the mean: `python -m experiments.sweep --preset=digits --sweep="leak=0.6,0.9,0.99" --seeds=3`.
+# diverge marked and left out of the mean:
+# `python -m experiments.sweep --preset=digits --sweep="leak=0.6,0.9,0.99" --seeds=3`.
 #
 # Next: [coming from snnTorch or SpikingJelly](06_coming_from_other_libraries.ipynb).
