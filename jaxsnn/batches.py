@@ -1,4 +1,4 @@
-"""What every pass over a set shares: batches of one size, and what a network looks like before its first step."""
+"""Parts of every pass over a set: batches of one size, and the outline of a network before its first step."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -56,14 +56,14 @@ def batches(key: Array, samples: Array, labels: Array, batch_size: int) -> Itera
 
 
 class Outline(NamedTuple):
-    """What a network sends and holds, found without running it."""
+    """The trains and the state of a network, found without running it."""
 
     trains: dict[str, jax.ShapeDtypeStruct]
     """Layer name (`input` first, then network order) to its spike train `[T, B, ...]`."""
     carry: Any
     """The neurons' state, as shapes."""
     classes: int
-    """Of the readout."""
+    """Number of classes of the readout."""
 
     def at_rest(self) -> Any:
         """The carry of neurons at rest, all zeros."""

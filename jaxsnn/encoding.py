@@ -20,7 +20,7 @@ class Encoding(NamedTuple):
     encode: Callable[..., Array]
     """`(key, x [B, ...], start, steps, *, total, gain) -> [steps, B, ...]`: the steps from number `start` on.
 
-    A train made in pieces is the train made at once. `total` is the T of a run: a train that has a length of its own
+    A train made in chunks is the train made at once. `total` is the T of a run: a train that has a length of its own
     begins again after it. `gain` scales firing rates. An encoding that needs neither takes them as `**_`.
     """
     label: str
@@ -37,11 +37,11 @@ def poisson(key: Array, images: Array, steps: int, *, gain: ArrayLike = 1.0, sta
     """Signed Poisson (Bernoulli) spikes: `s_t = 1[gain |x| > u_t] sign(x)` with fresh uniform `u_t` (E1).
 
     Args:
-      key: random key; step t draws from `fold_in(key, t)`, so a train made in pieces is the same train.
+      key: random key; step t draws from `fold_in(key, t)`, so a train made in chunks is the same train.
       images: intensities `[B, ...]`, floating; firing probability per step is `min(gain |x|, 1)`.
       steps: number of time steps T.
       gain: scales the rate (the paper halves MNIST's).
-      start: number of the first step, for a train made in pieces.
+      start: number of the first step, for a train made in chunks.
 
     Returns:
       `[T, B, ...]` in {-1, 0, 1}, in the dtype of `images`.
@@ -82,7 +82,7 @@ def latency(
     Args:
       images: intensities `[B, ...]`, floating; `|x|` is clipped to 1.
       steps: number of time steps to make.
-      start: number of the first step, for a train made in pieces.
+      start: number of the first step, for a train made in chunks.
       total: T, after which the train begins again; None for `steps`.
       smallest: intensities below this never spike.
 
@@ -109,7 +109,7 @@ def events(frames: Array, steps: int | None = None, *, start: ArrayLike = 0) -> 
     Args:
       frames: `[B, T, ...]` of any dtype: zeros and ones, or counts of events.
       steps: number of time steps to make; None for T.
-      start: number of the first step, for a train made in pieces.
+      start: number of the first step, for a train made in chunks.
 
     Returns:
       float32 `[steps, B, ...]`.

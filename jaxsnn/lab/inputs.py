@@ -17,7 +17,7 @@ from jaxsnn.typing import Array, ArrayLike, Shape
 
 
 def input_shape(config: Config, data: Dataset) -> Shape:
-    """Of one sample at one time step, `[H, W, C]` of images and of the frames of event data."""
+    """Shape of one sample at one time step, `[H, W, C]` of images and of the frames of event data."""
     shape: Shape = data.train.samples.shape[1:]
     return shape[1:] if ENCODINGS[config.network.encoding].frames else shape
 

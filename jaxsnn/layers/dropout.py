@@ -46,19 +46,19 @@ class Dropout(nnx.Module):
         self.rate, self.masks = Constant(jnp.asarray(rate, accumulator(param_dtype))), masks
 
     def mask(self, key: Array, shape: Shape) -> Array:
-        """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same for every piece of a train."""
+        """0 or `1 / (1 - rate)` for neurons of `shape` `[B, ...]`; the same for every chunk of a train."""
         kept = 1 - self.rate[...]
         return _bernoulli(key, kept, shape).astype(kept.dtype) / kept
 
     def split(self, x: Array, key: Array, start: ArrayLike = 0) -> tuple[Array, Array]:
-        """What the layer behind receives of spikes `[T, B, ...]`, and the `mask` `[B, ...]` that it multiplies them by.
+        """The spikes `[T, B, ...]` that the layer behind receives, and the `mask` `[B, ...]` that multiplies them.
 
         Fixed masks leave the spikes alone. Fresh ones remove spikes, so that zeros and ones remain, and the mask is the
-        scale `1 / (1 - rate)`. Step t draws from `fold_in(key, t)`, so a train in pieces is the same train.
+        scale `1 / (1 - rate)`. Step t draws from `fold_in(key, t)`, so a train in chunks is the same train.
 
         Args:
           x: spikes.
-          key: random key; the same for all pieces of one train.
+          key: random key; the same for all chunks of one train.
           start: number of the first step.
         """
         shape = x.shape[1:]

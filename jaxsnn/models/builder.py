@@ -23,7 +23,7 @@ class NetworkOptions:
     """The options of every network in `MODELS`, and of `Builder`."""
 
     input_shape: Shape
-    """Of one sample at one time step: `(H, W, C)`, channels last, or `(features,)`."""
+    """Shape of one sample at one time step: `(H, W, C)`, channels last, or `(features,)`."""
     num_classes: int
     """Size of the readout."""
     neurons: Neurons = field(default_factory=rules.spikebp)
@@ -46,9 +46,9 @@ class NetworkOptions:
     """Factor on the initial weights, which are normal with standard deviation `sqrt(scale / fan_in)`. Above 1 where
     layers would be silent (see `analysis.activity`)."""
     param_dtype: DTypeLike = jnp.float32
-    """Of weights and input."""
+    """Dtype of weights and input."""
     compute_dtype: DTypeLike | None = None
-    """Of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and sums have
+    """Dtype of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and sums have
     float32 at least."""
 
     def __post_init__(self) -> None:

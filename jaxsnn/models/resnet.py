@@ -1,6 +1,6 @@
 """Residual networks: a convolution and a spiking average pool, residual blocks, a dense layer, the readout.
 
-ResNet11 is as the authors of Lee et al. (2020) released it. Of the paper's smaller ones no code was released: ResNet9
+ResNet11 is as the authors of Lee et al. (2020) released it. No code of the paper's smaller networks exists: ResNet9
 "has one block fewer", ResNet7 two; which widths and strides remain is our reading (docs/decisions/0006).
 """
 

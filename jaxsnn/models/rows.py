@@ -18,7 +18,7 @@ class Row:
     synapses: tuple[tuple[str, str], ...]
     """Name and source of each bundle of synapses, the layer's own first."""
     shape: Shape
-    """Of its output, without time and batch."""
+    """Shape of its output, without time and batch."""
     norm: bool
     neurons: bool
     dropout: bool

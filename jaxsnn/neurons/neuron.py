@@ -44,11 +44,11 @@ class Neurons(NamedTuple):
     """The neurons of a network."""
 
     hidden: Neuron
-    """Of convolutions and hidden dense layers."""
+    """Neurons of convolutions and hidden dense layers."""
     pool: Neuron | None
     """Behind average pools; None: pools have no neurons."""
     readout: Neuron
-    """Of the last layer; its parameters have the field `threshold`, the unit of the logits."""
+    """Neurons of the last layer; its parameters have the field `threshold`, the unit of the logits."""
     learn: tuple[str, ...] = ()
     """Learned fields of hidden layers and readout: `leak` (one number per layer), `leak:channel`, `leak:neuron`."""
     pack_spikes: bool = False
