@@ -13,11 +13,14 @@ CORE = {"jax", "numpy", "chex", "jaxsnn"}
 ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may import
     "layers": (
         {"jax", "flax"},
-        {"layers", "cells", "spikebp", "synapses", "storage", "surrogate", "unroll", "checks", "typing"},
+        {"layers", "cells", "spikebp", "synapses", "storage", "surrogate", "unroll", "checks", "typing", "keys"},
     ),
-    "models": ({"jax", "flax"}, {"models", "layers", "cells", "spikebp", "synapses", "unroll", "checks", "typing"}),
-    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "typing"}),
-    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"training", "typing"}),
+    "models": (
+        {"jax", "flax"},
+        {"models", "layers", "cells", "spikebp", "synapses", "unroll", "checks", "typing", "keys"},
+    ),
+    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "typing", "keys"}),
+    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"training", "typing", "keys"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"viz"}),
 }

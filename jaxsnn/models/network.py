@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.checks import check_steps
+from jaxsnn.keys import fold_in
 from jaxsnn.layers import Dropout, Layer, Masks, NeuronLayer, Sent
-from jaxsnn.layers.dropout import fold_in
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.storage import Storage
 from jaxsnn.synapses import Connection
