@@ -38,7 +38,8 @@ class Spy:
     def __init__(self, patch):
         self.now, self.keys, self._patch = "before", defaultdict(list), patch
         for name in SAMPLERS:
-            self._watch(jax.random, name, name)
+            self._watch(jax.random, name)
+        self._watch(jax.random, "fold_in")
 
     def note(self, name, key):
         def keep(data):
@@ -50,14 +51,14 @@ class Spy:
         jax.effects_barrier()
         self.now = now
 
-    def _watch(self, module, attribute, name, place=0):
-        function = getattr(module, attribute)
+    def _watch(self, module, name):
+        function = getattr(module, name)
 
-        def watched(*args, **options):
-            self.note(name, args[place])
-            return function(*args, **options)
+        def watched(key, *args, **options):
+            self.note(name, key)
+            return function(key, *args, **options)
 
-        self._patch.setattr(module, attribute, watched)
+        self._patch.setattr(module, name, watched)
 
     def watch_made(self, module, maker, name, place):
         """The functions that `maker` makes."""
@@ -132,6 +133,8 @@ def test_no_key_is_used_twice(spy):
         assert sorted(keys) == sorted(spy.keys[("set", now[1], "epoch", 0), name])
     weights = {key for (_, name), keys in spy.keys.items() if name == "weights" for key in keys}
     assert len(weights) == 4  # layers; the network is built more than once
-    once = [keys for place, keys in spy.keys.items() if place not in again and place[1] != "weights"]
-    used = Counter([*weights, *(key for keys in once for key in keys)])
-    assert used.most_common(1)[0][1] == 1
+    drawn = {place: keys for place, keys in spy.keys.items() if place[1] not in ("weights", "fold_in")}
+    once = [key for place, keys in drawn.items() if place not in again for key in keys]
+    assert Counter([*weights, *once]).most_common(1)[0][1] == 1
+    sampled = {key for (_, name), keys in drawn.items() if name in SAMPLERS for key in keys}
+    assert not sampled & {key for (_, name), keys in spy.keys.items() if name == "fold_in" for key in keys}
