@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn.checks import check_count
+from jaxsnn.keys import fold_in
 from jaxsnn.typing import Apply, Array, ArrayLike
 
 Encode = Callable[[Array, Array, ArrayLike, int], Array]
-"""`(key, samples [B, ...], start, steps) -> x [steps, B, ...]`: input of the steps from `start` on."""
+"""`(keys [B], samples [B, ...], start, steps) -> x [steps, B, ...]`: input of the steps from `start` on."""
 
 
 class Batch(NamedTuple):
     """Samples of a set; the last batch is filled up with its last sample."""
 
-    key: Array
-    """For the input of this batch."""
+    keys: Array
+    """For the input, one per sample, `[B]`."""
     samples: Array
     """`[B, ...]`."""
     labels: Array
@@ -31,7 +32,7 @@ def batches(key: Array, samples: Array, labels: Array, batch_size: int) -> Itera
     """The batches of a set, in its order; none is larger than the set.
 
     Args:
-      key: each batch gets its own, by the number of its first sample.
+      key: each sample gets its own, by its number, so that nothing drawn for it depends on the batches.
       samples: `[N, ...]`.
       labels: `[N]`.
       batch_size: samples per batch.
@@ -50,7 +51,7 @@ def batches(key: Array, samples: Array, labels: Array, batch_size: int) -> Itera
         for begin in range(0, len(labels), size):
             index = begin + np.arange(size)
             inside, index = index < len(labels), np.minimum(index, len(labels) - 1)
-            yield Batch(jax.random.fold_in(key, begin), samples[index], labels[index], inside)
+            yield Batch(fold_in(key, index), samples[index], labels[index], inside)
 
     return padded()
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxsnn.checks import check_steps
+from jaxsnn.keys import check_key, draw, fold_in
 from jaxsnn.typing import Array, ArrayLike, accumulator
 
 
@@ -20,6 +21,7 @@ class Encoding(NamedTuple):
     encode: Callable[..., Array]
     """`(key, x [B, ...], start, steps, *, total, gain) -> [steps, B, ...]`: the steps from number `start` on.
 
+    `key` is one for the batch, or one per sample, `[B]`.
     A train made in chunks is the train made at once. `total` is the T of a run: a train that has a length of its own
     begins again after it. `gain` scales firing rates. An encoding that needs neither takes them as `**_`.
     """
@@ -37,7 +39,8 @@ def poisson(key: Array, images: Array, steps: int, *, gain: ArrayLike = 1.0, sta
     """Signed Poisson (Bernoulli) spikes: `s_t = 1[gain |x| > u_t] sign(x)` with fresh uniform `u_t` (E1).
 
     Args:
-      key: random key; step t draws from `fold_in(key, t)`, so a train made in chunks is the same train.
+      key: random key, or one per sample, `[B]`: then a sample's spikes do not depend on the batch that it is in. Step t
+        draws from `fold_in(key, t)`, so a train made in chunks is the same train.
       images: intensities `[B, ...]`, floating; firing probability per step is `min(gain |x|, 1)`.
       steps: number of time steps T.
       gain: scales the rate (the paper halves MNIST's).
@@ -47,17 +50,16 @@ def poisson(key: Array, images: Array, steps: int, *, gain: ArrayLike = 1.0, sta
       `[T, B, ...]` in {-1, 0, 1}, in the dtype of `images`.
 
     Raises:
-      ValueError: if T is not at least 1.
+      ValueError: if T is not at least 1, or there are several keys and not one per sample.
       TypeError: if `images` is not floating, or `key` is no random key.
     """
     _check(images, steps)
-    if not isinstance(key, jax.Array):
-        raise TypeError(f"key must be a random key, as jax.random.key(0), got {type(key).__name__} {key!r}")
+    key = check_key(key, len(images))
     wide = accumulator(images.dtype)  # narrow uniforms would be too few to compare small rates with
     rate, sign = jnp.abs(images.astype(wide)) * jnp.asarray(gain, wide), jnp.sign(images)
 
     def spikes(t: Array) -> Array:
-        uniform = jax.random.uniform(jax.random.fold_in(key, t), images.shape, wide)
+        uniform = draw(lambda key, shape: jax.random.uniform(key, shape, wide), fold_in(key, t), images.shape)
         return jnp.where(rate > uniform, sign, jnp.zeros_like(sign))
 
     return jax.lax.map(spikes, start + jnp.arange(steps))

@@ -15,6 +15,7 @@ from jaxsnn.analysis.operations import fan_out
 from jaxsnn.analysis.statistics import check_counts, is_analog, weighted_count, whole
 from jaxsnn.batches import Encode, batches, outline
 from jaxsnn.checks import check_count, check_labels, check_steps
+from jaxsnn.keys import fold_in
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Apply, Array
 
@@ -63,7 +64,7 @@ def make_chunk(
     steps: int,
     connections: Sequence[Connection] = (),
 ) -> Callable[..., tuple[Any, Chunk]]:
-    """Builds `run_chunk(params, state, carry, key, samples, labels, inside, start) -> (carry, counts)`; jit it.
+    """Builds `run_chunk(params, state, carry, keys, samples, labels, inside, start) -> (carry, counts)`; jit it.
 
     Args:
       apply: the model.
@@ -71,13 +72,13 @@ def make_chunk(
       steps: number of time steps in a chunk.
       connections: whose synaptic operations are counted.
 
-    `samples` `[B, ...]` and `labels` `[B]` are one batch, `inside` `[B]` says which of them count, `start` is the
-    number of the chunk's first step.
+    `keys` `[B]`, `samples` `[B, ...]` and `labels` `[B]` are one batch, `inside` `[B]` says which of them count, and
+    `start` is the number of the chunk's first step.
     """
     fans = {c.name: (c.source, jnp.asarray(fan_out(c), jnp.int32)) for c in connections}
 
-    def run_chunk(params, state, carry, key, samples, labels, inside, start):
-        output, _ = apply(params, state, encode(key, samples, start, steps), carry=carry, record=True)
+    def run_chunk(params, state, carry, keys, samples, labels, inside, start):
+        output, _ = apply(params, state, encode(keys, samples, start, steps), carry=carry, record=True)
         trains = output.spikes
         hits = jnp.sum(
             (jnp.argmax(output.answers, -1).astype(labels.dtype) == labels[None]) & inside[None], 1, dtype=jnp.int32
@@ -121,8 +122,8 @@ def stream(
 
     Args:
       apply, params, state: the model, from `models.functionalize`.
-      encode: samples to input, e.g. `lambda key, images, start, steps: encoding.poisson(key, images, steps,
-        start=start)`; the key it gets is one per batch.
+      encode: samples to input, e.g. `lambda keys, images, start, steps: encoding.poisson(keys, images, steps,
+        start=start)`; it gets a key for each sample, `[B]`.
       samples: `[N, ...]`, in whatever form `encode` takes.
       labels: `[N]`, integers.
       key: for the input.
@@ -142,7 +143,8 @@ def stream(
     parts = batches(key, samples, labels, batch_size)
     size = min(batch_size, len(labels))
     check_counts(connections, 1, size)
-    first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), chunk), key, samples[:size])
+    keys = fold_in(key, np.arange(size))
+    first = jax.eval_shape(lambda keys, x: encode(keys, x, jnp.int32(0), chunk), keys, samples[:size])
     shape = outline(apply, params, state, first)
     check_labels(labels, shape.classes)
     run_chunk = jax.jit(make_chunk(apply, encode, chunk, connections), donate_argnums=2)

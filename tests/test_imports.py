@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[1]
 STANDARD = sys.stdlib_module_names
 CORE = {"jax", "numpy", "chex", "jaxsnn"}
 ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may import
-    "layers": ({"jax", "numpy", "flax"}, {"layers", "neurons", "synapses", "storage", "checks", "typing"}),
+    "layers": ({"jax", "numpy", "flax"}, {"layers", "neurons", "synapses", "storage", "checks", "typing", "keys"}),
     "models": (
         {"jax", "flax"},
-        {"models", "layers", "neurons", "spikebp", "synapses", "storage", "unroll", "checks", "typing"},
+        {"models", "layers", "neurons", "spikebp", "synapses", "storage", "unroll", "checks", "typing", "keys"},
     ),
-    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "files", "typing"}),
-    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing"}),
+    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "files", "typing", "keys"}),
+    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing", "keys"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),
 }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxsnn import analysis, batches, encoding, models, streaming
+from jaxsnn.keys import fold_in
 from tests.conversion import networks
 
 
@@ -39,7 +40,7 @@ def test_the_same_as_one_pass(model):
     hits, spikes, operations = np.zeros(7), {}, {}
     for begin in (0, 2, 4):
         index = np.minimum(begin + np.arange(2), 4)
-        train = poisson(jax.random.fold_in(key, begin), x[index], 0, 7)
+        train = poisson(fold_in(key, index), x[index], 0, 7)
         output = model[0](*model[1:], train, record=True)[0]
         count = min(2, 5 - begin)
         answers = np.asarray(output.potentials).argmax(-1)[:, :count]

@@ -18,6 +18,7 @@ from jaxsnn.analysis.firing import Firing
 from jaxsnn.analysis.operations import fan_out, kernel_of
 from jaxsnn.batches import Encode, batches, outline
 from jaxsnn.checks import check_count, check_labels, check_steps
+from jaxsnn.keys import fold_in
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Apply, Array
 
@@ -88,7 +89,7 @@ def make_profile(
 
     Args:
       apply: from `models.functionalize`.
-      encode: `(key, samples, start, steps) -> x [steps, B, ...]`; each batch has a key of its own.
+      encode: `(keys [B], samples, start, steps) -> x [steps, B, ...]`; each sample has a key of its own.
       connections: from `models.connections`.
       steps: T.
       chunk: steps per chunk; memory grows with it, hardly with T. If it does not divide T, the rest is compiled too.
@@ -107,8 +108,8 @@ def make_profile(
     bins = statistics.interval_bins(steps)
 
     @partial(jax.jit, static_argnames="count", donate_argnames=("carry", "so_far"))
-    def run_chunk(params, state, key, samples, labels, inside, start, carry, so_far, count):
-        output, _ = apply(params, state, encode(key, samples, start, count), carry=carry, train=False, record=True)
+    def run_chunk(params, state, keys, samples, labels, inside, start, carry, so_far, count):
+        output, _ = apply(params, state, encode(keys, samples, start, count), carry=carry, train=False, record=True)
 
         def step(so_far: Any, at: Any) -> tuple[Any, None]:
             number, x = at
@@ -126,7 +127,8 @@ def make_profile(
 
     def run(params: Any, state: Any, key: Array, samples: Array, labels: Array) -> Profile:
         parts, size = batches(key, samples, labels, batch_size), min(batch_size, len(labels))
-        first = jax.eval_shape(lambda key, x: encode(key, x, jnp.int32(0), 1), key, samples[:size])
+        keys = fold_in(key, np.arange(size))
+        first = jax.eval_shape(lambda keys, x: encode(keys, x, jnp.int32(0), 1), keys, samples[:size])
         shape = outline(apply, params, state, first)
         check_labels(labels, shape.classes)
         fans = _fans(connections, params if effective else None)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxsnn.keys import check_key, draw, fold_in
 from jaxsnn.typing import Array, accumulator
 
 
@@ -81,13 +82,14 @@ def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Arra
     With a shift of 4 and the flip this is "pad by 4, crop at random, flip", the usual augmentation of CIFAR-10.
 
     Args:
-      key: random key.
+      key: random key, or one per sample, `[B]`: then a sample's change does not depend on the batch that it is in.
       images: `[B, H, W, C]`, or `[B, T, H, W, C]` with one shift for all steps; any dtype.
       shift: largest shift, in pixels.
       flip: whether to mirror.
 
     Raises:
-      ValueError: if samples are no images, or the shift is not smaller than they are.
+      ValueError: if samples are no images, the shift is not smaller than they are, or there are several keys and not
+        one per sample.
     """
     if images.ndim not in (4, 5):
         raise ValueError(
@@ -97,8 +99,9 @@ def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Arra
     height, width = images.shape[-3:-1]
     if not 0 <= shift < min(height, width):
         raise ValueError(f"shift must lie in [0, {min(height, width)}) for images of {height}x{width}, got {shift}")
-    shift_key, flip_key = jax.random.split(key)
-    offsets = jax.random.randint(shift_key, (len(images), 2), 0, 2 * shift + 1)
+    key = check_key(key, len(images))
+    shift_key, flip_key = fold_in(key, 0), fold_in(key, 1)
+    offsets = draw(lambda key, shape: jax.random.randint(key, shape, 0, 2 * shift + 1), shift_key, (len(images), 2))
     padded = jnp.pad(images, (*((0, 0),) * (images.ndim - 3), (shift, shift), (shift, shift), (0, 0)))
 
     def crop(image: Array, offset: Array) -> Array:
@@ -107,6 +110,7 @@ def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Arra
 
     images = jax.vmap(crop)(padded, offsets)
     if flip:
-        turn = jax.random.bernoulli(flip_key, 0.5, (len(images), *(1,) * (images.ndim - 1)))
+        sides = (len(images), *(1,) * (images.ndim - 1))
+        turn = draw(lambda key, shape: jax.random.bernoulli(key, 0.5, shape), flip_key, sides)
         images = jnp.where(turn, images[..., ::-1, :], images)
     return images

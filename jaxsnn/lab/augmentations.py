@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 
 from jaxsnn.data.prepare import shift_and_flip
+from jaxsnn.keys import fold_in
 
 if TYPE_CHECKING:
     from jaxsnn.lab.groups import DataConfig
@@ -16,7 +17,7 @@ class Augmentation(NamedTuple):
 
     on: Callable[["DataConfig"], bool]
     apply: Callable[["DataConfig", jax.Array, jax.Array], jax.Array]
-    """`(data, key, images [B, ...]) -> images`."""
+    """`(data, key, images [B, ...]) -> images`; `key` is one for the batch, or one per sample, `[B]`."""
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -31,5 +32,5 @@ def augment(data: "DataConfig", key: jax.Array, images: jax.Array) -> jax.Array:
     """Applies those that are on, in the order of the table, each with a key of its own."""
     for number, augmentation in enumerate(AUGMENTATIONS.values()):
         if augmentation.on(data):
-            images = augmentation.apply(data, jax.random.fold_in(key, number) if number else key, images)
+            images = augmentation.apply(data, fold_in(key, number), images)
     return images

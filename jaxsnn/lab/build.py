@@ -22,7 +22,7 @@ from jaxsnn.losses import LOSSES
 from jaxsnn.neurons import Neurons
 from jaxsnn.synapses import Connection
 from jaxsnn.training.state import INIT
-from jaxsnn.typing import Apply, DTypeLike
+from jaxsnn.typing import Apply, ArrayLike, DTypeLike
 
 HParams = dict[str, Any]
 """Field to number, of those that the step computes with: in a sweep they are arrays, one element per member."""
@@ -40,7 +40,7 @@ class Program(NamedTuple):
     optimizer: optax.GradientTransformation
     step: training.TrainStep
     evaluate: Callable[..., training.Evaluation]
-    """`(state, images, labels) -> accuracy at every time step, confusion matrix`."""
+    """`(state, images, labels, number of the set) -> accuracy at every time step, confusion matrix`."""
     count_batch: training.CountBatch
     """The part of `evaluate` that counts one batch."""
     start: Callable[[int], training.TrainState]
@@ -77,8 +77,8 @@ def build(
     chunk = config.network.time_chunk or models.default_chunk(config.network.time_steps)
     apply = models.in_chunks(models.functionalize(module)[0], chunk, remat=config.network.remat)
 
-    def prepare(key: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:
-        return make_prepare(config, train=train, gain=hparams["gain"])(key, images).astype(param_dtype)
+    def prepare(keys: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:
+        return make_prepare(config, train=train, gain=hparams["gain"])(keys, images).astype(param_dtype)
 
     fetch = make_fetch(config)
     gradients = training.backpropagation(apply, LOSSES[config.training.loss].function)
@@ -96,8 +96,10 @@ def build(
     def evaluate_by(size: int) -> Callable[..., training.Evaluation]:
         return training.make_evaluate(*seen, size, fetch=fetch)
 
-    def evaluate(state: training.TrainState, images: jax.Array, labels: jax.Array) -> training.Evaluation:
-        return evaluate_by(max(min(batch, len(labels)), 1))(state, images, labels)  # no more work than samples
+    def evaluate(
+        state: training.TrainState, images: jax.Array, labels: jax.Array, number: ArrayLike = 0
+    ) -> training.Evaluation:
+        return evaluate_by(max(min(batch, len(labels)), 1))(state, images, labels, number)  # no more work than samples
 
     count_batch = training.make_count_batch(*seen, batch, fetch=fetch)
     return Program(apply, optimizer, step, evaluate, count_batch, start, models.connections(module))

@@ -1,19 +1,21 @@
 """The input of a run: augmentation, normalisation, encoding, and which random key each of them draws from.
 
-Training, evaluation, profiles and conversion get their input here alone, so that all see the same spikes for a key.
+Training, evaluation, profiles and conversion get their input here alone, so that all see the same spikes for a key. A
+key is one for the batch, or one per sample, `[B]`.
 """
 
 from collections.abc import Callable
-
-import jax
 
 from jaxsnn.batches import Encode
 from jaxsnn.data import Dataset
 from jaxsnn.data.prepare import normalise
 from jaxsnn.encoding import ENCODINGS
+from jaxsnn.keys import fold_in
 from jaxsnn.lab.augmentations import augment
 from jaxsnn.lab.config import Config
 from jaxsnn.typing import Array, ArrayLike, Shape
+
+AUGMENT, ENCODE = range(2)
 
 
 def input_shape(config: Config, data: Dataset) -> Shape:
@@ -35,9 +37,8 @@ def make_encode(config: Config, *, gain: ArrayLike | None = None) -> Encode:
     encoding, gain = ENCODINGS[config.network.encoding], config.network.gain if gain is None else gain
 
     def encode(key: Array, samples: Array, start: ArrayLike, steps: int) -> Array:
-        _, spike_key = jax.random.split(key)
         x = samples if encoding.frames else normalise(samples, config.data.mean, config.data.std)
-        return encoding.encode(spike_key, x, start, steps, total=config.network.time_steps, gain=gain)
+        return encoding.encode(fold_in(key, ENCODE), x, start, steps, total=config.network.time_steps, gain=gain)
 
     return encode
 
@@ -57,8 +58,7 @@ def make_prepare(config: Config, *, train: bool, gain: ArrayLike | None = None) 
 
     def prepare(key: Array, samples: Array) -> Array:
         if train:
-            augment_key, _ = jax.random.split(key)
-            samples = augment(config.data, augment_key, samples)
+            samples = augment(config.data, fold_in(key, AUGMENT), samples)
         x = encode(key, samples, 0, config.network.time_steps)
         return x.mean(0, keepdims=True) if mean else x
 

@@ -26,7 +26,7 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
 """Candidates for scikit-learn's C."""
 
 
-def features(config: Config, data: training.Data) -> np.ndarray:
+def features(config: Config, data: training.Data | training.Tested) -> np.ndarray:
     """`[N, features]`, float."""
     frames = ENCODINGS[config.network.encoding].frames
     samples = data.images.sum(1) if frames else normalise(data.images, config.data.mean, config.data.std)

@@ -36,13 +36,14 @@ def make_profile(config: Config, data: Dataset) -> analysis.RunProfile:
     )
 
 
-def observe(run: analysis.RunProfile, state: training.TrainState, samples: training.Data) -> analysis.Profile:
+def observe(run: analysis.RunProfile, state: training.TrainState, samples: training.Tested) -> analysis.Profile:
     """Observes a network on the spikes on which `training.make_evaluate` evaluates it.
 
     Raises:
       ValueError: if there is no sample.
     """
-    return run(state.params, state.model_state, training.key_for(state.seed, EVALUATE), *samples)
+    images, labels, number = samples
+    return run(state.params, state.model_state, training.key_for(state.seed, EVALUATE, number), images, labels)
 
 
 def leaky(config: Config) -> bool:

@@ -13,8 +13,9 @@ from jaxsnn.lab.build import Program, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.run_folder import Run, environment, runs, write_json
-from jaxsnn.training import MetricsFile
+from jaxsnn.training import MetricsFile, key_for
 from jaxsnn.training.metrics import START
+from jaxsnn.training.state import LOOK
 
 
 def spent(rows: list[dict[str, Any]]) -> float:
@@ -85,7 +86,7 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     if not parallel.is_first():
         return []
     image = data.test.samples[:1]
-    spikes = make_prepare(config, train=False)(jax.random.key(0), jax.device_put(image))
+    spikes = make_prepare(config, train=False)(key_for(first.seed, LOOK), jax.device_put(image))
     output, _ = program.apply(state.params, state.model_state, spikes, train=False, record=True)
     trains = {name: np.asarray(train[:, 0]) for name, train in output.spikes.items()}
     potentials = np.asarray(output.potentials[:, 0])

@@ -34,8 +34,8 @@ class Sets(NamedTuple):
 
     fitting: training.Data
     """The training set without the validation part."""
-    validation: training.Data
-    test: training.Data
+    validation: training.Tested
+    test: training.Tested
 
 
 class Sizes(NamedTuple):
@@ -105,6 +105,6 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
     put = functools.partial(put_samples, config, num_classes=data.num_classes)
     return Sets(
         put(*train, kept),
-        put(*train, held),
-        put(*test, tested[: count.test]),
+        training.Tested(*put(*train, held), np.int32(0)),
+        training.Tested(*put(*test, tested[: count.test]), np.int32(1)),
     )

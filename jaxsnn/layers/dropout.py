@@ -6,22 +6,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxsnn.keys import draw, fold_in
 from jaxsnn.layers.neurons import Constant
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, accumulator
 
 Masks = Literal["fixed", "fresh"]
 
 
-def fold_in(key: Array, number: ArrayLike) -> Array:
-    """`jax.random.fold_in`, of one key or of each of `[B]`."""
-    return jax.vmap(jax.random.fold_in, (0, None))(key, number) if key.ndim else jax.random.fold_in(key, number)
-
-
 def _bernoulli(key: Array, probability: Array, shape: Shape) -> Array:
     """True with this probability, `shape` `[B, ...]`, from one key, or each sample from its own of `[B]`."""
-    if key.ndim:
-        return jax.vmap(lambda key: jax.random.bernoulli(key, probability, shape[1:]))(key)
-    return jax.random.bernoulli(key, probability, shape)
+    return draw(lambda key, shape: jax.random.bernoulli(key, probability, shape), key, shape)
 
 
 class Dropout(nnx.Module):

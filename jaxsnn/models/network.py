@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.checks import check_steps
+from jaxsnn.keys import fold_in
 from jaxsnn.layers import Dropout, Layer, Masks, NeuronLayer, Sent
-from jaxsnn.layers.dropout import fold_in
 from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.rows import INPUT, Row, row_shape

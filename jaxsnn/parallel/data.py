@@ -7,8 +7,8 @@
     state, data = parallel.replicate(mesh, (state, data))
 
 Parameters and optimiser are whole on every device, and so is the data set, unless its rows are divided (`rows`). The
-input of the whole batch is drawn from one key, each device making its own part, and dropout has a key per sample, so
-that no random number depends on the number of devices. Sums over the batch are taken in another order, so numbers agree
+input and dropout have a key per sample, and each device draws for its own part of the batch, so that no random number
+depends on the number of devices. Sums over the batch are taken in another order, so numbers agree
 up to rounding.
 """
 

@@ -150,7 +150,7 @@ def train_population(
       start: state of a member before its first step.
       make: step and count_batch of a member.
       data: training set.
-      tests: name to the sets on which the members are evaluated.
+      tests: name to the sets on which the members are evaluated; each has random numbers of its own.
       batch_size: as given to `training.make_train_step`.
       epochs: passes over the training set.
       evaluation_batch: as given to `training.make_count_batch`.
@@ -195,7 +195,7 @@ def train_population(
     accuracy = make_population_evaluate(make, evaluation_batch, mesh=mesh, vmap_size=vmap_size)
 
     def evaluate(population: Population) -> dict[str, np.ndarray]:
-        return {name: accuracy(population, *test)[:, -1] for name, test in tests.items()}
+        return {name: accuracy(population, *test, n)[:, -1] for n, (name, test) in enumerate(tests.items())}
 
     return fit_population(
         population,

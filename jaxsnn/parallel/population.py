@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxsnn.parallel.data import row_of_devices
 from jaxsnn.training import CountBatch, TrainState, TrainStep
-from jaxsnn.typing import Array
+from jaxsnn.typing import Array, ArrayLike
 
 POPULATION = "population"
 """Name of the mesh axis along which the members are divided."""
@@ -204,28 +204,31 @@ def make_population_step(
 
 def make_population_evaluate(
     make: Make, batch_size: int, *, mesh: Mesh | None = None, vmap_size: int | None = None
-) -> Callable[[Population, Array, Array], np.ndarray]:
-    """Builds `evaluate(population, images [N, ...], labels [N]) -> accuracy at every time step [M, T]`.
+) -> Callable[..., np.ndarray]:
+    """Builds `evaluate(population, images [N, ...], labels [N], number=0) -> accuracy at every time step [M, T]`.
 
     Args:
       make: the member's count_batch is called as it is.
       batch_size: of that count_batch.
       mesh, vmap_size: as in `over_members`.
 
+    `number` is that of the set among those of a run, as in `training.make_evaluate`.
+
     Raises (from `evaluate`):
       ValueError: if there is no sample.
     """
 
-    def one(member: Population, images: Array, labels: Array, start: Array) -> Array:
-        return make(member.hparams).count_batch(member.states, images, labels, start)[0]
+    def one(member: Population, images: Array, labels: Array, number: Array, start: Array) -> Array:
+        return make(member.hparams).count_batch(member.states, images, labels, number, start)[0]
 
     each = jax.jit(over_members(one, mesh=mesh, vmap_size=vmap_size))
 
-    def evaluate(population: Population, images: Array, labels: Array) -> np.ndarray:
+    def evaluate(population: Population, images: Array, labels: Array, number: ArrayLike = 0) -> np.ndarray:
         if not len(labels):
             raise ValueError("cannot evaluate on an empty set: no samples came")
         population = population._replace(states=population.states._replace(optimizer=None))  # not looked at
-        hits = [each(population, images, labels, jnp.int32(start)) for start in range(0, len(labels), batch_size)]
+        number, starts = jnp.asarray(number, jnp.int32), range(0, len(labels), batch_size)
+        hits = [each(population, images, labels, number, jnp.int32(start)) for start in starts]
         return np.sum(jax.device_get(hits), 0) / len(labels)
 
     return evaluate

@@ -8,6 +8,7 @@ from jaxsnn.training.state import TrainState, init_state, key_for, no_totals
 from jaxsnn.training.step import (
     CountBatch,
     Evaluation,
+    Tested,
     TrainStep,
     backpropagation,
     epoch_order,
@@ -29,6 +30,7 @@ __all__ = [
     "MetricsFile",
     "MetricsList",
     "NonFiniteLoss",
+    "Tested",
     "TrainState",
     "TrainStep",
     "backpropagation",

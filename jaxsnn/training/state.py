@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsnn.keys import fold_in
 from jaxsnn.typing import Array, ArrayLike
 
-# One stream of random numbers per purpose, so that none depends on how often another was used.
-INIT, ORDER, STEP, EVALUATE = range(4)
+# One stream of random numbers per purpose, so that none depends on how often another was used: initial weights, order
+# of the samples by epoch, input and dropout by step, input by set that is evaluated, and other looks at a network.
+INIT, ORDER, INPUT, DROPOUT, EVALUATE, LOOK = range(6)
 
 
 class Totals(NamedTuple):
@@ -40,10 +42,18 @@ class TrainState(NamedTuple):
 
 
 def key_for(seed: ArrayLike, purpose: int, *numbers: ArrayLike) -> Array:
-    """The random key of a purpose (`INIT`, `ORDER`, `STEP`, `EVALUATE`) and, within it, of epoch or step numbers."""
+    """The random key of a purpose and, within it, of numbers: of epoch, step or set, then one per sample, `[B]`.
+
+    Every random number of a run comes from here: each purpose draws from keys with as many numbers as it always has.
+
+    Args:
+      seed: of the run.
+      purpose: `INIT`, `ORDER`, `INPUT`, `DROPOUT`, `EVALUATE` or `LOOK`.
+      numbers: integers, or arrays of them, `[B]`, for a key each.
+    """
     key = jax.random.fold_in(jax.random.key(seed), purpose)
     for number in numbers:
-        key = jax.random.fold_in(key, number)
+        key = fold_in(key, number)
     return key
 
 

@@ -11,18 +11,29 @@ import numpy as np
 import optax
 
 from jaxsnn.checks import check_labels
-from jaxsnn.training.state import EVALUATE, ORDER, STEP, Totals, TrainState, key_for
+from jaxsnn.training.state import DROPOUT, EVALUATE, INPUT, ORDER, Totals, TrainState, key_for
 from jaxsnn.typing import Apply, Array, ArrayLike, Gradients
 
 Loss = Callable[[Any, Array], Array]
 """`(output, labels [B]) -> scalar`."""
 Prepare = Callable[[Array, Array], Array]
-"""`(key, images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
+"""`(keys [B], images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
 Fetch = Callable[[Array, Array], Array]
 """`(images [N, ...], numbers [B]) -> images [B, ...]`: fetches samples from where they are kept."""
 TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
-CountBatch = Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
-"""`(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])` of one batch."""
+CountBatch = Callable[[TrainState, Array, Array, ArrayLike, ArrayLike], tuple[Array, Array]]
+"""`(state, images [N, ...], labels [N], number, start) -> (hits [T], confusion [classes, classes])` of one batch."""
+
+
+class Tested(NamedTuple):
+    """A set on which a run is evaluated."""
+
+    images: Array
+    """`[N, ...]`"""
+    labels: Array
+    """`[N]`, int32."""
+    number: ArrayLike
+    """Of the set among those of the run: each has random numbers of its own."""
 
 
 def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:
@@ -70,7 +81,7 @@ def make_train_step(
     Args:
       gradients: from `backpropagation`, spread over devices by `parallel.data_parallel` where there are several.
       optimizer: from optax.
-      prepare: samples to input spikes; called on the whole batch.
+      prepare: samples to input spikes; called on the whole batch, with a key for each sample.
       batch_size: samples per step, of all devices together.
       fetch: fetches the samples of a batch (`parallel.fetch_rows` where each process holds its own).
     """
@@ -78,10 +89,12 @@ def make_train_step(
     def step(state: TrainState, images: Array, labels: Array, order: Array) -> TrainState:
         position = state.step % (order.shape[0] // batch_size) * batch_size
         chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
-        input_key, dropout_key = jax.random.split(key_for(state.seed, STEP, state.step))
-        keys = jax.random.split(dropout_key, batch_size)  # one per sample: the masks are the same on any device
-        x = prepare(input_key, fetch(images, chosen))
-        (value, (correct, model_state)), found = gradients(state.params, state.model_state, x, labels[chosen], keys)
+        places = jnp.arange(batch_size, dtype=jnp.int32)  # a key per sample: numbers are the same on any device
+        of_input, of_dropout = (key_for(state.seed, purpose, state.step, places) for purpose in (INPUT, DROPOUT))
+        x = prepare(of_input, fetch(images, chosen))
+        (value, (correct, model_state)), found = gradients(
+            state.params, state.model_state, x, labels[chosen], of_dropout
+        )
         vars(step)["classes"] = getattr(inspect.unwrap(gradients), "classes", None)
         updates, optimizer_state = optimizer.update(found, state.optimizer, state.params)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(found))
@@ -107,17 +120,19 @@ class Evaluation(NamedTuple):
 
 
 def make_count_batch(apply: Apply, prepare: Prepare, batch_size: int, *, fetch: Fetch = operator.getitem) -> CountBatch:
-    """Builds `count_batch(state, images [N, ...], labels [N], start) -> (hits [T], confusion [classes, classes])`.
+    """Builds `count_batch(state, images [N, ...], labels [N], number, start) -> (hits, confusion)`, a `CountBatch`.
 
-    It counts over the `batch_size` samples from `start` on, as many as there are. The input's random numbers are the
-    same at every evaluation: they come from the seed and `start`.
+    It counts over the `batch_size` samples from `start` on, as many as there are. The input's random numbers come from
+    the seed, the `number` of the set and that of the sample: they are the same at every evaluation, for any batch size.
     """
 
-    def count_batch(state: TrainState, images: Array, labels: Array, start: Array) -> tuple[Array, Array]:
+    def count_batch(
+        state: TrainState, images: Array, labels: Array, number: ArrayLike, start: ArrayLike
+    ) -> tuple[Array, Array]:
         index = start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = index < labels.shape[0]
         index = jnp.where(inside, index, 0)
-        x = prepare(key_for(state.seed, EVALUATE, start), fetch(images, index))
+        x = prepare(key_for(state.seed, EVALUATE, number, index), fetch(images, index))
         output, _ = apply(state.params, state.model_state, x, train=False)
         answers = jnp.argmax(output.answers, -1)
         hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
@@ -132,20 +147,22 @@ def make_count_batch(apply: Apply, prepare: Prepare, batch_size: int, *, fetch: 
 def make_evaluate(
     apply: Apply, prepare: Prepare, batch_size: int, *, fetch: Fetch = operator.getitem
 ) -> Callable[..., Evaluation]:
-    """Builds `evaluate(state, images [N, ...], labels [N]) -> Evaluation`.
+    """Builds `evaluate(state, images [N, ...], labels [N], number=0) -> Evaluation`.
 
-    Batches are padded to one size (one compilation); the input's random numbers are the same at every evaluation.
+    Batches are padded to one size (one compilation). The input's random numbers are the same at every evaluation, and
+    others for another set: `number` is that of the set among those of the run (see `Tested`).
 
     Raises (from `evaluate`):
       ValueError: if there is no sample, or the labels are no classes of the model's or not as many as the images.
     """
     count_batch = jax.jit(make_count_batch(apply, prepare, batch_size, fetch=fetch))
 
-    def evaluate(state: TrainState, images: Array, labels: Array) -> Evaluation:
+    def evaluate(state: TrainState, images: Array, labels: Array, number: ArrayLike = 0) -> Evaluation:
         if not len(labels):
             raise ValueError("cannot evaluate on an empty set: no samples came")
         state = state._replace(optimizer=None)  # not looked at
-        counts = [count_batch(state, images, labels, jnp.int32(start)) for start in range(0, len(labels), batch_size)]
+        number, starts = jnp.asarray(number, jnp.int32), range(0, len(labels), batch_size)
+        counts = [count_batch(state, images, labels, number, jnp.int32(start)) for start in starts]
         hits, confusion = (np.sum(jax.device_get(part), 0) for part in zip(*counts, strict=True))
         check_labels(jax.device_get(labels), len(confusion), images)
         return Evaluation(hits / len(labels), confusion)

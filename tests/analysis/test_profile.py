@@ -8,6 +8,7 @@ from flax import nnx
 
 from jaxsnn import analysis, encoding, models, streaming
 from jaxsnn.analysis import statistics
+from jaxsnn.keys import fold_in
 from tests.analysis import hand
 from tests.analysis.brute import spike_by_spike
 
@@ -46,7 +47,7 @@ def recorded():
     found = []
     for begin in range(0, SAMPLES, BATCH):
         index = np.minimum(begin + np.arange(BATCH), SAMPLES - 1)
-        x = encode(jax.random.fold_in(jax.random.key(2), begin), images()[index], 0, STEPS)
+        x = encode(fold_in(jax.random.key(2), index), images()[index], 0, STEPS)
         output = run(x)
         kept = min(BATCH, SAMPLES - begin)
         part = {name: np.asarray(train)[:, :kept] for name, train in output.spikes.items()}

@@ -71,8 +71,9 @@ def make(numbers, dtype=jnp.float32):
     return parallel.Member(step, training.make_count_batch(problem.apply, prepare, 32))
 
 
-def noisy(key, images, dtype):
-    return images.astype(dtype)[None] + 0.1 * jax.random.normal(key, (3, *images.shape), dtype)
+def noisy(keys, images, dtype):
+    noise = jax.vmap(lambda key: jax.random.normal(key, (3, *images.shape[1:]), dtype), out_axes=1)(keys)
+    return images.astype(dtype)[None] + 0.1 * noise
 
 
 def alone(member, data, dtype=jnp.float32):

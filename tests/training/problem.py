@@ -21,8 +21,9 @@ def apply(params, model_state, x, *, train, key=None, axis_name=None):
     return Output(potentials[-1] / len(x), potentials, potentials), model_state
 
 
-def prepare(key, images):
-    return images.astype(jnp.float32)[None] + 0.1 * jax.random.normal(key, (3, *images.shape))
+def prepare(keys, images):
+    noise = jax.vmap(lambda key: jax.random.normal(key, (3, *images.shape[1:])), out_axes=1)(keys)
+    return images.astype(jnp.float32)[None] + 0.1 * noise
 
 
 def loss(output, labels):

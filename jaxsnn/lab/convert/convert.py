@@ -107,7 +107,7 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
     path = converted.write(folder, net)
     scales = ", ".join(f"{name} {scale:.3g}" for name, scale in net.scales.items())
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
-    test = training.Data(sets.test.images[: options.samples], sets.test.labels[: options.samples])
+    test = sets.test._replace(**{name: getattr(sets.test, name)[: options.samples] for name in ("images", "labels")})
     modules = {"direct": make_model(config, data, config.training.seed), "converted": module}
     runs: dict[str, Any] = {
         "direct": (program.apply, direct.params, direct.model_state, config.network.time_steps),
@@ -139,7 +139,7 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
 def _run(
     name: str,
     run: tuple[models.Apply, Any, Any, int],
-    test: training.Data,
+    test: training.Tested,
     config: Config,
     options: Options,
     module: models.Network,
@@ -151,8 +151,9 @@ def _run(
             params,
             state,
             make_encode(config),
-            *test,
-            key=training.key_for(config.training.seed, EVALUATE),
+            test.images,
+            test.labels,
+            key=training.key_for(config.training.seed, EVALUATE, test.number),
             steps=steps,
             chunk=models.default_chunk(steps),
             batch_size=options.batch,

@@ -16,6 +16,7 @@ from jaxsnn.lab.build import make_model
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_encode, make_prepare
 from jaxsnn.synapses import Connection
+from jaxsnn.training.state import LOOK
 
 FILE = "converted.npz"
 BATCH = 100
@@ -60,7 +61,7 @@ def make(
     module = make_model(shape, data, 0, neurons=neurons.lif(leak=1.0, reset=reset))  # type: ignore[arg-type]
     apply, _, state = models.functionalize(module)
     connections = models.connections(module)
-    gain, key = config.network.gain if config.network.encoding == "poisson" else 1.0, jax.random.key(0)
+    gain, key = config.network.gain if config.network.encoding == "poisson" else 1.0, training.key_for(0, LOOK)
     if balance == "sengupta":
         options: dict[str, Any] = {"key": key, "steps": steps, "gain": gain, "percentile": percentile}
         return conversion.thresholds_from_currents(

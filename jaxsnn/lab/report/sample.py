@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsnn import models
+from jaxsnn import models, training
 from jaxsnn.batches import layer_names
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab import fingerprints
@@ -15,6 +15,7 @@ from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.run_folder import Run
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.training.state import EVALUATE
 
 
 class Neuron(NamedTuple):
@@ -83,7 +84,8 @@ def look(config: Config, run: Run, folder: Path, *, step: int | None, number: in
         output, _ = program.apply(params, model_state, x, train=False, record=True)
         return output.spikes, output.potentials, membranes(params, model_state, output.spikes)
 
-    x = prepare(jax.random.key(0), test.images[number : number + 1])
+    keys = training.key_for(run.seed, EVALUATE, test.number, np.asarray([number]))  # the spikes of every evaluation
+    x = prepare(keys, test.images[number : number + 1])
     trains, potentials, traces = jax.device_get(observe(state.params, state.model_state, x))
     return Sample(
         run=run.name,

@@ -18,7 +18,7 @@ from jaxsnn.lab.convert.converted import start_from
 from jaxsnn.lab.results import scores
 from jaxsnn.lab.run_folder import Run
 from jaxsnn.lab.splits import load_data, split
-from jaxsnn.typing import DTypeLike
+from jaxsnn.typing import ArrayLike, DTypeLike
 
 
 def check(config: Config) -> fingerprints.Sums:
@@ -61,9 +61,11 @@ def functions(
     def evaluate_by(batch: int) -> Callable[..., np.ndarray]:
         return parallel.make_population_evaluate(functools.partial(member, batch=batch), batch, **options)
 
-    def evaluate(population: parallel.Population, images: jax.Array, labels: jax.Array) -> np.ndarray:
+    def evaluate(
+        population: parallel.Population, images: jax.Array, labels: jax.Array, number: ArrayLike = 0
+    ) -> np.ndarray:
         size = max(min(first.training.evaluation_batch, len(labels)), 1)  # as a single run evaluates
-        return evaluate_by(size)(population, images, labels)
+        return evaluate_by(size)(population, images, labels, number)
 
     return parallel.make_population_step(member, **options), evaluate
 
