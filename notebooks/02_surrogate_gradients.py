@@ -218,10 +218,10 @@ def differentiate(apply, params, model_state):
 
 
 found = {}
-for neuron in (neurons.spikebp(leak=0.99), neurons.lif(leak=0.99, spike=spike)):
+for name, neuron in {"spikebp": neurons.spikebp(leak=0.99), "lif": neurons.lif(leak=0.99, spike=spike)}.items():
     model = models.create("lenet", input_shape=(side, side, 1), num_classes=10, neurons=neuron, rngs=nnx.Rngs(0))
-    loss, found[type(neuron).__name__] = differentiate(*models.functionalize(model))
-    print(f"{type(neuron).__name__}: loss {loss:.4f}")
+    loss, found[name] = differentiate(*models.functionalize(model))
+    print(f"{name}: loss {loss:.4f}")
 
 # %% [markdown]
 # Forward, both are the same network: the losses agree. How similar are the directions in which the two rules would
