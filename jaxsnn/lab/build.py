@@ -131,6 +131,7 @@ def make_model(
         init_gain=network.init_gain,
         param_dtype=param_dtype,
         compute_dtype=param_dtype if network.compute_dtype == "float32" else network.compute_dtype,
+        precision=network.precision,
         rngs=nnx.Rngs(training.key_for(seed, INIT)),
     )
 

@@ -14,6 +14,7 @@ from jaxsnn.layers import NORMS, Masks
 from jaxsnn.layers.neurons import SCOPES
 from jaxsnn.models import MODELS, READOUTS, Pool
 from jaxsnn.neurons import Neurons
+from jaxsnn.synapses import Precision
 from jaxsnn.typing import ArrayLike, LeakBackward
 
 NORMS_OR_NONE: Mapping[str, Any] = ChainMap({"": None}, NORMS)
@@ -136,6 +137,11 @@ class NetworkConfig:
         "float32",
         "Type of spikes and currents between layers; membranes, weights and sums stay float32.",
         choices=DTYPES,
+    )
+    precision: str = option(
+        "default",
+        "Products of synapses: the platform's fastest (default), or exact: whole-number weights give whole currents.",
+        choices=get_args(Precision),
     )
     dropout: float = option(
         0.0, "Dropout rate after hidden layers (not pools).", bound="[0, 1)", analog=True, traced="state", off=0.0

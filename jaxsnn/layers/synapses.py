@@ -5,7 +5,7 @@
 """
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,8 @@ from flax import nnx
 
 from jaxsnn import synapses
 from jaxsnn.storage import Storage
-from jaxsnn.synapses import Connection, output_size, resolve_padding
+from jaxsnn.synapses import Connection, Precision, output_size, resolve_padding
+from jaxsnn.synapses.linear import check_precision
 from jaxsnn.typing import Array, DTypeLike, Shape
 
 NO_PADS = ((0, 0), (0, 0))
@@ -47,12 +48,15 @@ class Conv(nnx.Module):
         padding: synapses.Padding = "SAME",
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
+        precision: Precision = "default",
     ):
+        check_precision(precision)
         self.kernel = normal_kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
-        self.stride, self.padding = stride, padding
+        self.stride, self.padding, self.precision = stride, padding, precision
 
     def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
-        return synapses.conv(x, self.kernel[...], stride=self.stride, padding=self.padding, storage=storage, mask=mask)
+        options: dict[str, Any] = {"stride": self.stride, "padding": self.padding, "precision": self.precision}
+        return synapses.conv(x, self.kernel[...], storage=storage, mask=mask, **options)
 
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
         if len(input_shape) != 3:
@@ -78,12 +82,16 @@ class Dense(nnx.Module):
         rngs: nnx.Rngs,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
+        precision: Precision = "default",
     ):
+        check_precision(precision)
         self.kernel = normal_kernel(rngs, (inputs, features), init_scale, param_dtype)
+        self.precision = precision
 
     def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
         mask = None if mask is None else mask.reshape(len(mask), -1)
-        return synapses.dense(x.reshape(*x.shape[:2], -1), self.kernel[...], storage=storage, mask=mask)
+        x = x.reshape(*x.shape[:2], -1)
+        return synapses.dense(x, self.kernel[...], storage=storage, mask=mask, precision=self.precision)
 
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
         kernel = self.kernel.get_value().shape

@@ -13,6 +13,7 @@ from jaxsnn.layers import NORMS, AvgPool, Conv, Dense, Layer, Masks, NeuronLayer
 from jaxsnn.models.network import Network
 from jaxsnn.models.rows import INPUT
 from jaxsnn.neurons import Neuron, Neurons
+from jaxsnn.synapses import Precision
 from jaxsnn.typing import DTypeLike, Shape
 
 Pool = Literal["spiking", "average"]
@@ -50,6 +51,9 @@ class NetworkOptions:
     compute_dtype: DTypeLike | None = None
     """Dtype of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and sums have
     float32 at least."""
+    precision: Precision = "default"
+    """Products of the synapses: the platform's fastest, or "exact" ones, whose sums of whole numbers are whole: for
+    quantised weights, and to compare potentials at the threshold with another tool's."""
 
     def __post_init__(self) -> None:
         if not self.input_shape or min(*self.input_shape, self.num_classes) < 1:
@@ -96,6 +100,7 @@ class Builder:
             "rngs": rngs,
             "init_scale": self.options.init_gain**2 * init_scale,
             "param_dtype": self.options.param_dtype,
+            "precision": self.options.precision,
         }
         self._per_layer = {name: dict(values) for name, values in self.options.per_layer.items()}
         self._layers: dict[str, Layer] = {}

@@ -33,7 +33,7 @@ class Tested(NamedTuple):
     labels: Array
     """`[N]`, int32."""
     number: ArrayLike
-    """Of the set among those of the run: each has random numbers of its own."""
+    """The set's number among the sets of the run: each has random numbers of its own."""
 
 
 def epoch_order(seed: ArrayLike, epoch: ArrayLike, samples: int) -> Array:

@@ -187,3 +187,28 @@ def test_an_unroll_in_rematerialised_pieces_keeps_the_states_between_them():
     for chunk, most in ((None, 64), (8, 8), (16, 4)):
         size = kept(lambda x, chunk=chunk: unroll(step, rest, x, chunk=chunk, remat=True).outputs, x)
         assert x.nbytes < size <= x.nbytes + most * 2 * 5 * 4 + 100
+
+
+@pytest.mark.parametrize("precision", ["exact", "default"])
+def test_neurons_at_the_threshold_stay_silent_where_products_are_exact(precision):
+    """Whole weights make whole currents, and one that is V_th does not fire; the fastest products miss that."""
+    generator, threshold = np.random.default_rng(0), 20.0
+    options = {"input_shape": (16, 16, 2), "num_classes": 4, "width": 0.25, "neurons": neurons.lif(1.0, threshold)}
+    model = models.create("vgg9", precision=precision, rngs=nnx.Rngs(0), **options)
+    apply, params, state = models.functionalize(model)
+    params = jax.tree.map(lambda p: jnp.asarray(generator.integers(-31, 32, p.shape), p.dtype), params)
+    x = generator.integers(0, 2, (1, 16, 16, 16, 2))
+    spikes = jax.jit(partial(apply, record=True))(params, state, jnp.asarray(x, jnp.float32))[0].spikes
+    spikes = {name: np.asarray(train, np.int64) for name, train in {"input": x, **spikes}.items()}
+    same = []
+    for connection in models.connections(model):
+        if connection.kind != "conv":
+            continue
+        padded = np.pad(spikes[connection.source][0], ((0, 0), (1, 1), (1, 1), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+        kernel = np.asarray(params[connection.target]["kernel"], np.int64)
+        currents = np.einsum("bhwcij,ijcf->bhwf", windows, kernel)
+        assert np.sum(currents == threshold) > 5
+        same.append(np.array_equal(spikes[connection.target][0], currents > threshold))
+    assert len(same) == 7
+    assert all(same) == (precision == "exact")
