@@ -152,7 +152,7 @@ def test_with_memory_for_pools_shortcuts_and_analog_input(observed):
     counts = whole._replace(
         connections=(*whole.connections, pool, plain, weighted),
         operations={**whole.operations, "pool1": 7, "plain": 5, "around": 8},
-        spikes={**whole.spikes, "pool1": 2},  # beside 3 of the input and 4 of fc1
+        spikes={**whole.spikes, "pool1": 2, "fc2": 6},  # beside 3 of the input and 4 of fc1
     )
     report = analysis.energy(counts, memory="8 kB")
     found = {row.name: (row.relu, row.spiking) for row in report.layers}
