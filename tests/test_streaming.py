@@ -53,6 +53,7 @@ def test_the_same_as_one_pass(model):
             per_step = (fired * analysis.fan_out(c)).reshape(7, -1).sum(1)
             operations[c.name] = operations.get(c.name, 0) + np.cumsum(per_step)
     np.testing.assert_allclose(found.accuracy, hits / 5)
+    assert len(set(hits)) > 1
     assert list(found.spikes) == ["input", "conv1", "pool1", "fc1"]
     for name, expected in spikes.items():
         np.testing.assert_allclose(found.spikes[name], expected / 5, err_msg=name)

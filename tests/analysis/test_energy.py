@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxsnn import analysis
+from jaxsnn.analysis import statistics
 from jaxsnn.synapses import Connection
 from tests.analysis import hand
 
@@ -141,3 +142,52 @@ def test_neurobench_by_hand():
 def test_neurobench_leaves_weights_of_zero_out(observed):
     with pytest.raises(ValueError, match="5 of the weights are 0: observe with make_profile.*effective=True"):
         analysis.neurobench(observed, hand.PARAMS, {})
+
+
+def test_with_memory_for_pools_shortcuts_and_analog_input(observed):
+    """8 kB, 5 pJ per word, by hand: a pool's neurons do not multiply, a shortcut has no neurons of its own."""
+    pool = Connection("pool1", "fc1", "pool1", "pool", (2, 2), 2, hand.NO_PADS, (2, 2, 3), (1, 1, 3))
+    plain = Connection("plain", "input", "fc2", "subsample", (), 1, hand.NO_PADS, (1, 1, 2), (1, 1, 2))
+    weighted = Connection("around", "fc1", "fc2", "dense", (3, 2), 1, hand.NO_PADS, (3,), (2,))
+    whole = analysis.counts(observed)
+    counts = whole._replace(
+        connections=(*whole.connections, pool, plain, weighted),
+        operations={**whole.operations, "pool1": 7, "plain": 5, "around": 8},
+        spikes={**whole.spikes, "pool1": 2, "fc2": 6},  # beside 3 of the input and 4 of fc1
+    )
+    report = analysis.energy(counts, memory="8 kB")
+    found = {row.name: (row.relu, row.spiking) for row in report.layers}
+    assert found["pool1"] == pytest.approx(
+        (12 * (0.1 + 5) + 3 * 5, 7 * (0.1 + 2 * 5) + 2 * 3 * (2 * 5 + 0.1) + 4 * 5 + 2 * 5)
+    )
+    assert found["plain"] == pytest.approx((2 * (0.1 + 5), 5 * (0.1 + 2 * 5) + 3 * 5))
+    assert found["around"] == pytest.approx((6 * (3.2 + 2 * 5), 8 * (0.1 + 3 * 5) + 4 * 5))
+    assert report.whole.spiking == pytest.approx(sum(spiking for _, spiking in found.values()))
+    unleaky = analysis.energy(counts, memory="8 kB", leaky=False)
+    assert unleaky.layer("pool1") == report.layer("pool1")
+    assert report.layer("fc1").spiking - unleaky.layer("fc1").spiking == pytest.approx(2 * 3 * 3.1)
+    analog = analysis.energy(counts._replace(analog={**counts.analog, "input": True}), memory="8 kB")
+    updates = 2 * (2 * 5 + 0.1 + 3.1)
+    # every operation reads its activation, so no spike is read once for all
+    assert analog.layer("fc1").spiking == pytest.approx(9 * (3.2 + 4 * 5) + 3 * updates + 4 * 5)
+    assert analog.layer("plain").spiking == pytest.approx(5 * (0.1 + 3 * 5))
+
+
+@pytest.mark.parametrize(
+    ("fits", "too_many"),  # neurons, features, steps, samples: 2^31 - 1 = 2,147,483,647
+    [
+        ((1, 1000, 2_147_483, 1), (1, 1000, 2_147_484, 1)),  # products of one neuron
+        ((2**19 - 1, 1, 1, 1), (2**19, 1, 1, 1)),  # lower halves of the products of all neurons
+        ((1000, 1, 2_147_483, 1), (1000, 1, 2_147_484, 1)),  # spikes of a sample
+        ((1, 1, 2**20, 2**11 - 1), (1, 1, 2**20, 2**11)),  # spikes of a neuron in a batch
+    ],
+)
+def test_counts_that_just_fit_and_just_do_not(fits, too_many):
+    def check(neurons, features, steps, batch):
+        wide = Connection("fc1", "input", "fc1", "dense", (neurons, features), 1, hand.NO_PADS, (neurons,), (features,))
+        statistics.check_counts([wide], steps, batch)
+
+    check(*fits)
+    with pytest.raises(ValueError, match="counts of fc1 might exceed int32"):
+        check(*too_many)
+    assert statistics.largest_sum((500_000,), 8192, 2147) < 2**31 <= statistics.largest_sum((500_000,), 8192, 2148)

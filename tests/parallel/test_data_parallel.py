@@ -84,7 +84,7 @@ result["replicated"] = len(resumed.params["w"].sharding.device_set)
 
 # LeNet as `--data_parallel=8` trains it, with the paper's rule and dropout.
 changes = {"time_steps": 4, "epochs": 1, "limit": 48, "limit_test": 20, "validation": 20, "evaluation_batch": 20}
-changes |= {"dropout": 0.25}
+changes |= {"dropout": 0.25, "init_gain": 3.0}
 config = digits.digits().replace(**changes, optimizer="sgd", lr=0.01, flip=True, progress=False)
 scans = load("digits")
 
@@ -173,6 +173,8 @@ def test_evaluation_as_on_one_device(result):
     """A batch of 20 on eight devices: the same answers at every time step."""
     alone, together = result["evaluation"]
     assert alone == together
+    assert len(set(alone[0])) > 1  # answers that differ from step to step, and between samples
+    assert sum(any(column) for column in zip(*alone[1], strict=True)) > 2
     collectives = result["evaluation collectives"]
     assert collectives.pop("all-gather") <= 2  # the readouts
     assert set(collectives.values()) == {0}

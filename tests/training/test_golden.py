@@ -62,7 +62,10 @@ def test_every_number_of_a_run():
         assert row[4:] == (pytest.approx(other[4]), other[5] if other[5] is None else pytest.approx(other[5]))
     accuracies = [row[4] for row in rows]
     assert len(set(accuracies)) > 3  # they tell steps and epochs apart
-    assert all(row["images_per_second"] > 0 and row["seconds"] >= 0 for row in metrics.rows[1:])
+    for row, steps in zip(metrics.rows[1:], (3, 4) * EPOCHS, strict=True):
+        assert row["images_per_second"] * row["seconds"] == pytest.approx(
+            steps * BATCH, abs=0.001 * row["images_per_second"] + 1
+        )
 
 
 def test_the_confusion_is_of_the_last_step():

@@ -1,0 +1,40 @@
+"""A change of any single number of a checkpoint is noticed, whichever array it is in."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from orbax.checkpoint import v1 as orbax
+
+from jaxsnn.training import CheckpointError, Checkpoints
+from tests.training import problem
+
+
+def test_the_checksum_covers_every_array(tmp_path, monkeypatch):
+    state = problem.start()[0]
+    state = state._replace(model_state={"leak": jnp.float32(0.9), "flag": jnp.asarray([True, False])})
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(1, state)
+    read, names = orbax.training.Checkpointer.load, []
+
+    def change(place):
+        def load(self, *args, **options):
+            flat = dict(read(self, *args, **options))
+            names[:] = sorted(flat)
+            if place is not None:
+                numbers = np.array(flat[names[place]])
+                last = numbers.reshape(-1)[-1:].view(np.uint8)
+                last[0] ^= 1  # the lowest bit of the last number
+                flat[names[place]] = jnp.asarray(numbers)
+            return flat
+
+        monkeypatch.setattr(orbax.training.Checkpointer, "load", load)
+
+    change(None)
+    checkpoints.load(state)
+    assert len(names) == len(jax.tree.leaves(state)) > 7
+    for place in range(len(names)):
+        change(place)
+        with pytest.raises(CheckpointError, match="is damaged"):
+            checkpoints.load(state)
+    checkpoints.close()
