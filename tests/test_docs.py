@@ -55,8 +55,10 @@ def flags_of(module):
     """The flags that a command defines, read from its source; absl knows them only once it has run."""
     if module.startswith("benchmarks."):
         sources = [ROOT / "benchmarks/common.py", ROOT / "benchmarks/compare.py", *source(module)]
-        return set(re.findall(r'add_argument\(\s*"--([\w-]+)"', "".join(p.read_text("utf-8") for p in sources)))
-    text = "".join(p.read_text("utf-8") for p in source(module))
+        return set(
+            re.findall(r'add_argument\(\s*"--([\w-]+)"', "".join(p.read_text(encoding="utf-8") for p in sources))
+        )
+    text = "".join(p.read_text(encoding="utf-8") for p in source(module))
     if door := re.search(r"from (jaxsnn\.lab\S*) import .*main", text):
         return flags_of(door[1])
     found = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', text))

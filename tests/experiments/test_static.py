@@ -6,7 +6,8 @@ from flax import nnx
 
 from jaxsnn import models, neurons, training
 from jaxsnn.data import load
-from jaxsnn.lab import ablate, build, run
+from jaxsnn.lab import build, run
+from jaxsnn.lab.ablate import ablate, questions
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.report import sample
 from jaxsnn.lab.splits import sizes
@@ -38,7 +39,7 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch, change, message):
 def test_nor_by_ablations_and_sweeps(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="shift=16 must be smaller"):
-        ablate.ablate(ablate.digits().replace(shift=16), "pool")
+        ablate.ablate(questions.digits().replace(shift=16), "pool")
     with pytest.raises(ValueError, match="shift=16 must be smaller"):
         sweep.sweep(small(""), "digits", ["shift=1,16"])
     with pytest.raises(ValueError, match="nothing is swept: give --sweep=field=values"):
