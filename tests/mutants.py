@@ -92,10 +92,10 @@ def _changes(node: ast.expr) -> Iterator[object]:
         yield lambda: node.ops.__setitem__(0, FLIPPED[type(node.ops[0])]())
     elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in FLIPPED:
         yield lambda: setattr(node, "op", FLIPPED[type(node.op)]())
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
-        yield lambda: setattr(node, "op", ast.UAdd() if isinstance(node.op, ast.USub) else ast.Not())
-        if isinstance(node.op, ast.Not):
-            yield lambda: setattr(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield lambda: setattr(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield lambda: setattr(node, "op", ast.UAdd())
     elif isinstance(node, ast.IfExp):
         yield lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -112,14 +112,11 @@ def survives(name: str, mutant: Mutant) -> bool:
         shutil.copy(ROOT / "pyproject.toml", folder)
         (Path(folder) / "jaxsnn" / f"{name}.py").write_text(mutant.source, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *TESTS[name]]
-        environment = {**os.environ, "PYTHONPATH": folder}
+        options = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": folder}, "timeout": SECONDS}
         try:
-            run = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, timeout=SECONDS, check=False
-            )
+            return not subprocess.run(command, capture_output=True, check=False, **options).returncode
         except subprocess.TimeoutExpired:
             return False
-        return run.returncode == 0
 
 
 def main() -> int:
