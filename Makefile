@@ -1,6 +1,7 @@
 # make demo   sets up .venv and trains a spiking LeNet on the embedded digits
 # make test   sets up .venv and runs all that CI runs: lint, types, tests
 # make slow   the tests that take minutes
+# make mutants   changes the core point by point and says which changes no test notices, hours
 # make notebooks   executes the notebooks anew: notebooks/*.py to notebooks/*.ipynb, minutes
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ RUN = $(VENV)/bin/python -m
 # glibc only: large pages and no returning of memory between steps make a CPU train step 1.4 times as fast
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456
 
-.PHONY: demo test slow bench notebooks peers clean
+.PHONY: demo test slow mutants bench notebooks peers clean
 
 demo: $(VENV)/.demo
 	$(RUN) experiments.digits
@@ -24,6 +25,9 @@ test: $(VENV)/.test
 
 slow: $(VENV)/.test
 	XLA_FLAGS= $(RUN) pytest -m slow -n 0
+
+mutants: $(VENV)/.test
+	$(RUN) tests.mutants
 
 bench: $(VENV)/.demo
 	$(RUN) benchmarks.train_step

@@ -101,7 +101,7 @@ program, _, initial, step, _ = assembled(config)
 state = program.start(0)
 for _ in range(3):
     state = step(state)
-one = jax.device_get(state.params)
+one, state = jax.device_get(state.params), program.start(0)  # untrained: its answers differ
 alone = program.evaluate(state, *split(config, scans).test)
 config = config.replace(data_parallel=8)
 program, sets, _, _, compiled = assembled(config)

@@ -1,0 +1,147 @@
+"""Mutants of the core: one point of meaning changed at a time, and which changes no test notices.
+
+    python -m tests.mutants [--only=surrogate,training/step] [--sample=10] [--seed=0]
+
+Comparisons are flipped, + and -, * and / exchanged, numbers moved, conditions negated, `not` dropped, `and` and `or`
+exchanged. Each mutant is a copy of package and tests in a folder of its own, where the tests of the file run until one
+fails. Hours for all; a sample is drawn at random. Ends with 1 if less than 85 % of the mutants die.
+"""
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+TRAINING = ("tests/training", "tests/test_keys.py")
+RULE = ("tests/test_spikebp.py", "tests/test_precision.py", "tests/models/test_options.py")
+CELLS = ("tests/cells", "tests/models/test_options.py")
+TESTS = {  # the cheapest first: tests stop at the first failure
+    "surrogate": ("tests/test_surrogate.py",),
+    "unroll": ("tests/test_unroll.py", "tests/models/test_options.py"),
+    "encoding": ("tests/test_encoding.py", "tests/test_keys.py"),
+    "losses": ("tests/test_losses.py",),
+    "storage": ("tests/test_spikebp.py", "tests/test_synapses.py"),
+    "keys": ("tests/test_keys.py",),
+    "cells/lif": CELLS,
+    "cells/integrate_and_fire": CELLS,
+    "cells/leaky_integrator": CELLS,
+    "cells/cell": CELLS,
+    "spikebp/neurons": RULE,
+    "spikebp/readouts": RULE,
+    "spikebp/states": RULE,
+    "training/step": TRAINING,
+    "training/state": TRAINING,
+    "training/metrics": TRAINING,
+}
+ENOUGH = 0.85
+SECONDS = 600
+"""A mutant whose tests take longer counts as dead: it made a loop endless."""
+
+FLIPPED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
+FLIPPED |= {ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div}
+FLIPPED |= {ast.Div: ast.Mult, ast.And: ast.Or, ast.Or: ast.And}
+
+
+class Mutant(NamedTuple):
+    """A file with one point changed."""
+
+    line: int
+    change: str
+    source: str
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """All mutants of a source text."""
+    tree = ast.parse(source)
+    for place, node in enumerate(_nodes(tree)):
+        for number in range(len(list(_changes(node)))):
+            mutated = copy.deepcopy(tree)
+            point = list(_nodes(mutated))[place]
+            before = ast.unparse(point)
+            list(_changes(point))[number]()
+            text = ast.unparse(ast.fix_missing_locations(mutated))
+            yield Mutant(node.lineno, f"{before} -> {ast.unparse(point)}", text)
+
+
+def _nodes(node: ast.AST) -> Iterator[ast.expr]:
+    """Expressions that compute: no annotations, no messages of errors, no text."""
+    if isinstance(node, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom):
+        return
+    if isinstance(node, ast.expr):
+        yield node
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _nodes(child)
+
+
+def _changes(node: ast.expr) -> Iterator[object]:
+    """What can be changed in place at this node."""
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in FLIPPED:
+        yield lambda: node.ops.__setitem__(0, FLIPPED[type(node.ops[0])]())
+    elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in FLIPPED:
+        yield lambda: setattr(node, "op", FLIPPED[type(node.op)]())
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield lambda: setattr(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield lambda: setattr(node, "op", ast.UAdd())
+    elif isinstance(node, ast.IfExp):
+        yield lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test))
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield lambda: setattr(node, "value", node.value + 1 if isinstance(node.value, int) else node.value * 1.5)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield lambda: setattr(node, "value", not node.value)
+
+
+def survives(name: str, mutant: Mutant) -> bool:
+    """Whether the tests of a file pass with the mutant in its place."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("jaxsnn", "tests", "experiments"):
+            shutil.copytree(ROOT / part, Path(folder) / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (Path(folder) / "jaxsnn" / f"{name}.py").write_text(mutant.source, encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *TESTS[name]]
+        options = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": folder}, "timeout": SECONDS}
+        try:
+            return not subprocess.run(command, capture_output=True, check=False, **options).returncode
+        except subprocess.TimeoutExpired:
+            return False
+
+
+def main() -> int:
+    """Runs mutants, prints what became of each, and returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", default=",".join(TESTS), help="Files, as in TESTS, separated by commas.")
+    parser.add_argument("--sample", type=int, default=0, help="So many mutants, drawn at random; 0 for all.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the draw.")
+    given = parser.parse_args()
+    every = [
+        (name, mutant)
+        for name in given.only.split(",")
+        for mutant in mutants((ROOT / "jaxsnn" / f"{name}.py").read_text(encoding="utf-8"))
+    ]
+    if given.sample:
+        every = random.Random(given.seed).sample(every, min(given.sample, len(every)))
+    survivors = 0
+    for name, mutant in every:
+        alive = survives(name, mutant)
+        survivors += alive
+        print(f"{'SURVIVED' if alive else 'killed'}  {name}.py:{mutant.line}: {mutant.change}", flush=True)
+    dead = len(every) - survivors
+    print(f"{dead} of {len(every)} mutants died ({dead / max(len(every), 1):.0%})")
+    return int(dead < ENOUGH * len(every))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
