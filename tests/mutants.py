@@ -21,26 +21,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-TRAINING = ("tests/training", "tests/test_keys.py")
-RULE = ("tests/test_spikebp.py", "tests/test_precision.py", "tests/models/test_options.py")
-CELLS = ("tests/cells", "tests/models/test_options.py")
-TESTS = {  # the cheapest first: tests stop at the first failure
+OPTIONS = "tests/models/test_options.py"
+PARTS = {  # files and folders of jaxsnn, and their tests, the cheapest first: they stop at the first failure
     "surrogate": ("tests/test_surrogate.py",),
-    "unroll": ("tests/test_unroll.py", "tests/models/test_options.py"),
+    "unroll": ("tests/test_unroll.py", OPTIONS),
     "encoding": ("tests/test_encoding.py", "tests/test_keys.py"),
     "losses": ("tests/test_losses.py",),
     "storage": ("tests/test_spikebp.py", "tests/test_synapses.py"),
     "keys": ("tests/test_keys.py",),
-    "cells/lif": CELLS,
-    "cells/integrate_and_fire": CELLS,
-    "cells/leaky_integrator": CELLS,
-    "cells/cell": CELLS,
-    "spikebp/neurons": RULE,
-    "spikebp/readouts": RULE,
-    "spikebp/states": RULE,
-    "training/step": TRAINING,
-    "training/state": TRAINING,
-    "training/metrics": TRAINING,
+    "spikebp": ("tests/test_spikebp.py", "tests/test_precision.py", OPTIONS),
+    "cells": ("tests/cells", OPTIONS),
+    "neurons": ("tests/test_spikebp.py", "tests/cells", "tests/layers", OPTIONS, "tests/models"),
+    "layers": ("tests/layers", "tests/models"),
+    "models": ("tests/models",),
+    "training": ("tests/training", "tests/test_keys.py"),
+    "analysis": ("tests/analysis",),
+    "conversion": ("tests/conversion",),
+    "data": ("tests/data",),
+}
+TESTS = {
+    path.relative_to(ROOT / "jaxsnn").with_suffix("").as_posix(): tests
+    for part, tests in PARTS.items()
+    for path in sorted([(ROOT / "jaxsnn" / part).with_suffix(".py"), *(ROOT / "jaxsnn" / part).glob("*.py")])
+    if path.is_file() and path.stem != "__init__"
 }
 ENOUGH = 0.85
 SECONDS = 600
@@ -87,7 +90,7 @@ def _nodes(node: ast.AST) -> Iterator[ast.expr]:
 
 
 def _changes(node: ast.expr) -> Iterator[object]:
-    """What can be changed in place at this node."""
+    """The changes that can be made in place at this node."""
     if isinstance(node, ast.Compare) and type(node.ops[0]) in FLIPPED:
         yield lambda: node.ops.__setitem__(0, FLIPPED[type(node.ops[0])]())
     elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in FLIPPED:
@@ -104,13 +107,13 @@ def _changes(node: ast.expr) -> Iterator[object]:
         yield lambda: setattr(node, "value", not node.value)
 
 
-def survives(name: str, mutant: Mutant) -> bool:
-    """Whether the tests of a file pass with the mutant in its place."""
+def survives(name: str, source: str) -> bool:
+    """Whether the tests of a file pass with this source text in its place."""
     with tempfile.TemporaryDirectory() as folder:
         for part in ("jaxsnn", "tests", "experiments"):
             shutil.copytree(ROOT / part, Path(folder) / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", folder)
-        (Path(folder) / "jaxsnn" / f"{name}.py").write_text(mutant.source, encoding="utf-8")
+        (Path(folder) / "jaxsnn" / f"{name}.py").write_text(source, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *TESTS[name]]
         options = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": folder}, "timeout": SECONDS}
         try:
@@ -126,16 +129,16 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="So many mutants, drawn at random; 0 for all.")
     parser.add_argument("--seed", type=int, default=0, help="Of the draw.")
     given = parser.parse_args()
-    every = [
-        (name, mutant)
-        for name in given.only.split(",")
-        for mutant in mutants((ROOT / "jaxsnn" / f"{name}.py").read_text(encoding="utf-8"))
-    ]
+    sources = {name: (ROOT / "jaxsnn" / f"{name}.py").read_text(encoding="utf-8") for name in given.only.split(",")}
+    every = [(name, mutant) for name, source in sources.items() for mutant in mutants(source)]
     if given.sample:
         every = random.Random(given.seed).sample(every, min(given.sample, len(every)))
     survivors = 0
+    for name in dict.fromkeys(name for name, _ in every):
+        if not survives(name, sources[name]):  # otherwise all would count as dead
+            raise SystemExit(f"the tests of {name}.py fail without a mutant: {' '.join(TESTS[name])}")
     for name, mutant in every:
-        alive = survives(name, mutant)
+        alive = survives(name, mutant.source)
         survivors += alive
         print(f"{'SURVIVED' if alive else 'killed'}  {name}.py:{mutant.line}: {mutant.change}", flush=True)
     dead = len(every) - survivors
