@@ -37,4 +37,3 @@ def test_the_checksum_covers_every_array(tmp_path, monkeypatch):
         change(place)
         with pytest.raises(CheckpointError, match="is damaged"):
             checkpoints.load(state)
-    checkpoints.close()
