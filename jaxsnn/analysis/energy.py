@@ -117,11 +117,12 @@ def _layer(
     counts: Counts, connection: Connection, costs: EnergyTable, access: float, neurons: bool, leaky: bool
 ) -> LayerEnergy:
     main = connection.name == connection.target  # a shortcut's neurons are counted with the convolution they share
-    size, dense = math.prod(connection.output_shape) * main, dense_operations(connection)
+    size, dense = math.prod(connection.output_shape) * (main and connection.neurons), dense_operations(connection)
     weighted, analog = connection.weighted, counts.analog[connection.source]
     leak = costs.mac - costs.ac if leaky and connection.kind != "pool" else 0.0
     arithmetic = counts.steps * size * (costs.ac + leak)
-    moved = 0.0
+    added = math.prod(connection.output_shape) * costs.ac if connection.bias else 0.0
+    moved = counts.steps * added
     if access:
         if not analog:
             moved += access * counts.spikes[connection.source]
@@ -133,7 +134,7 @@ def _layer(
         analog,
         dense,
         counts.operations[connection.name],
-        relu=(costs.mac + 2 * access if weighted else costs.ac + access) * dense + access * size,
+        relu=(costs.mac + 2 * access if weighted else costs.ac + access) * dense + access * size + added,
         each=(costs.mac if weighted and analog else costs.ac) + (2 + weighted + analog) * access,
         fixed=moved,
         neurons=arithmetic if neurons and not access else 0.0,

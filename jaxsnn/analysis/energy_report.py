@@ -20,7 +20,8 @@ class LayerEnergy(NamedTuple):
     each: float
     """Energy per operation of the spiking network."""
     fixed: float
-    """Energy of the spiking network that is not per operation (with memory only)."""
+    """Energy of the spiking network that is not per operation: a bias is one addition per neuron and step, and with
+    memory the membranes are read and written."""
     neurons: float
     """Energy of its neurons' arithmetic at every step, where it is counted and `fixed` does not hold it."""
 

@@ -36,9 +36,11 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
         raise ValueError(f"{connection.name} has weights {connection.kernel}, got {kernel.shape}")
     if kernel is None:  # every tap reaches all output features
         kernel = np.ones(connection.kernel, bool)
-    reached = np.count_nonzero(kernel, axis=-1).astype(np.int64)
     if connection.kind == "dense":
-        return reached.reshape(connection.input_shape)
+        return np.count_nonzero(kernel, axis=-1).astype(np.int64).reshape(connection.input_shape)
+    *taps, channels, features = kernel.shape
+    grouped = kernel.reshape(*taps, channels, connection.groups, features // connection.groups)
+    reached = np.count_nonzero(grouped, axis=-1).astype(np.int64).swapaxes(-1, -2).reshape(*taps, -1)
     reach = np.zeros(connection.input_shape, np.int64)
     rows, columns = (
         [_inputs_of_tap(tap, connection, axis) for tap in range(connection.kernel[axis])] for axis in (0, 1)
@@ -52,7 +54,7 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
 def _inputs_of_tap(tap: int, connection: Connection, axis: int) -> slice:
     """The rows (or columns) that output rows 0, 1, ... read through this tap of the kernel: those inside the map."""
     size, count = connection.input_shape[axis], connection.output_shape[axis]
-    offset, stride = tap - connection.pads[axis][0], connection.stride
+    offset, stride = tap * connection.dilation - connection.pads[axis][0], connection.stride
     first = max(0, -(offset // stride))  # smallest output row whose input row offset + stride * row is >= 0
     last = min(count - 1, (size - 1 - offset) // stride)
     return slice(offset + stride * first, offset + stride * last + 1, stride) if last >= first else slice(0)
@@ -60,19 +62,19 @@ def _inputs_of_tap(tap: int, connection: Connection, axis: int) -> slice:
 
 def _through_pool(pool: Connection, reach: np.ndarray) -> np.ndarray:
     """A spike acts like one in the map behind the pool, with a divided weight; one in a left-over row does not act."""
-    spread = reach.repeat(pool.stride, 0).repeat(pool.stride, 1)
+    spread = reach.repeat(pool.kernel[0], 0).repeat(pool.kernel[1], 1)
     rest = [(0, had - has) for had, has in zip(pool.behind.input_shape, spread.shape, strict=True)]
     before = np.pad(spread, rest)
     return before if pool.through is None else _through_pool(pool.through, before)
 
 
 def _unweighted(connection: Connection) -> np.ndarray:
-    height, width, _ = connection.output_shape
     reach = np.zeros(connection.input_shape, np.int64)
     if connection.kind == "pool":
-        reach[: height * connection.stride, : width * connection.stride] = 1
+        height, width = (n * k for n, k in zip(connection.output_shape, connection.kernel, strict=False))
+        reach[:height, :width] = 1
     else:
-        reach[:: connection.stride, :: connection.stride] = 1
+        reach[(slice(None, None, connection.stride),) * (2 if connection.stride > 1 else 0)] = 1
     return reach
 
 

@@ -1,10 +1,11 @@
 """Flax layers around the pure functions: synapses, the numbers of neurons, dropout, and a row of a network's table."""
 
 from jaxsnn.layers.dropout import Dropout, Masks
-from jaxsnn.layers.layer import Layer, Sent
+from jaxsnn.layers.layer import Join, Layer, Sent
 from jaxsnn.layers.neurons import Constant, NeuronLayer
 from jaxsnn.layers.norms import NORMS
-from jaxsnn.layers.synapses import AvgPool, Conv, Dense, Subsample, Synapse
+from jaxsnn.layers.pools import AvgPool, Identity, MaxPool, Subsample
+from jaxsnn.layers.synapses import Conv, Dense, Synapse
 
 __all__ = [
     "NORMS",
@@ -13,8 +14,11 @@ __all__ = [
     "Conv",
     "Dense",
     "Dropout",
+    "Identity",
+    "Join",
     "Layer",
     "Masks",
+    "MaxPool",
     "NeuronLayer",
     "Sent",
     "Subsample",

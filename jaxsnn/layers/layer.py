@@ -1,7 +1,7 @@
-"""A layer: synapses with named sources, whose currents are summed, then a norm or none, then neurons or none."""
+"""A layer: synapses with named sources, whose currents are joined, then a norm or none, then neurons or none."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from flax import nnx
 
@@ -10,11 +10,16 @@ from jaxsnn.layers.synapses import Synapse
 from jaxsnn.typing import Array, Sends
 
 
+Join = Literal["sum", "and", "iand"]
+"""How the currents of several bundles of synapses become one: their sum; their product, of spikes x AND y; or, of the
+first y and the second x, `x (1 - y)`, of spikes x AND NOT y. Source: Fang et al. (2021), SEW ResNet, arXiv 2102.04159."""
+
+
 class Sent(NamedTuple):
     """The output of one layer, as the layers behind it receive it."""
 
     x: Array
-    """`[T, B, ...]`."""
+    """`[T, B, ...]`; `[1, B, ...]` if it is the same at every step."""
     mask: Array | None
     """Dropout of every step (E5), `[B, ...]`: synapses multiply by it. None: no dropout."""
     kind: Sends
@@ -29,7 +34,7 @@ class Layer(NamedTuple):
     """Name of each bundle of synapses to its source, `input` or an earlier layer, and its module. Parameters are found
     under this name; the layer's own bundle has the layer's name."""
     neurons: NeuronLayer | None = None
-    """None: the sum of the currents is sent on as it is, e.g. the means of an average pool."""
+    """None: the currents are sent on as they are, e.g. the means of an average pool, or the sum of two spike trains."""
     norm: nnx.Module | None = None
     """Called as `norm(currents [T, B, ...], train=bool, axis_name=str | None) -> currents`. It may hold running
     statistics in variables of its own (e.g. `nnx.BatchStat`), which training hands on. `axis_name` names the devices
@@ -38,3 +43,4 @@ class Layer(NamedTuple):
     "train", the norm cannot be trained in chunks of time."""
     dropout: bool = False
     """Whether the network's dropout follows."""
+    join: Join = "sum"

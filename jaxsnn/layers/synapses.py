@@ -1,4 +1,4 @@
-"""Synapses with parameters: `(x [T, B, ...], storage=, mask=) -> currents [T, B, ...]`; no bias, no state.
+"""Synapses with parameters: `(x [T, B, ...], storage=, mask=) -> currents [T, B, ...]`; no state.
 
 `storage` is how the backward pass stores `x` (see `storage`); `mask` `[B, ...]` is the dropout of the layer before
 (E5), the same for all steps. Currents have the dtype of `x`; products are added up in float32 at least.
@@ -13,9 +13,9 @@ from flax import nnx
 
 from jaxsnn import synapses
 from jaxsnn.storage import Storage
-from jaxsnn.synapses import Connection, Precision, output_size, resolve_padding
+from jaxsnn.synapses import Connection, Precision, extent, output_size, resolve_padding
 from jaxsnn.synapses.linear import check_precision
-from jaxsnn.typing import Array, DTypeLike, Shape
+from jaxsnn.typing import Array, DTypeLike, Shape, accumulator
 
 NO_PADS = ((0, 0), (0, 0))
 
@@ -34,29 +34,64 @@ def normal_kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) 
     return nnx.Param(jax.nn.initializers.variance_scaling(scale, "fan_in", "normal")(rngs.params(), shape, dtype))
 
 
+def zero_bias(features: int, dtype: DTypeLike) -> nnx.Param:
+    """A number added to every current of each feature at every step, zero at first; of float32 at least."""
+    return nnx.Param(jnp.zeros(features, accumulator(dtype)))
+
+
+def _biased(currents: Array, bias: nnx.Param | None) -> Array:
+    if bias is None:
+        return currents
+    wide = accumulator(currents.dtype)
+    return (currents.astype(wide) + jnp.broadcast_to(bias[...].astype(wide), currents.shape)).astype(currents.dtype)
+
+
 class Conv(nnx.Module):
-    """Convolution without bias: `[T, B, H, W, C]` to `[T, B, H', W', features]`."""
+    """Convolution: `[T, B, H, W, C]` to `[T, B, H', W', features]`.
+
+    Args:
+      channels, features: of input and output.
+      kernel_size: height and width of the kernel.
+      rngs: for the weights, normal with standard deviation `sqrt(init_scale / fan_in)`.
+      stride, padding, groups, dilation, precision: as in `synapses.conv`.
+      bias: add a trained number per feature, at every step.
+      init_scale: see `rngs`.
+      param_dtype: of the weights.
+
+    Raises:
+      ValueError: if `groups` does not divide channels and features, or `precision` is unknown.
+    """
 
     def __init__(
         self,
         channels: int,
         features: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         *,
         rngs: nnx.Rngs,
         stride: int = 1,
         padding: synapses.Padding = "SAME",
+        groups: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = "default",
     ):
         check_precision(precision)
-        self.kernel = normal_kernel(rngs, (kernel_size, kernel_size, channels, features), init_scale, param_dtype)
-        self.stride, self.padding, self.precision = stride, padding, precision
+        if groups < 1 or channels % groups or features % groups:
+            raise ValueError(f"groups={groups} does not divide {channels} channels and {features} features")
+        window = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        self.kernel = normal_kernel(rngs, (*window, channels // groups, features), init_scale, param_dtype)
+        self.bias = zero_bias(features, param_dtype) if bias else None
+        self.stride, self.padding, self.groups, self.dilation = stride, padding, groups, dilation
+        self.precision = precision
 
     def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
-        options: dict[str, Any] = {"stride": self.stride, "padding": self.padding, "precision": self.precision}
-        return synapses.conv(x, self.kernel[...], storage=storage, mask=mask, **options)
+        options: dict[str, Any] = {
+            name: getattr(self, name) for name in ("stride", "padding", "groups", "dilation", "precision")
+        }
+        return _biased(synapses.conv(x, self.kernel[...], storage=storage, mask=mask, **options), self.bias)
 
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
         if len(input_shape) != 3:
@@ -64,15 +99,26 @@ class Conv(nnx.Module):
                 f"{name} is a convolution and needs maps [H, W, C], but {source} sends {list(input_shape)}"
             )
         kernel = self.kernel.get_value().shape
-        if kernel[2] != input_shape[2]:
-            raise ValueError(f"{name} has a kernel for {kernel[2]} channels, but {source} sends {list(input_shape)}")
-        pads = resolve_padding(input_shape[:2], kernel[:2], self.stride, self.padding)
-        reached = (*output_size(input_shape[:2], kernel[:2], self.stride, pads), kernel[3])
-        return Connection(name, source, target, "conv", kernel, self.stride, pads, input_shape, reached)
+        channels = kernel[2] * self.groups
+        if channels != input_shape[2]:
+            raise ValueError(f"{name} has a kernel for {channels} channels, but {source} sends {list(input_shape)}")
+        window = extent(kernel[:2], self.dilation)
+        pads = resolve_padding(input_shape[:2], window, self.stride, self.padding)
+        reached = (*output_size(input_shape[:2], window, self.stride, pads), kernel[3])
+        if min(reached) < 1:
+            raise ValueError(
+                f"{name}: a kernel that spans {list(window)} does not fit maps {list(input_shape)} of {source}"
+            )
+        options: dict[str, Any] = {
+            "groups": self.groups,
+            "dilation": self.dilation,
+            "bias": self.bias is not None,
+        }
+        return Connection(name, source, target, "conv", kernel, self.stride, pads, input_shape, reached, **options)
 
 
 class Dense(nnx.Module):
-    """Dense synapses without bias: `[T, B, ...]`, flattened, to `[T, B, features]`."""
+    """Dense synapses: `[T, B, ...]`, flattened, to `[T, B, features]`; arguments as in `Conv`."""
 
     def __init__(
         self,
@@ -80,18 +126,21 @@ class Dense(nnx.Module):
         features: int,
         *,
         rngs: nnx.Rngs,
+        bias: bool = False,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = "default",
     ):
         check_precision(precision)
         self.kernel = normal_kernel(rngs, (inputs, features), init_scale, param_dtype)
+        self.bias = zero_bias(features, param_dtype) if bias else None
         self.precision = precision
 
     def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
         mask = None if mask is None else mask.reshape(len(mask), -1)
         x = x.reshape(*x.shape[:2], -1)
-        return synapses.dense(x, self.kernel[...], storage=storage, mask=mask, precision=self.precision)
+        currents = synapses.dense(x, self.kernel[...], storage=storage, mask=mask, precision=self.precision)
+        return _biased(currents, self.bias)
 
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
         kernel = self.kernel.get_value().shape
@@ -100,42 +149,5 @@ class Dense(nnx.Module):
                 f"{name} has weights for {kernel[0]} inputs, but {source} sends {list(input_shape)}, "
                 f"{math.prod(input_shape)} numbers"
             )
-        return Connection(name, source, target, "dense", kernel, 1, NO_PADS, input_shape, kernel[1:])
-
-
-class AvgPool(nnx.Module):
-    """Average pool: `[T, B, H, W, C]` to means `[T, B, H/window, W/window, C]`; it has no parameters."""
-
-    def __init__(self, window: int = 2):
-        self.window = window
-
-    def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
-        return synapses.average_pool(x if mask is None else x * mask[None].astype(x.dtype), self.window)
-
-    def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
-        if len(input_shape) != 3 or min(input_shape[:2]) < self.window:
-            raise ValueError(
-                f"{name} pools windows of {self.window}x{self.window}, but {source} sends {list(input_shape)}: it "
-                "needs maps [H, W, C] of that size at least"
-            )
-        height, width, channels = input_shape
-        reached = (height // self.window, width // self.window, channels)
-        window = (self.window, self.window)
-        return Connection(name, source, target, "pool", window, self.window, NO_PADS, input_shape, reached)
-
-
-class Subsample(nnx.Module):
-    """Every `stride`-th row and column: `[T, B, H, W, C]` to `[T, B, ceil(H/stride), ceil(W/stride), C]`."""
-
-    def __init__(self, stride: int):
-        self.stride = stride
-
-    def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
-        return synapses.subsample(x, mask, stride=self.stride)
-
-    def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
-        if len(input_shape) != 3:
-            raise ValueError(f"{name} subsamples maps [H, W, C], but {source} sends {list(input_shape)}")
-        height, width, channels = input_shape
-        reached = (-(-height // self.stride), -(-width // self.stride), channels)
-        return Connection(name, source, target, "subsample", (), self.stride, NO_PADS, input_shape, reached)
+        bias = self.bias is not None
+        return Connection(name, source, target, "dense", kernel, 1, NO_PADS, input_shape, kernel[1:], bias=bias)

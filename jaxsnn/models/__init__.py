@@ -6,13 +6,14 @@ from typing import Any
 
 from flax import nnx
 
-from jaxsnn.models.builder import Builder, NetworkOptions, Pool, Tap
+from jaxsnn.models.builder import Builder, Tap
 from jaxsnn.models.chunks import default_chunk, in_chunks, resting
 from jaxsnn.models.connections import connections
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.membranes import Membrane, Membranes, membranes
 from jaxsnn.models.network import Network
+from jaxsnn.models.options import NetworkOptions, Pool
 from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.resnet import block, resnet, resnet7, resnet9, resnet11

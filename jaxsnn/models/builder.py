@@ -2,75 +2,29 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from flax import nnx
 
-from jaxsnn import neurons as rules
-from jaxsnn.layers import NORMS, AvgPool, Conv, Dense, Layer, Masks, NeuronLayer, Subsample, Synapse
+from jaxsnn.layers import (
+    NORMS,
+    AvgPool,
+    Conv,
+    Dense,
+    Identity,
+    Join,
+    Layer,
+    MaxPool,
+    NeuronLayer,
+    Subsample,
+    Synapse,
+)
 from jaxsnn.models.network import Network
+from jaxsnn.models.options import NetworkOptions
 from jaxsnn.models.rows import INPUT
-from jaxsnn.neurons import Neuron, Neurons
-from jaxsnn.synapses import Precision
-from jaxsnn.typing import DTypeLike, Shape
-
-Pool = Literal["spiking", "average"]
-
-
-@dataclass(frozen=True)
-class NetworkOptions:
-    """The options of every network in `MODELS`, and of `Builder`."""
-
-    input_shape: Shape
-    """Shape of one sample at one time step: `(H, W, C)`, channels last, or `(features,)`."""
-    num_classes: int
-    """Size of the readout."""
-    neurons: Neurons = field(default_factory=rules.spikebp)
-    """Rule, surrogate, leak and threshold of all layers, from `jaxsnn.neurons`."""
-    per_layer: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Other values for single layers, by field and layer, e.g. `{"threshold": {"fc1": 0.5, "pool1": 0.6}}`."""
-    readout: str = "last"
-    """The answer: the readout's last potential ("last"), or its mean over time ("mean")."""
-    norm: str = ""
-    """Key of `layers.NORMS`: between synapses and neurons of every convolution and hidden dense layer; empty: none."""
-    dropout: float = 0.0
-    """Rate after every convolution and hidden dense layer (not after pools: the paper's code has none there)."""
-    dropout_mask: Masks = "fixed"
-    """One mask for all steps (E5), "fixed", or another at every step, "fresh"."""
-    pool: Pool = "spiking"
-    """Average pools with neurons (E3), "spiking", or without, "average"."""
-    width: float = 1.0
-    """Multiplies the features of every hidden layer, rounded, at least 1."""
-    init_gain: float = 1.0
-    """Factor on the initial weights, which are normal with standard deviation `sqrt(scale / fan_in)`. Above 1 where
-    layers would be silent (see `analysis.activity`)."""
-    param_dtype: DTypeLike = jnp.float32
-    """Dtype of weights and input."""
-    compute_dtype: DTypeLike | None = None
-    """Dtype of spikes and currents between layers, e.g. `jnp.bfloat16`; None for `param_dtype`. Membranes and sums have
-    float32 at least."""
-    precision: Precision = "default"
-    """Products of the synapses: the platform's fastest, or "exact" ones, whose sums of whole numbers are whole: for
-    quantised weights, and to compare potentials at the threshold with another tool's."""
-
-    def __post_init__(self) -> None:
-        if not self.input_shape or min(*self.input_shape, self.num_classes) < 1:
-            raise ValueError(
-                "a model needs input_shape, as (H, W, C) or (features,), and num_classes, all >= 1, got "
-                f"{self.input_shape} and {self.num_classes}"
-            )
-        for name in ("width", "init_gain"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"width and init_gain must be > 0 and finite, got {name}={getattr(self, name)}")
-        if self.norm and self.norm not in NORMS:
-            raise ValueError(
-                f"norm must be one of {', '.join(NORMS) or 'none, since there is none'}, got {self.norm!r}"
-            )
-        if self.pool not in get_args(Pool):
-            raise ValueError(f"pool must be 'spiking' or 'average', got {self.pool!r}")
-
+from jaxsnn.neurons import Neuron
+from jaxsnn.synapses import Padding, Window
+from jaxsnn.typing import Shape
 
 class Tap(NamedTuple):
     """A place in the network from which a later layer can receive spikes."""
@@ -101,6 +55,7 @@ class Builder:
             "init_scale": self.options.init_gain**2 * init_scale,
             "param_dtype": self.options.param_dtype,
             "precision": self.options.precision,
+            "bias": self.options.bias,
         }
         self._per_layer = {name: dict(values) for name, values in self.options.per_layer.items()}
         self._layers: dict[str, Layer] = {}
@@ -116,52 +71,65 @@ class Builder:
         self._numbers[kind] = self._numbers.get(kind, 0) + 1
         return f"{kind}{self._numbers[kind]}"
 
+    def at(self, tap: Tap) -> None:
+        """Goes back: the next layer receives from this place."""
+        self._here = tap
+
     def conv(
         self,
         features: int,
         kernel_size: int = 3,
         *,
         stride: int = 1,
+        padding: Padding | None = None,
+        groups: int = 1,
+        dilation: int = 1,
         name: str | None = None,
         shortcut: tuple[str, Tap] | None = None,
+        neurons: bool = True,
     ) -> None:
         """A convolution with neurons, whose zero padding keeps height and width at stride 1.
 
         Args:
           features: before `width` multiplies them.
-          kernel_size: odd.
-          stride: of the output grid.
+          kernel_size: odd, unless `padding` is given.
+          stride, groups, dilation: as in `synapses.conv`; `groups=0` is one group per channel (depthwise).
+          padding: another one, as in `synapses.conv`.
           name: None for the next `conv<n>`.
           shortcut: name and source of synapses whose currents are added (E4): a 1x1 convolution of the same stride,
             or, where the widths are equal, every `stride`-th row and column.
+          neurons: False sends the (normed) currents on, e.g. to a `join`.
 
         Raises:
           ValueError: for an even kernel, or behind a layer that sends no maps.
         """
         name = self.next_name("conv") if name is None else name
-        if kernel_size % 2 == 0 or kernel_size < 1:
-            raise ValueError(f"{name}: kernel_size must be odd, so that maps keep their size, got {kernel_size}")
-        options: dict[str, Any] = {"stride": stride, **self._weights}
-        features = self._wide(features)
+        if padding is None and (kernel_size % 2 == 0 or kernel_size < 1):
+            raise ValueError(
+                f"{name}: kernel_size must be odd, so that maps keep their size, got {kernel_size}; or give padding"
+            )
+        around: Padding = dilation * (kernel_size // 2) if padding is None else padding
+        features, channels = self._wide(features), self._channels(name, self._here)
         more: dict[str, tuple[str, Synapse]] = {}
-        synapse = Conv(self._channels(name, self._here), features, kernel_size, padding=kernel_size // 2, **options)
+        options: dict[str, Any] = {"padding": around, "groups": groups or channels, "dilation": dilation}
+        synapse = Conv(channels, features, kernel_size, stride=stride, **options, **self._weights)
         if shortcut is not None:
             label, tap = shortcut
-            channels = self._channels(label, tap)
-            around = Subsample(stride) if channels == features else Conv(channels, features, 1, padding=0, **options)
-            more = {label: (tap.source, around)}
-        norm = self._norm(features)
-        self.add(name, synapse, self.options.neurons.hidden, norm=norm, more=more, dropout=True)
+            more = {label: (tap.source, self._shortcut(label, tap, features, stride))}
+        neuron = self.options.neurons.hidden if neurons else None
+        self.add(name, synapse, neuron, norm=self._norm(features), more=more, dropout=neurons)
 
-    def pool(self) -> None:
-        """An average pool by 2, with neurons or without; an odd last row or column is left out."""
+    def pool(self, window: Window | None = 2) -> None:
+        """A pool of the network's kind; an odd last row or column is left out. None: the whole map, without neurons."""
         name = self.next_name("pool")
-        if len(self._here.shape) != 3 or min(self._here.shape[:2]) < 2:
+        if len(self._here.shape) != 3 or (window is not None and min(self._here.shape[:2]) < 2):
             raise ValueError(
                 f"{name} would halve {self._here.source} of shape {list(self._here.shape)}: "
                 f"input_shape={self.options.input_shape} is too small for this network"
             )
-        self.add(name, AvgPool(), self.options.neurons.pool if self.options.pool == "spiking" else None)
+        spiking = window is not None and self.options.pool == "spiking"
+        synapse = MaxPool(window) if window is not None and self.options.pool == "max" else AvgPool(window)
+        self.add(name, synapse, self.options.neurons.pool if spiking else None)
 
     def dense(self, features: int) -> None:
         """A hidden dense layer with neurons."""
@@ -169,6 +137,23 @@ class Builder:
         synapse = Dense(math.prod(self._here.shape), features, **self._weights)
         hidden, norm = self.options.neurons.hidden, self._norm(features)
         self.add(self.next_name("fc"), synapse, hidden, norm=norm, dropout=True)
+
+    def neurons(self, name: str | None = None) -> None:
+        """Neurons that receive what the last layer sends, as it is: before the weights, "pre-activation"."""
+        self.add(self.next_name("act") if name is None else name, Identity(), self.options.neurons.hidden)
+
+    def join(self, name: str, other: tuple[str, Tap], how: Join = "sum", *, neurons: bool = False) -> None:
+        """Joins the last layer with another place, e.g. the begin of a residual block.
+
+        Args:
+          name: of the layer.
+          other: name of the second bundle of synapses, and its place, whose shape must be the last layer's.
+          how: see `layers.Join`.
+          neurons: whether neurons receive the result; otherwise it is sent on as it is.
+        """
+        label, tap = other
+        more: dict[str, tuple[str, Synapse]] = {label: (tap.source, Identity())}
+        self.add(name, Identity(), self.options.neurons.hidden if neurons else None, more=more, join=how)
 
     def add(
         self,
@@ -179,6 +164,7 @@ class Builder:
         norm: nnx.Module | None = None,
         more: Mapping[str, tuple[str, Synapse]] | None = None,
         dropout: bool = False,
+        join: Join = "sum",
     ) -> None:
         """Any layer behind the last one.
 
@@ -187,8 +173,9 @@ class Builder:
           synapse: receives the last layer's spikes.
           neuron: None to send the currents on as they are.
           norm: between synapses and neurons, see `layers.Layer`.
-          more: further synapses by name, with their sources; the currents of all are summed.
+          more: further synapses by name, with their sources; the currents of all are joined.
           dropout: whether the network's dropout follows.
+          join: see `layers.Join`.
 
         Raises:
           ValueError: for synapses that do not fit the last layer, or values in `per_layer` that the neuron refuses.
@@ -196,7 +183,7 @@ class Builder:
         shape = synapse.connection(name, self._here.source, name, self._here.shape).output_shape
         synapses = {name: (self._here.source, synapse), **(more or {})}
         layer = None if neuron is None else self._neurons(name, neuron, shape)
-        self._layers[name] = Layer(name, synapses, layer, norm, dropout)
+        self._layers[name] = Layer(name, synapses, layer, norm, dropout, join)
         self._here = Tap(name, shape)
 
     def finish(self) -> Network:
@@ -217,12 +204,19 @@ class Builder:
             dropout=options.dropout,
             dropout_mask=options.dropout_mask,
             pack_spikes=options.neurons.pack_spikes,
+            static_input=options.static_input,
             param_dtype=options.param_dtype,
             compute_dtype=options.compute_dtype,
         )
 
     def _wide(self, features: int) -> int:
         return max(1, round(self.options.width * features))
+
+    def _shortcut(self, name: str, tap: Tap, features: int, stride: int) -> Synapse:
+        channels = self._channels(name, tap)
+        if channels == features:
+            return Subsample(stride)
+        return Conv(channels, features, 1, stride=stride, padding=0, **self._weights)
 
     def _norm(self, features: int) -> nnx.Module | None:
         return NORMS[self.options.norm](features, self.options.param_dtype) if self.options.norm else None

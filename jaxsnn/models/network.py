@@ -6,12 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxsnn.checks import check_steps
 from jaxsnn.keys import fold_in
 from jaxsnn.layers import Dropout, Layer, Masks, NeuronLayer, Sent
 from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
-from jaxsnn.models.rows import INPUT, Row, row_shape
+from jaxsnn.models.rows import INPUT, Row, check_input, joined, make_row, row_shape
 from jaxsnn.storage import storage_of
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Array, DTypeLike, Sends, Shape, accumulator
@@ -30,6 +29,8 @@ class Network(nnx.Module):
       dropout: rate after the layers that say so.
       dropout_mask: "fixed", one mask for all steps (E5), or "fresh", another at every step.
       pack_spikes: the backward pass stores spikes in one bit each, not one byte.
+      static_input: promise that the input is the same at every step (direct input): currents and norms of layers that
+        receive it alone are then computed once, not T times.
       param_dtype: of the input and, by convention, the weights.
       compute_dtype: of spikes and currents between layers; None for `param_dtype`.
 
@@ -47,6 +48,7 @@ class Network(nnx.Module):
         dropout: float = 0.0,
         dropout_mask: Masks = "fixed",
         pack_spikes: bool = False,
+        static_input: bool = False,
         param_dtype: DTypeLike = jnp.float32,
         compute_dtype: DTypeLike | None = None,
     ):
@@ -54,7 +56,7 @@ class Network(nnx.Module):
             raise ValueError(f"readout must be one of {', '.join(READOUTS)}, got {readout!r}")
         self.input_shape, self.param_dtype = tuple(input_shape), jnp.dtype(param_dtype)
         self.compute_dtype = jnp.dtype(param_dtype if compute_dtype is None else compute_dtype)
-        self.readout, self.pack_spikes = readout, pack_spikes
+        self.readout, self.pack_spikes, self.static_input = readout, pack_spikes, static_input
         made = Dropout(dropout, masks=dropout_mask, param_dtype=param_dtype)
         self.dropout = made if dropout else None
         shapes: dict[str, Shape] = {INPUT: self.input_shape}
@@ -68,9 +70,7 @@ class Network(nnx.Module):
             for name, part in (("norm", layer.norm), ("neurons", layer.neurons)):
                 if part is not None:
                     setattr(self, f"{layer.name}/{name}", part)
-            sources = tuple((name, source) for name, (source, _) in layer.synapses.items())
-            flags = (layer.norm is not None, layer.neurons is not None, layer.dropout)
-            rows.append(Row(layer.name, sources, shapes[layer.name], *flags))
+            rows.append(make_row(layer, shapes[layer.name]))
         last = layers[-1].neurons if layers else None
         if last is None or not hasattr(last, "threshold"):
             raise ValueError(
@@ -80,27 +80,28 @@ class Network(nnx.Module):
         self.rows = tuple(rows)
 
     def connections(self) -> tuple[Connection, ...]:
-        """Every bundle of synapses between neurons, in network order; layers without neurons are passed through."""
+        """Every bundle of synapses between trains, in network order; average pools without neurons are passed through."""
         connections: list[Connection] = []
         through: dict[str, Connection] = {}
         shapes = {INPUT: self.input_shape}
         for row in self.rows:
             for name, source in row.synapses:
                 made = getattr(self, name).connection(name, source, row.name, shapes[source])
+                made = made._replace(neurons=row.neurons, bias=made.bias or (row.norm and name == row.name))
                 if source in through:
                     pool = through[source]
                     made = made._replace(source=pool.source, input_shape=pool.input_shape, through=pool)
-                if row.neurons:
-                    connections.append(made)
-                else:
+                if row.through:
                     through[row.name] = made
+                else:
+                    connections.append(made)
             shapes[row.name] = row.shape
         return tuple(connections)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Layers whose neurons send spikes, in network order: the keys of `Output.spike_counts`."""
-        return tuple(row.name for row in self.rows[:-1] if row.neurons)
+        """Layers that send a train of their own, in network order: the keys of `Output.spike_counts`."""
+        return tuple(row.name for row in self.rows[:-1] if not row.through)
 
     def __call__(
         self,
@@ -126,7 +127,7 @@ class Network(nnx.Module):
           ValueError, TypeError: if the rank, size or dtype of `x` are not what the model was built for, T is 0, dropout
             has no key or not one per sample, or a layer that needs the whole train gets it in chunks.
         """
-        self._check(x)
+        check_input(x, self.input_shape, self.param_dtype)
         drop = self.dropout if train else None
         if drop is not None and key is None:
             raise ValueError("this model has dropout: training needs key=jax.random.key(...)")
@@ -136,17 +137,21 @@ class Network(nnx.Module):
         steps = start + x.shape[0]
         carries: dict[str, Any] = {"steps": steps}
         spikes = {INPUT: x}
-        sent = {INPUT: Sent(x.astype(self.compute_dtype), None, "numbers")}
+        first = x[:1] if self.static_input else x
+        sent = {INPUT: Sent(first.astype(self.compute_dtype), None, "numbers")}
         *hidden, last = self.rows
+        options: dict[str, Any] = {"steps": len(x), "train": train, "axis_name": axis_name}
         for number, row in enumerate(hidden):
-            y, kind, after = self._layer(row, sent, carry, train=train, axis_name=axis_name)
+            y, kind, after = self._layer(row, sent, carry, **options)
             if row.neurons:
-                carries[row.name], spikes[row.name] = after, y
+                carries[row.name] = after
+            if not row.through:
+                spikes[row.name] = y if len(y) == len(x) else jnp.broadcast_to(y, (len(x), *y.shape[1:]))
             mask = None
             if drop is not None and key is not None and row.dropout:
                 y, mask = drop.split(y, fold_in(key, number), start)
             sent[row.name] = Sent(y, mask, kind)
-        potentials, _, carries[last.name] = self._layer(last, sent, carry, train=train, axis_name=axis_name, exact=True)
+        potentials, _, carries[last.name] = self._layer(last, sent, carry, exact=True, **options)
         gathered = None if carry is None else carry.get("answers")
         gathered, answers = READOUTS[self.readout](gathered, potentials)
         if gathered is not None:
@@ -164,29 +169,29 @@ class Network(nnx.Module):
         for row in self.rows[:-1]:
             currents = self._currents(row, sent, None, train=False, axis_name=None)
             if row.neurons:
-                potentials[row.name], currents = self._neurons(row).membranes(currents), spikes[row.name]
-            sent[row.name] = Sent(currents, None, "numbers")
+                potentials[row.name] = self._neurons(row).membranes(currents)
+            sent[row.name] = Sent(currents if row.through else spikes[row.name], None, "numbers")
         return potentials
 
     def thresholds(self) -> dict[str, Array]:
         """The firing threshold of every layer that has a parameter of this name, aligned with `[B, ...]`."""
-        params = {name: getattr(self, f"{name}/neurons").params(len(self._row(name).shape) + 1) for name in self.names}
+        rows = [row for row in self.rows[:-1] if row.neurons]
+        params = {row.name: self._neurons(row).params(len(row.shape) + 1) for row in rows}
         return {name: jnp.asarray(p.threshold) for name, p in params.items() if hasattr(p, "threshold")}
-
-    def _row(self, name: str) -> Row:
-        return next(row for row in self.rows if row.name == name)
 
     def _neurons(self, row: Row) -> NeuronLayer:
         neurons: NeuronLayer = getattr(self, f"{row.name}/neurons")
         return neurons
 
     def _layer(
-        self, row: Row, sent: Mapping[str, Sent], carry: Any, *, exact: bool = False, **options: Any
+        self, row: Row, sent: Mapping[str, Sent], carry: Any, *, steps: int, exact: bool = False, **options: Any
     ) -> tuple[Array, Sends, Any]:
         """A layer's output, the kind of its values, and the state of its neurons."""
         currents = self._currents(row, sent, carry, exact=exact, **options)
+        if (row.neurons or row.dropout) and len(currents) < steps:
+            currents = jnp.broadcast_to(currents, (steps, *currents.shape[1:]))
         if not row.neurons:
-            return currents.astype(self.compute_dtype), "numbers", None
+            return currents.astype(self.compute_dtype), row.kind([sent[s].kind for _, s in row.synapses]), None
         neurons = self._neurons(row)
         if not neurons.neuron.causal and carry is not None:
             raise ValueError(f"the neurons of {row.name} need the whole train at once: run without chunks and carry")
@@ -211,9 +216,7 @@ class Network(nnx.Module):
             currents.append(getattr(self, name)(x, storage=storage_of(kind, pack=self.pack_spikes), mask=mask))
         if len(currents) > 1 or exact:
             currents = [current.astype(accumulator(current.dtype)) for current in currents]
-        total = currents[0]
-        for current in currents[1:]:
-            total = total + current
+        total = joined(currents, row.join)
         if not row.norm:
             return total
         norm = getattr(self, f"{row.name}/norm")
@@ -224,26 +227,6 @@ class Network(nnx.Module):
             )
         normed: Array = norm(total, train=train, axis_name=axis_name)
         return normed
-
-    def _check(self, x: Array) -> None:
-        expected = f"[T, B, {', '.join(map(str, self.input_shape))}]"
-        shape = jnp.shape(x)
-        if len(shape) != 2 + len(self.input_shape):
-            raise ValueError(
-                f"model input must be time-major spikes {expected}, got rank {len(shape)} {shape}; "
-                "encode samples [B, ...] first, e.g. encoding.poisson(key, images, steps)"
-            )
-        if shape[2:] != self.input_shape:
-            raise ValueError(
-                f"model input must be {expected}, got {shape}: this model was built with "
-                f"input_shape={self.input_shape} (channels last)"
-            )
-        check_steps(shape[0])
-        if jnp.result_type(x) != self.param_dtype:
-            raise TypeError(
-                f"model input must be {self.param_dtype} like its parameters, got {jnp.result_type(x)}; "
-                f"convert with x.astype('{self.param_dtype}'), or create the model with another param_dtype"
-            )
 
 
 def _all_but_batch(x: Array) -> tuple[int, ...]:

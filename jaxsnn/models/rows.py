@@ -1,10 +1,15 @@
 """A row of the table that a network is, as static facts, and the checks of a new one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import get_args
 
-from jaxsnn.layers import Layer
-from jaxsnn.typing import Shape
+import jax.numpy as jnp
+
+from jaxsnn.checks import check_steps
+from jaxsnn.layers import Join, Layer
+from jaxsnn.typing import Array, DTypeLike, Sends, Shape
 
 INPUT = "input"
 """The source that stands for the network's input."""
@@ -22,6 +27,46 @@ class Row:
     norm: bool
     neurons: bool
     dropout: bool
+    join: Join
+    relays: str | None
+    """Of a layer without norm and neurons, whose synapses have no weights: see `layers.pools`; None: it sends numbers."""
+
+    @property
+    def through(self) -> bool:
+        """Whether its spikes act on the layers behind, so that it sends no train of its own."""
+        return self.relays == "through"
+
+    def kind(self, sources: Sequence[Sends]) -> Sends:
+        """The values that a layer without neurons sends, from those of its sources."""
+        if self.relays != "as sent" or "numbers" in sources:
+            return "numbers"
+        if len(sources) == 1:
+            return sources[0]
+        if self.join == "sum":
+            return "counts"
+        return "spikes" if set(sources) == {"spikes"} else "numbers"
+
+
+def make_row(layer: Layer, shape: Shape) -> Row:
+    """The static facts of a layer of this output shape."""
+    sources = tuple((name, source) for name, (source, _) in layer.synapses.items())
+    kinds = {getattr(synapse, "relays", None) for _, synapse in layer.synapses.values()}
+    bare = layer.norm is None and layer.neurons is None and len(kinds) == 1
+    relays = kinds.pop() if bare else None
+    if relays == "through" and len(sources) > 1:
+        relays = None
+    flags = (layer.norm is not None, layer.neurons is not None, layer.dropout)
+    return Row(layer.name, sources, shape, *flags, layer.join, relays)
+
+
+def joined(currents: Sequence[Array], join: Join) -> Array:
+    """The currents of several bundles of synapses as one, `[T, B, ...]`."""
+    if join == "sum":
+        return reduce(jnp.add, currents)
+    if join == "and":
+        return reduce(jnp.multiply, currents)
+    own, other = currents
+    return other * (1 - own)
 
 
 def row_shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
@@ -43,5 +88,31 @@ def row_shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
         reached[name] = synapse.connection(name, source, layer.name, shapes[source]).output_shape
     if len(set(reached.values())) > 1:
         sums = ", ".join(f"{name} {list(shape)}" for name, shape in reached.items())
-        raise ValueError(f"the currents of {layer.name} are summed and must have one shape, got {sums}")
+        raise ValueError(f"the currents of {layer.name} are joined ({layer.join}) and must have one shape, got {sums}")
+    if layer.join not in get_args(Join):
+        raise ValueError(f"{layer.name}: join must be one of {', '.join(get_args(Join))}, got {layer.join!r}")
+    if layer.join == "iand" and len(reached) != 2:
+        raise ValueError(f"{layer.name} joins by iand, which needs two bundles of synapses, got {len(reached)}")
     return next(iter(reached.values()))
+
+
+def check_input(x: Array, sample: Shape, dtype: DTypeLike) -> None:
+    """Raises ValueError or TypeError unless `x` is `[T, B, ...]` for samples of this shape and dtype."""
+    expected = f"[T, B, {', '.join(map(str, sample))}]"
+    shape = jnp.shape(x)
+    if len(shape) != 2 + len(sample):
+        raise ValueError(
+            f"model input must be time-major spikes {expected}, got rank {len(shape)} {shape}; "
+            "encode samples [B, ...] first, e.g. encoding.poisson(key, images, steps)"
+        )
+    if shape[2:] != sample:
+        raise ValueError(
+            f"model input must be {expected}, got {shape}: this model was built with "
+            f"input_shape={sample} (channels last)"
+        )
+    check_steps(shape[0])
+    if jnp.result_type(x) != dtype:
+        raise TypeError(
+            f"model input must be {dtype} like its parameters, got {jnp.result_type(x)}; "
+            f"convert with x.astype('{dtype}'), or create the model with another param_dtype"
+        )

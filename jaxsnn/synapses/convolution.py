@@ -8,6 +8,7 @@ when the program is lowered. `precision="exact"` is the product with im2col on e
 
 import math
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,21 @@ from jaxsnn.synapses.im2col import Pads
 from jaxsnn.synapses.linear import Precision, check_precision, masked, over_time, product_precision
 from jaxsnn.typing import Array, Shape, accumulator
 
-Padding = str | int
+Padding = str | int | Pads
+
+
+class Grid(NamedTuple):
+    """Which inputs a convolution's outputs read."""
+
+    stride: int
+    pads: Pads
+    groups: int = 1
+    dilation: int = 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether every output reads one solid window of all channels."""
+        return self.groups == self.dilation == 1
 
 
 def conv(
@@ -28,6 +43,8 @@ def conv(
     *,
     stride: int = 1,
     padding: Padding = "SAME",
+    groups: int = 1,
+    dilation: int = 1,
     storage: Storage = "floats",
     mask: Array | None = None,
     precision: Precision = "default",
@@ -36,9 +53,14 @@ def conv(
 
     Args:
       x: spikes or currents.
-      kernel: `[kh, kw, C, out]` (HWIO), rounded to the dtype of `x` for the product; its gradient comes in its own.
+      kernel: `[kh, kw, C / groups, out]` (HWIO), rounded to the dtype of `x` for the product; its gradient comes in its
+        own.
       stride: of the output grid, the same in both directions.
-      padding: `"SAME"`, `"VALID"`, or the number of zero rows and columns on every side.
+      padding: `"SAME"`, `"VALID"`, the number of zero rows and columns on every side, or
+        `((above, below), (left, right))`.
+      groups: channels and features are divided into this many groups, each convolved on its own; `groups=C` is the
+        depthwise convolution.
+      dilation: distance of neighbouring taps of the kernel.
       storage: how the backward pass keeps `x` (see `storage.Storage`).
       mask: `[B, H, W, C]`, multiplies the input of every step (E5), kept beside it; a constant, its gradient is zero.
       precision: "default", the fastest product of the platform, whose float32 sums are off by about 1e-5 of the
@@ -47,14 +69,25 @@ def conv(
         (`python -m benchmarks.conv`), and leave the platform's own convolution unused elsewhere.
 
     Raises:
-      ValueError: if the channels of `x` and `kernel` disagree, or `padding`, `storage` or `precision` is unknown.
+      ValueError: if the channels of `x`, `kernel` and `groups` disagree, or `padding`, `storage` or `precision` is
+        unknown.
     """
     check_storage(storage)
     check_precision(precision)
-    if x.shape[-1] != kernel.shape[2]:
-        raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {kernel.shape[2]}")
-    pads = resolve_padding(x.shape[-3:-1], kernel.shape[:2], stride, padding)
-    return over_time(lambda x: _conv(stride, pads, storage, precision, x, mask, kernel), x)
+    if x.shape[-1] != kernel.shape[2] * groups:
+        expected = f"{kernel.shape[2]}" + (f" in each of {groups} groups" if groups > 1 else "")
+        raise ValueError(f"conv: input has {x.shape[-1]} channels, the kernel {kernel.shape} expects {expected}")
+    if groups > 1 and kernel.shape[3] % groups:
+        raise ValueError(f"conv: {kernel.shape[3]} features cannot be divided into {groups} groups")
+    pads = resolve_padding(x.shape[-3:-1], extent(kernel.shape[:2], dilation), stride, padding)
+    grid = Grid(stride, pads, groups, dilation)
+    return over_time(lambda x: _conv(grid, storage, precision, x, mask, kernel), x)
+
+
+def extent(window: Shape, dilation: int) -> tuple[int, int]:
+    """Rows and columns that the taps of a kernel span."""
+    rows, columns = (dilation * (n - 1) + 1 for n in window)
+    return rows, columns
 
 
 def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -> Pads:
@@ -65,8 +98,13 @@ def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -
     """
     if isinstance(padding, int):
         return ((padding, padding), (padding, padding))
+    if isinstance(padding, tuple) and [len(side) for side in padding] == [2, 2]:
+        return padding
     if padding not in ("SAME", "VALID"):
-        raise ValueError(f"padding must be 'SAME', 'VALID' or a number of pixels, got {padding!r}")
+        raise ValueError(
+            "padding must be 'SAME', 'VALID', a number of pixels, or ((above, below), (left, right)), got "
+            f"{padding!r}"
+        )
     return tuple(lax.padtype_to_pads(size, window, (stride, stride), padding))  # type: ignore[return-value]
 
 
@@ -84,40 +122,37 @@ def products(size: Shape, kernel: Shape, *, stride: int = 1, padding: Padding = 
     return math.prod(im2col.output_size(size, kernel[:2], stride, pads)) * math.prod(kernel)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
-def _conv(
-    stride: int, pads: Pads, storage: Storage, precision: Precision, x: Array, mask: Array | None, kernel: Array
-) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _conv(grid: Grid, storage: Storage, precision: Precision, x: Array, mask: Array | None, kernel: Array) -> Array:
     def on_cpu(x: Array, kernel: Array) -> Array:
         # spikes that come as bytes from the neurons are not widened before they are used
         inputs = x if storage == "floats" or mask is not None else x.astype(jnp.int8)
-        return _product_conv(stride, pads, inputs, _rounded(kernel, x), precision).astype(x.dtype)
+        return _product_conv(grid, inputs, _rounded(kernel, x), precision).astype(x.dtype)
 
     def elsewhere(x: Array, kernel: Array) -> Array:
-        return _lax_conv(stride, pads, x, kernel.astype(x.dtype))
+        return _lax_conv(grid, x, kernel.astype(x.dtype))
 
     if precision == "exact":
         return on_cpu(masked(x, mask), kernel)
     return lax.platform_dependent(masked(x, mask), kernel, cpu=on_cpu, default=elsewhere)
 
 
-def _conv_forward(stride, pads, storage, precision, x, mask, kernel):
-    return _conv(stride, pads, storage, precision, x, mask, kernel), (store(x, storage), mask, kernel)
+def _conv_forward(grid, storage, precision, x, mask, kernel):
+    return _conv(grid, storage, precision, x, mask, kernel), (store(x, storage), mask, kernel)
 
 
-def _conv_backward(stride, pads, storage, precision, residuals, g):
+def _conv_backward(grid, storage, precision, residuals, g):
     stored, mask, kernel = residuals
     x = restore(stored, storage, len(g), g.dtype)
     if mask is not None:
         x = masked(x.astype(g.dtype), mask)
 
     def on_cpu(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-        g_x, g_kernel = _product_gradients(stride, pads, x, _rounded(kernel, g), g, precision)
+        g_x, g_kernel = _product_gradients(grid, x, _rounded(kernel, g), g, precision)
         return g_x.astype(g.dtype), g_kernel.astype(kernel.dtype)
 
     def elsewhere(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-        _, pull = jax.vjp(partial(_lax_conv, stride, pads), x.astype(g.dtype), kernel.astype(g.dtype))
-        g_x, g_kernel = pull(g)
+        g_x, g_kernel = _lax_gradients(grid, x.astype(g.dtype), kernel.astype(g.dtype), g)
         return g_x, g_kernel.astype(kernel.dtype)
 
     if precision == "exact":
@@ -135,35 +170,56 @@ def _rounded(kernel: Array, like: Array) -> Array:
     return kernel.astype(like.dtype).astype(accumulator(like.dtype))
 
 
-def _lax_conv(stride: int, pads: Pads, x: Array, kernel: Array) -> Array:
-    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def _lax_conv(grid: Grid, x: Array, kernel: Array, precision: Precision = "default") -> Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (grid.stride, grid.stride),
+        grid.pads,
+        rhs_dilation=(grid.dilation, grid.dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=grid.groups,
+        precision=product_precision(precision),
+    )
+
+
+def _lax_gradients(
+    grid: Grid, x: Array, kernel: Array, g: Array, precision: Precision = "default"
+) -> tuple[Array, Array]:
+    _, pull = jax.vjp(partial(_lax_conv, grid, precision=precision), x, kernel)
+    g_x, g_kernel = pull(g)
+    return g_x, g_kernel
 
 
 def _winograd(stride: int, shape: Shape) -> bool:
     return stride == 1 and 3 <= shape[0] <= 5 and shape[2] > 1
 
 
-def _product_conv(stride: int, pads: Pads, x: Array, kernel: Array, precision: Precision) -> Array:
+def _product_conv(grid: Grid, x: Array, kernel: Array, precision: Precision) -> Array:
+    if not grid.plain:
+        return _lax_conv(grid, x.astype(kernel.dtype), kernel, precision)
+    stride, pads = grid.stride, grid.pads
     if precision == "exact":
         return im2col.conv(stride, pads, x, kernel, product_precision(precision))
     if x.shape[-1] == 1:  # rows of one window of one channel are too short for a product; XLA's own is faster
-        return _lax_conv(stride, pads, x.astype(kernel.dtype), kernel)
+        return _lax_conv(grid, x.astype(kernel.dtype), kernel)
     if _winograd(stride, kernel.shape):
         return winograd.conv(pads, x, kernel)
     return im2col.conv(stride, pads, x, kernel)
 
 
-def _product_gradients(
-    stride: int, pads: Pads, x: Array, kernel: Array, g: Array, precision: Precision
-) -> tuple[Array, Array]:
+def _product_gradients(grid: Grid, x: Array, kernel: Array, g: Array, precision: Precision) -> tuple[Array, Array]:
+    stride, pads = grid.stride, grid.pads
     window, errors = kernel.shape[:2], g.astype(kernel.dtype)
+    if not grid.plain:
+        return _lax_gradients(grid, x.astype(kernel.dtype), kernel, errors, precision)
     if _winograd(stride, kernel.shape) and precision != "exact":
         return winograd.gradients(pads, x, kernel, errors)
     # input: the cotangent, spread over the stride, convolved with the kernel turned round
-    grid = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:3], pads, window, strict=True)]
-    spread = [(0, n - (stride * (m - 1) + 1), stride - 1) for n, m in zip(grid, g.shape[1:3], strict=True)]
+    reach = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:3], pads, window, strict=True)]
+    spread = [(0, n - (stride * (m - 1) + 1), stride - 1) for n, m in zip(reach, g.shape[1:3], strict=True)]
     back = tuple((k - 1 - p[0], k - 1 - p[1]) for k, p in zip(window, pads, strict=True))
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     spread_g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
-    g_x = _product_conv(1, back, spread_g, turned, precision)  # type: ignore[arg-type]
+    g_x = _product_conv(Grid(1, back), spread_g, turned, precision)  # type: ignore[arg-type]
     return g_x, im2col.kernel_gradient(stride, pads, x, errors, kernel.shape, product_precision(precision))

@@ -16,17 +16,26 @@ class Connection(NamedTuple):
     target: str
     """Layer whose membranes they feed: `name` itself, but `block1/conv2` for `block1/shortcut`."""
     kind: Literal["conv", "dense", "pool", "subsample"]
-    """`conv` and `dense` have weights; `pool` (average) and `subsample` (shortcut of equal widths) only add."""
+    """`conv` and `dense` have weights; `pool` (average, maximum) and `subsample` (shortcut of equal widths, an input as
+    it is) have none."""
     kernel: Shape
-    """`[kh, kw, C, out]`, `[in, out]` of a dense layer; the window of a pool; () of a subsampling."""
+    """`[kh, kw, C / groups, out]`, `[in, out]` of a dense layer; the window of a pool; () of a subsampling."""
     stride: int
-    """Stride of the output grid; the window of a pool; 1 of a dense layer."""
+    """Stride of the output grid; 1 of a pool, whose windows do not overlap, and of a dense layer."""
     pads: Pads
     """Zero rows (above, below) and columns (left, right) around the input."""
     input_shape: Shape
     """Shape of `source` without time and batch: `[H, W, C]`, or `[features]`."""
     output_shape: Shape
     """Shape of `target`, likewise."""
+    groups: int = 1
+    """Into how many groups the channels and features of a convolution are divided."""
+    dilation: int = 1
+    """Distance of neighbouring taps of a convolution's kernel."""
+    bias: bool = False
+    """Whether a number is added to every current at every step: a bias, or a norm, which folds into one."""
+    neurons: bool = True
+    """Whether the target has neurons; otherwise it sends currents on, or a maximum or sum of spikes."""
     through: "Connection | None" = None
     """Synapses of a layer without neurons (an average pool) that the spikes pass on their way; None: none."""
 

@@ -1,7 +1,7 @@
-"""Dense synapses, average pool, and the merge of time and batch."""
+"""Dense synapses, and the merge of time and batch."""
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import Literal, get_args
 
 import jax
@@ -67,57 +67,6 @@ def dense(
     check_storage(storage)
     check_precision(precision)
     return over_time(lambda x: _dense(storage, precision, x, mask, kernel), x)
-
-
-def average_pool(x: Array, window: int = 2) -> Array:
-    """Mean over windows of `window` x `window`, without overlap: `[T, B, H, W, C]` to `[T, B, H/window, W/window, C]`.
-
-    Rows and columns that fill no window are left out: 17 x 17 becomes 8 x 8.
-
-    Raises:
-      ValueError: if H or W is smaller than `window`.
-    """
-    height, width = x.shape[-3:-1]
-    if min(height, width) < window:
-        raise ValueError(f"average pool of {window}x{window} needs H and W of {window} at least, got {height}x{width}")
-    height, width = height - height % window, width - width % window
-    x = x[..., :height, :width, :]
-    return _average(window, x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32))
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _average(window: int, x: Array) -> Array:
-    """Sums of slices, which XLA fuses with the producer of `x`: a reduction over two axes it does not on a CPU."""
-    wide = x.astype(accumulator(x.dtype))
-    rows = reduce(jnp.add, [wide[..., i::window, :, :] for i in range(window)])
-    return (reduce(jnp.add, [rows[..., i::window, :] for i in range(window)]) / window**2).astype(x.dtype)
-
-
-def _average_forward(window, x):
-    return _average(window, x), None
-
-
-def _average_backward(window, _, g):
-    # not left to transposing, which adds up padded copies
-    *lead, height, width, channels = g.shape
-    g = (g / window**2)[..., :, None, :, None, :]
-    spread = jnp.broadcast_to(g, (*lead, height, window, width, window, channels))
-    return (spread.reshape(*lead, height * window, width * window, channels),)
-
-
-_average.defvjp(_average_forward, _average_backward)
-
-
-def subsample(x: Array, mask: Array | None = None, *, stride: int) -> Array:
-    """Every `stride`-th row and column: `[T, B, H, W, C]` to `[T, B, ceil(H/stride), ceil(W/stride), C]`.
-
-    Args:
-      x: spikes or currents.
-      mask: `[B, H, W, C]`, multiplies the input of every step (E5).
-      stride: in both directions.
-    """
-    part = x[:, :, ::stride, ::stride]
-    return part if mask is None else part * mask[None, :, ::stride, ::stride].astype(x.dtype)
 
 
 def _product(a: Array, b: Array, precision: Precision) -> Array:

@@ -7,7 +7,8 @@ import numpy as np
 
 def loops_fan_out(connection):
     """For every input neuron, how many pairs (output neuron, tap of its kernel) read it."""
-    kind, stride = connection.kind, connection.stride
+    kind = connection.kind
+    stride = connection.kernel[0] if kind == "pool" else connection.stride
     if kind == "dense":
         return np.full(connection.input_shape, connection.kernel[1])
     found = np.zeros(connection.input_shape, np.int64)

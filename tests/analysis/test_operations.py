@@ -127,7 +127,7 @@ def test_spikes_pass_a_pool_without_neurons():
     """Each spike counts what its pooled pixel reaches; rows that the pool drops reach nothing."""
     model = NETWORKS["vgg, odd size"](num_classes=4, pool="average", rngs=nnx.Rngs(0))
     plain = {c.name: c for c in models.connections(model)}
-    assert {c.name: (c.source, c.input_shape, c.through and c.through.stride) for c in plain.values()} == {
+    assert {c.name: (c.source, c.input_shape, c.through and c.through.kernel[0]) for c in plain.values()} == {
         "conv1": ("input", (11, 9, 2), None),
         "conv2": ("conv1", (11, 9, 4), None),
         "conv3": ("conv2", (11, 9, 3), 2),

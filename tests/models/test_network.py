@@ -89,7 +89,7 @@ READOUT = KINDS.readout
         ([Layer("fc1", {})], "fc1 has no synapses"),
         (
             [Layer("add", {"a": ("input", conv(stride=2)), "b": ("input", conv())}, NeuronLayer(READOUT))],
-            r"the currents of add are summed and must have one shape, got a \[2, 2, 4\], b \[4, 4, 4\]",
+            r"the currents of add are joined .sum. and must have one shape, got a \[2, 2, 4\], b \[4, 4, 4\]",
         ),
         (
             [Layer("one", {"a": ("input", conv())}), Layer("two", {"a": ("one", Subsample(2))})],
