@@ -74,7 +74,7 @@ def build(
         return place(config, training.init_state(params, model_state, optimizer, seed))
 
     module = model(config.training.seed)
-    chunk = config.network.time_chunk or models.default_chunk(config.network.time_steps)
+    chunk = models.training_chunk(module, config.network.time_steps, config.network.time_chunk)
     apply = models.in_chunks(models.functionalize(module)[0], chunk, remat=config.network.remat)
 
     def prepare(keys: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:

@@ -7,7 +7,7 @@ from typing import Any
 from flax import nnx
 
 from jaxsnn.models.builder import Builder, NetworkOptions, Pool, Tap
-from jaxsnn.models.chunks import default_chunk, in_chunks, resting
+from jaxsnn.models.chunks import default_chunk, in_chunks, resting, training_chunk
 from jaxsnn.models.connections import connections
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
@@ -53,6 +53,7 @@ __all__ = [
     "resnet9",
     "resnet11",
     "resting",
+    "training_chunk",
     "vgg",
     "vgg9",
 ]
