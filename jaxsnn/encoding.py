@@ -33,6 +33,8 @@ class Encoding(NamedTuple):
     """Whether the input holds -1, 0 and 1 alone; None if that depends on the samples."""
     frames: bool = False
     """Whether samples are `[B, T, ...]`, one frame per time step, as event data are."""
+    constant: bool = False
+    """Whether the input is the same at every step."""
 
 
 def poisson(key: Array, images: Array, steps: int, *, gain: ArrayLike = 1.0, start: ArrayLike = 0) -> Array:
@@ -141,6 +143,7 @@ ENCODINGS: dict[str, Encoding] = {
         "direct",
         "The image itself is the input current of every step (direct input), so sums are multiples of it",
         spikes=False,
+        constant=True,
     ),
     "latency": Encoding(
         lambda key, x, start, steps, *, total, **_: latency(x, steps, start=start, total=total),

@@ -42,7 +42,7 @@ PARTS = {  # files and folders of jaxsnn, and their tests, the cheapest first: t
 TESTS = {
     path.relative_to(ROOT / "jaxsnn").with_suffix("").as_posix(): tests
     for part, tests in PARTS.items()
-    for path in sorted([(ROOT / "jaxsnn" / part).with_suffix(".py"), *(ROOT / "jaxsnn" / part).glob("*.py")])
+    for path in sorted([(ROOT / "jaxsnn" / part).with_suffix(".py"), *(ROOT / "jaxsnn" / part).rglob("*.py")])
     if path.is_file() and path.stem != "__init__"
 }
 ENOUGH = 0.85

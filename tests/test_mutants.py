@@ -33,7 +33,7 @@ def test_every_point_is_changed_once():
 
 
 def test_the_files_and_their_tests_are_there():
-    assert {"surrogate", "cells/lif", "training/step", "models/network", "layers/norms"} <= TESTS.keys()
+    assert {"surrogate", "cells/lif", "training/step", "models/network", "layers/norms/batch"} <= TESTS.keys()
     for name, tests in TESTS.items():
         assert (ROOT / "jaxsnn" / f"{name}.py").is_file()
         assert all((ROOT / path).exists() for path in tests)

@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxsnn import models, training
 from jaxsnn.data import Dataset
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.devices import make_fetch, place, spread_evaluation, spread_gradients
 from jaxsnn.lab.inputs import input_shape, make_prepare
@@ -74,7 +75,7 @@ def build(
         return place(config, training.init_state(params, model_state, optimizer, seed))
 
     module = model(config.training.seed)
-    chunk = config.network.time_chunk or models.default_chunk(config.network.time_steps)
+    chunk = models.training_chunk(module, config.network.time_steps, config.network.time_chunk)
     apply = models.in_chunks(models.functionalize(module)[0], chunk, remat=config.network.remat)
 
     def prepare(keys: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:
@@ -132,6 +133,8 @@ def make_model(
         param_dtype=param_dtype,
         compute_dtype=param_dtype if network.compute_dtype == "float32" else network.compute_dtype,
         precision=network.precision,
+        bias=network.bias,
+        static_input=ENCODINGS[network.encoding].constant,
         rngs=nnx.Rngs(training.key_for(seed, INIT)),
     )
 

@@ -92,7 +92,10 @@ class NetworkConfig:
         1.0, "Firing threshold of convolutional and dense layers.", bound="(0, inf)", traced="state"
     )
     pool_threshold: float = option(0.75, "Firing threshold of pooling layers.", bound="(0, inf)", traced="state")
-    pool: str = option("spiking", "Average pools with neurons (spiking) or without (average).", choices=get_args(Pool))
+    pool: str = option(
+        "spiking", "Average pools with neurons (spiking) or without (average), or max pools.", choices=get_args(Pool)
+    )
+    bias: bool = option(False, "Every convolution and dense layer adds a trained number per feature at every step.")
     neuron_params: tuple[str, ...] = option(
         (),
         "Other parameters of the cell, field:number, e.g. rise:0.3,decay:0.95. Not of lif.",
@@ -128,7 +131,8 @@ class NetworkConfig:
     time_steps: int = option(100, "Number of time steps T.", bound="[1, 1000000]", common=True)
     time_chunk: int = option(
         0,
-        "Run the steps in chunks of this many, in less memory; 0 chooses by backend, T or more runs all at once.",
+        "Run the steps in chunks of this many, in less memory; 0 chooses by backend and norm, T or more runs all at "
+        "once.",
         bound="[0, inf)",
     )
     remat: bool = option(False, "Store only the neurons' states between chunks, and run each chunk again backward.")

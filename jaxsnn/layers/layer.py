@@ -9,10 +9,9 @@ from jaxsnn.layers.neurons import NeuronLayer
 from jaxsnn.layers.synapses import Synapse
 from jaxsnn.typing import Array, Sends
 
-
 Join = Literal["sum", "and", "iand"]
 """How the currents of several bundles of synapses become one: their sum; their product, of spikes x AND y; or, of the
-first y and the second x, `x (1 - y)`, of spikes x AND NOT y. Source: Fang et al. (2021), SEW ResNet, arXiv 2102.04159."""
+first y and the second x, `x (1 - y)`, of spikes x AND NOT y. Source: Fang et al. (2021), arXiv 2102.04159."""
 
 
 class Sent(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any
 from flax import nnx
 
 from jaxsnn.models.builder import Builder, Tap
-from jaxsnn.models.chunks import default_chunk, in_chunks, resting
+from jaxsnn.models.chunks import default_chunk, in_chunks, resting, training_chunk
+from jaxsnn.models.cifar_resnet import CIFAR_RESNETS, JOINS, cifar_resnet
 from jaxsnn.models.connections import connections
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
@@ -18,17 +19,25 @@ from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.resnet import block, resnet, resnet7, resnet9, resnet11
 from jaxsnn.models.rows import Row
-from jaxsnn.models.vgg import vgg, vgg9
+from jaxsnn.models.vgg import vgg, vgg5, vgg7, vgg9, vgg11, vgg13, vgg16
 
 MODELS: dict[str, Callable[..., Network]] = {
     "lenet": lenet,
+    "vgg5": vgg5,
+    "vgg7": vgg7,
     "vgg9": vgg9,
+    "vgg11": vgg11,
+    "vgg13": vgg13,
+    "vgg16": vgg16,
     "resnet7": resnet7,
     "resnet9": resnet9,
     "resnet11": resnet11,
+    **CIFAR_RESNETS,
 }
 
 __all__ = [
+    "CIFAR_RESNETS",
+    "JOINS",
     "MODELS",
     "READOUTS",
     "Apply",
@@ -42,6 +51,7 @@ __all__ = [
     "Row",
     "Tap",
     "block",
+    "cifar_resnet",
     "connections",
     "create",
     "default_chunk",
@@ -54,8 +64,14 @@ __all__ = [
     "resnet9",
     "resnet11",
     "resting",
+    "training_chunk",
     "vgg",
+    "vgg5",
+    "vgg7",
     "vgg9",
+    "vgg11",
+    "vgg13",
+    "vgg16",
 ]
 
 

@@ -26,6 +26,7 @@ from jaxsnn.neurons import Neuron
 from jaxsnn.synapses import Padding, Window
 from jaxsnn.typing import Shape
 
+
 class Tap(NamedTuple):
     """A place in the network from which a later layer can receive spikes."""
 

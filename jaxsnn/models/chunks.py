@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxsnn import spikebp
 from jaxsnn.models.functional import Apply
+from jaxsnn.models.network import Network
 from jaxsnn.models.output import Output
 from jaxsnn.models.rows import INPUT
 from jaxsnn.typing import Array
@@ -33,6 +34,27 @@ def default_chunk(steps: int, platform: str | None = None) -> int:
         return steps
     near = [n for n in range(math.ceil(aim / 1.6), int(1.6 * aim) + 1) if steps % n == 0]
     return min(near, key=lambda n: abs(n - aim), default=aim)
+
+
+def training_chunk(network: Network, steps: int, asked: int = 0) -> int:
+    """Steps per chunk in which a network is trained.
+
+    Args:
+      network: whose norms may take their statistics over the whole train.
+      steps: T.
+      asked: the user's choice; 0 for `default_chunk`, or T where a norm needs it.
+
+    Raises:
+      ValueError: if less than T is asked for and a norm needs the whole train.
+    """
+    norms = {row.name: getattr(network, f"{row.name}/norm") for row in network.rows if row.norm}
+    whole = [name for name, norm in norms.items() if getattr(norm, "span", "train") == "train"]
+    if whole and 0 < asked < steps:
+        raise ValueError(
+            f"the norm of {', '.join(whole)} takes its statistics over the whole train of {steps} steps, got chunks of "
+            f"{asked}: leave time_chunk at 0, or use a norm with statistics per step"
+        )
+    return asked or (steps if whole else default_chunk(steps))
 
 
 def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:

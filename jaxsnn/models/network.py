@@ -80,7 +80,7 @@ class Network(nnx.Module):
         self.rows = tuple(rows)
 
     def connections(self) -> tuple[Connection, ...]:
-        """Every bundle of synapses between trains, in network order; average pools without neurons are passed through."""
+        """Every bundle of synapses between trains, in network order; average pools alone are passed through."""
         connections: list[Connection] = []
         through: dict[str, Connection] = {}
         shapes = {INPUT: self.input_shape}

@@ -29,7 +29,7 @@ class Row:
     dropout: bool
     join: Join
     relays: str | None
-    """Of a layer without norm and neurons, whose synapses have no weights: see `layers.pools`; None: it sends numbers."""
+    """Of a layer without norm, neurons and weights: see `layers.pools`; None: it sends numbers."""
 
     @property
     def through(self) -> bool:

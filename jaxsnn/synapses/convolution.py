@@ -102,8 +102,7 @@ def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -
         return padding
     if padding not in ("SAME", "VALID"):
         raise ValueError(
-            "padding must be 'SAME', 'VALID', a number of pixels, or ((above, below), (left, right)), got "
-            f"{padding!r}"
+            f"padding must be 'SAME', 'VALID', a number of pixels, or ((above, below), (left, right)), got {padding!r}"
         )
     return tuple(lax.padtype_to_pads(size, window, (stride, stride), padding))  # type: ignore[return-value]
 

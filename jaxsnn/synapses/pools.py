@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.synapses.linear import over_time
-from jaxsnn.typing import Array, Shape, accumulator
+from jaxsnn.typing import Array, accumulator
 
 Window = int | tuple[int, int]
 """Height and width of a window; one number for both."""

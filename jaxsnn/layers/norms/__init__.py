@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from flax import nnx
 
-from jaxsnn.typing import DTypeLike
+from jaxsnn.layers.norms.batch import BatchNorm
 
-NORMS: dict[str, Callable[[int, DTypeLike], nnx.Module]] = {}
+NORMS: dict[str, Callable[..., nnx.Module]] = {"bn": BatchNorm}
 """Name of a norm to its maker, `(features, dtype) -> module` for currents `[T, B, ..., features]`."""
+
+__all__ = ["NORMS", "BatchNorm"]
