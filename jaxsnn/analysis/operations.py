@@ -30,6 +30,8 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
     """
     if connection.through is not None:
         return _through_pool(connection.through, fan_out(connection.behind, kernel))
+    if connection.kind == "attention":
+        return np.full(connection.input_shape, connection.kernel[0], np.int64)
     if connection.kind in ("pool", "subsample"):
         return _unweighted(connection)
     if kernel is not None and kernel.shape != connection.kernel:

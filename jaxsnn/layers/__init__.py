@@ -1,5 +1,6 @@
 """Flax layers around the pure functions: synapses, the numbers of neurons, dropout, and a row of a network's table."""
 
+from jaxsnn.layers.attention import Attend, SelfAttention
 from jaxsnn.layers.dropout import Dropout, Masks
 from jaxsnn.layers.layer import Join, Layer, Sent
 from jaxsnn.layers.neurons import Constant, NeuronLayer
@@ -9,6 +10,7 @@ from jaxsnn.layers.synapses import Conv, Dense, Synapse
 
 __all__ = [
     "NORMS",
+    "Attend",
     "AvgPool",
     "Constant",
     "Conv",
@@ -20,6 +22,7 @@ __all__ = [
     "Masks",
     "MaxPool",
     "NeuronLayer",
+    "SelfAttention",
     "Sent",
     "Subsample",
     "Synapse",

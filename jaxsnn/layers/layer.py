@@ -1,6 +1,6 @@
 """A layer: synapses with named sources, whose currents are joined, then a norm or none, then neurons or none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from flax import nnx
@@ -9,9 +9,10 @@ from jaxsnn.layers.neurons import NeuronLayer
 from jaxsnn.layers.synapses import Synapse
 from jaxsnn.typing import Array, Sends
 
-Join = Literal["sum", "and", "iand"]
+Join = Literal["sum", "and", "iand"] | Callable[[Sequence[Array]], Array]
 """How the currents of several bundles of synapses become one: their sum; their product, of spikes x AND y; or, of the
-first y and the second x, `x (1 - y)`, of spikes x AND NOT y. Source: Fang et al. (2021), arXiv 2102.04159."""
+first y and the second x, `x (1 - y)`, of spikes x AND NOT y. Source: Fang et al. (2021), arXiv 2102.04159. Or
+a function of the currents, e.g. `SelfAttention`."""
 
 
 class Sent(NamedTuple):

@@ -19,6 +19,7 @@ from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.resnet import block, resnet, resnet7, resnet9, resnet11
 from jaxsnn.models.rows import Row
+from jaxsnn.models.spikformer import spikformer, spikformer_4_256
 from jaxsnn.models.vgg import vgg, vgg5, vgg7, vgg9, vgg11, vgg13, vgg16
 
 MODELS: dict[str, Callable[..., Network]] = {
@@ -33,6 +34,7 @@ MODELS: dict[str, Callable[..., Network]] = {
     "resnet9": resnet9,
     "resnet11": resnet11,
     **CIFAR_RESNETS,
+    "spikformer_4_256": spikformer_4_256,
 }
 
 __all__ = [
@@ -64,6 +66,8 @@ __all__ = [
     "resnet9",
     "resnet11",
     "resting",
+    "spikformer",
+    "spikformer_4_256",
     "training_chunk",
     "vgg",
     "vgg5",

@@ -11,6 +11,7 @@ from jaxsnn.checks import check_steps
 from jaxsnn.layers import Join, Layer
 from jaxsnn.typing import Array, DTypeLike, Sends, Shape
 
+JOINS = get_args(get_args(Join)[0])
 INPUT = "input"
 """The source that stands for the network's input."""
 
@@ -61,6 +62,8 @@ def make_row(layer: Layer, shape: Shape) -> Row:
 
 def joined(currents: Sequence[Array], join: Join) -> Array:
     """The currents of several bundles of synapses as one, `[T, B, ...]`."""
+    if callable(join):
+        return join(currents)
     if join == "sum":
         return reduce(jnp.add, currents)
     if join == "and":
@@ -89,8 +92,8 @@ def row_shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
     if len(set(reached.values())) > 1:
         sums = ", ".join(f"{name} {list(shape)}" for name, shape in reached.items())
         raise ValueError(f"the currents of {layer.name} are joined ({layer.join}) and must have one shape, got {sums}")
-    if layer.join not in get_args(Join):
-        raise ValueError(f"{layer.name}: join must be one of {', '.join(get_args(Join))}, got {layer.join!r}")
+    if not callable(layer.join) and layer.join not in JOINS:
+        raise ValueError(f"{layer.name}: join must be one of {', '.join(JOINS)} or a function, got {layer.join!r}")
     if layer.join == "iand" and len(reached) != 2:
         raise ValueError(f"{layer.name} joins by iand, which needs two bundles of synapses, got {len(reached)}")
     return next(iter(reached.values()))

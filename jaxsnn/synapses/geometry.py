@@ -15,11 +15,12 @@ class Connection(NamedTuple):
     """Spike train that they carry: `input`, or the name of a layer, e.g. `block1/conv1`."""
     target: str
     """Layer whose membranes they feed: `name` itself, but `block1/conv2` for `block1/shortcut`."""
-    kind: Literal["conv", "dense", "pool", "subsample"]
+    kind: Literal["conv", "dense", "pool", "subsample", "attention"]
     """`conv` and `dense` have weights; `pool` (average, maximum) and `subsample` (shortcut of equal widths, an input as
-    it is) have none."""
+    it is) have none; `attention` adds spikes of one token to others."""
     kernel: Shape
-    """`[kh, kw, C / groups, out]`, `[in, out]` of a dense layer; the window of a pool; () of a subsampling."""
+    """`[kh, kw, C / groups, out]`, `[in, out]` of a dense layer; the window of a pool; () of a subsampling; the
+    number of tokens that an input of attention reaches."""
     stride: int
     """Stride of the output grid; 1 of a pool, whose windows do not overlap, and of a dense layer."""
     pads: Pads
