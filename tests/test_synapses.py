@@ -252,7 +252,7 @@ def test_bad_input():
         synapses.conv(x, jnp.zeros((3, 3, 2, 1)), padding="full")
     with pytest.raises(ValueError, match="must be 'floats', 'bytes' or 'bits', got 'nibbles'"):
         synapses.conv(x, jnp.zeros((3, 3, 2, 1)), storage="nibbles")
-    with pytest.raises(ValueError, match="needs H and W of 2 at least, got 1x4"):
+    with pytest.raises(ValueError, match="average pool of 2x2 needs maps of that size at least, got 1x4"):
         synapses.average_pool(x[:, :, :1])
 
 
@@ -284,3 +284,88 @@ def test_the_weight_gradient_is_not_slow_in_a_scan(window):
     inside, outside = jax.jit(inside), jax.jit(outside)
     np.testing.assert_allclose(inside(x, g), outside(x, g), rtol=1e-3, atol=1e-2)
     assert smallest(inside) < 3 * smallest(outside)
+
+
+@pytest.mark.parametrize(
+    ("groups", "dilation", "stride", "padding"),
+    [(2, 1, 1, 1), (4, 1, 2, ((0, 1), (2, 0))), (1, 2, 1, "SAME"), (2, 2, 2, 2), (1, 1, 2, ((0, 1), (1, 0)))],
+)
+def test_grouped_and_dilated_convolution_by_hand(groups, dilation, stride, padding):
+    """Against loops over taps and groups, with both gradients, from bytes and under "exact"."""
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(0), 3)
+        x = jax.random.bernoulli(keys[0], 0.4, (2, 2, 6, 7, 4)).astype(jnp.float64)
+        kernel = jax.random.normal(keys[1], (3, 3, 4 // groups, 8), jnp.float64)
+        span = 2 * dilation + 1
+        pads = synapses.resolve_padding((6, 7), (span, span), stride, padding)
+
+        def by_hand(x, kernel):
+            padded = jnp.pad(x, ((0, 0), (0, 0), *pads, (0, 0)))
+            rows, columns = ((n + sum(p) - span) // stride + 1 for n, p in zip((6, 7), pads, strict=True))
+            total = 0.0
+            for i in range(3):
+                for j in range(3):
+                    part = padded[:, :, i * dilation :, j * dilation :][:, :, ::stride, ::stride]
+                    part = part[:, :, :rows, :columns].reshape(2, 2, rows, columns, groups, -1)
+                    weights = kernel[i, j].reshape(-1, groups, 8 // groups)
+                    total += jnp.einsum("tbhwgc,cgf->tbhwgf", part, weights).reshape(2, 2, rows, columns, 8)
+            return total
+
+        g = jax.random.normal(keys[2], jax.eval_shape(by_hand, x, kernel).shape, jnp.float64)
+
+        @jax.jit
+        def all_of(x, kernel):
+            options = {"stride": stride, "padding": padding, "groups": groups, "dilation": dilation}
+            ways = [
+                by_hand,
+                lambda x, kernel: synapses.conv(x, kernel, storage="bytes", **options),
+                lambda x, kernel: synapses.conv(x, kernel, precision="exact", **options),
+            ]
+            results = []
+            for way in ways:
+                y, pull = jax.vjp(way, x, kernel)
+                results.append((y, *pull(g)))
+            return results
+
+        expected, *found = all_of(x, kernel)
+        for way in found:
+            for a, b in zip(way, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("window", "kept"), [(2, "floats"), ((2, 3), "floats"), (2, "bytes"), (2, "bits")])
+def test_max_pool_is_xlas(window, kept):
+    """Values, and the gradient, which goes to the first of equal values; odd rows are left out."""
+    sides = (window, window) if isinstance(window, int) else window
+    x = jax.random.normal(jax.random.key(0), (2, 3, 5, 7, 2))
+    x = jnp.round(x) if kept == "floats" else (x > 0.3).astype(jnp.float32)  # with ties
+
+    def xlas(x):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, *sides, 1), (1, 1, *sides, 1), "VALID")
+
+    g = jax.random.normal(jax.random.key(1), jax.eval_shape(xlas, x).shape)
+    (y, pull), (expected, pull_theirs) = (
+        jax.vjp(jax.jit(f), x) for f in (lambda x: synapses.max_pool(x, window, storage=kept), xlas)
+    )
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(pull(g)[0], pull_theirs(g)[0])
+
+
+def test_pools_of_windows_that_are_not_square():
+    x = jax.random.normal(jax.random.key(0), (2, 1, 4, 6, 2))
+    means = jax.jit(lambda x: synapses.average_pool(x, (2, 3)))(x)
+    np.testing.assert_allclose(means, x.reshape(2, 1, 2, 2, 2, 3, 2).mean((3, 5)), rtol=1e-6)
+    gradient = jax.jit(jax.grad(lambda x: (synapses.average_pool(x, (2, 3)) ** 2).sum()))(x)
+    np.testing.assert_allclose(gradient, means.repeat(2, 2).repeat(3, 3) / 3, rtol=1e-5)
+    with pytest.raises(ValueError, match="max pool of 5x2 needs maps of that size at least, got 4x6"):
+        synapses.max_pool(x, (5, 2))
+
+
+def test_geometry_that_does_not_fit():
+    x = jnp.zeros((1, 1, 4, 4, 4))
+    with pytest.raises(ValueError, match="input has 4 channels, .* expects 1 in each of 3 groups"):
+        synapses.conv(x, jnp.zeros((3, 3, 1, 6)), groups=3)
+    with pytest.raises(ValueError, match="6 features cannot be divided into 4 groups"):
+        synapses.conv(x, jnp.zeros((3, 3, 1, 6)), groups=4)
+    with pytest.raises(ValueError, match="a number of pixels, or ..above, below., .left, right.., got .1, 2."):
+        synapses.conv(x, jnp.zeros((3, 3, 4, 6)), padding=(1, 2))

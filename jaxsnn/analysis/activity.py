@@ -28,13 +28,17 @@ class LayerActivity(NamedTuple):
     """Number of neurons."""
 
 
-def activity(apply: Callable[..., Any], params: Any, state: Any, x: Array) -> dict[str, LayerActivity]:
-    """Runs one batch and measures every layer, `input` included (of signed spikes, their size).
+def activity(
+    apply: Callable[..., Any], params: Any, state: Any, x: Array, *, train: bool = False, key: Array | None = None
+) -> dict[str, LayerActivity]:
+    """Runs one batch and measures every layer that sends spikes, `input` included (of signed spikes, their size).
 
     Args:
       apply: from `models.functionalize` (or `in_chunks`).
       params, state: likewise.
       x: input spikes `[T, B, ...]`.
+      train: run as in training: norms take the batch's statistics, which an untrained network has no others of.
+      key: random key of the dropout that comes with it.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -47,21 +51,23 @@ def activity(apply: Callable[..., Any], params: Any, state: Any, x: Array) -> di
     """
 
     @jax.jit  # so that no spike train is kept
-    def measure(params: Any, state: Any, x: Array) -> dict[str, tuple[Array, Array, Array]]:
-        output, _ = apply(params, state, x, train=False, record=True)
+    def measure(params: Any, state: Any, x: Array) -> dict[str, tuple[Array, Array, Array, Array]]:
+        output, _ = apply(params, state, x, train=train, key=key, record=True)
         return {name: _measure(train) for name, train in output.spikes.items()}
 
     measured = jax.device_get(measure(params, state, x))
     layers = {}
     for name in layer_names(apply):
-        rate, silent, saturated = measured[name]
-        layers[name] = LayerActivity(float(rate), float(silent.mean()), float(saturated.mean()), silent.size)
+        rate, silent, saturated, whole = measured[name]
+        if whole or name == "input":  # others send currents
+            layers[name] = LayerActivity(float(rate), float(silent.mean()), float(saturated.mean()), silent.size)
     return layers
 
 
-def _measure(train: Array) -> tuple[Array, Array, Array]:
+def _measure(train: Array) -> tuple[Array, Array, Array, Array]:
     fired = train != 0
-    return jnp.mean(jnp.abs(train), dtype=jnp.float32), ~fired.any((0, 1)), fired.all((0, 1))
+    rate = jnp.mean(jnp.abs(train), dtype=jnp.float32)
+    return rate, ~fired.any((0, 1)), fired.all((0, 1)), jnp.all(train == jnp.round(train))
 
 
 def warnings(measured: Mapping[str, LayerActivity]) -> list[str]:

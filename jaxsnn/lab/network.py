@@ -95,6 +95,9 @@ class NetworkConfig:
     pool: str = option(
         "spiking", "Average pools with neurons (spiking) or without (average), or max pools.", choices=get_args(Pool)
     )
+    delays: int = option(
+        0, "Largest learned delay of hidden dense layers' synapses, in time steps; 0 for none.", bound="[0, inf)"
+    )
     bias: bool = option(False, "Every convolution and dense layer adds a trained number per feature at every step.")
     neuron_params: tuple[str, ...] = option(
         (),

@@ -119,7 +119,9 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
             print(f"warning, before training: {sentence}", file=sys.stderr)
     x = make_prepare(config, train=False)(training.key_for(config.training.seed, LOOK), images)
     state = parallel.local(program.start(config.training.seed))
-    for sentence in analysis.warnings(analysis.activity(program.apply, state.params, state.model_state, x)):
+    normed, key = bool(config.network.norm), training.key_for(config.training.seed, LOOK)
+    measured = analysis.activity(program.apply, state.params, state.model_state, x, train=normed, key=key)
+    for sentence in analysis.warnings(measured):
         print(f"warning, before training: {sentence}", file=sys.stderr)
 
 

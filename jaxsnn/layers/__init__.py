@@ -1,6 +1,7 @@
 """Flax layers around the pure functions: synapses, the numbers of neurons, dropout, and a row of a network's table."""
 
 from jaxsnn.layers.attention import Attend, SelfAttention
+from jaxsnn.layers.delays import DelayedDense
 from jaxsnn.layers.dropout import Dropout, Masks
 from jaxsnn.layers.layer import Join, Layer, Sent
 from jaxsnn.layers.neurons import Constant, NeuronLayer
@@ -14,6 +15,7 @@ __all__ = [
     "AvgPool",
     "Constant",
     "Conv",
+    "DelayedDense",
     "Dense",
     "Dropout",
     "Identity",

@@ -10,6 +10,7 @@ from jaxsnn.layers import (
     NORMS,
     AvgPool,
     Conv,
+    DelayedDense,
     Dense,
     Identity,
     Join,
@@ -135,7 +136,11 @@ class Builder:
     def dense(self, features: int) -> None:
         """A hidden dense layer with neurons."""
         features = self._wide(features)
-        synapse = Dense(math.prod(self._here.shape), features, **self._weights)
+        size, longest = math.prod(self._here.shape), self.options.delays
+        synapse: Synapse = Dense(size, features, **self._weights)
+        if longest:
+            weights = {key: self._weights[key] for key in ("rngs", "init_scale", "param_dtype")}
+            synapse = DelayedDense(size, features, longest, **weights)
         hidden, norm = self.options.neurons.hidden, self._norm(features)
         self.add(self.next_name("fc"), synapse, hidden, norm=norm, dropout=True)
 

@@ -25,9 +25,9 @@ SIZES: dict[str, dict[str, Any]] = {
     "resnet19": {"stages": ((128, 3), (256, 3), (512, 2)), "stem": 64, "hidden": (256,)},
     "resnet20": {"stages": ((16, 3), (32, 3), (64, 3)), "stem": 16},
 }
-"""Known networks. resnet18: He et al. with the stem of small images. resnet19: Zheng et al. (2021), as Deng et al. (2022,
-arXiv 2202.11946) train it. resnet20: He et al. (2016), section 4.2. Weights for 32x32x3, 10 classes and `norm="bn"`:
-11,173,952, 12,631,104 and 272,464."""
+"""Known networks. resnet18: He et al. with the stem of small images. resnet19: Zheng et al. (2021), as Deng et al.
+(2022, arXiv 2202.11946) train it. resnet20: He et al. (2016), section 4.2.
+Weights for 32x32x3, 10 classes and `norm="bn"`: 11,173,952, 12,631,104 and 272,464."""
 
 Block = Callable[[Builder, int, int], None]
 

@@ -140,18 +140,16 @@ class Network(nnx.Module):
         first = x[:1] if self.static_input else x
         sent = {INPUT: Sent(first.astype(self.compute_dtype), None, "numbers")}
         *hidden, last = self.rows
-        options: dict[str, Any] = {"steps": len(x), "train": train, "axis_name": axis_name}
+        options: dict[str, Any] = {"carries": carries, "steps": len(x), "train": train, "axis_name": axis_name}
         for number, row in enumerate(hidden):
-            y, kind, after = self._layer(row, sent, carry, **options)
-            if row.neurons:
-                carries[row.name] = after
+            y, kind = self._layer(row, sent, carry, **options)
             if not row.through:
                 spikes[row.name] = y if len(y) == len(x) else jnp.broadcast_to(y, (len(x), *y.shape[1:]))
             mask = None
             if drop is not None and key is not None and row.dropout:
                 y, mask = drop.split(y, fold_in(key, number), start)
             sent[row.name] = Sent(y, mask, kind)
-        potentials, _, carries[last.name] = self._layer(last, sent, carry, exact=True, **options)
+        potentials, _ = self._layer(last, sent, carry, exact=True, **options)
         gathered = None if carry is None else carry.get("answers")
         gathered, answers = READOUTS[self.readout](gathered, potentials)
         if gathered is not None:
@@ -167,7 +165,9 @@ class Network(nnx.Module):
         potentials: dict[str, Array] = {}
         sent = {INPUT: Sent(spikes[INPUT].astype(self.compute_dtype), None, "numbers")}
         for row in self.rows[:-1]:
-            currents = self._currents(row, sent, None, train=False, axis_name=None)
+            currents = self._currents(
+                row, sent, None, carries={}, steps=len(spikes[INPUT]), train=False, axis_name=None
+            )
             if row.neurons:
                 potentials[row.name] = self._neurons(row).membranes(currents)
             sent[row.name] = Sent(currents if row.through else spikes[row.name], None, "numbers")
@@ -183,20 +183,19 @@ class Network(nnx.Module):
         neurons: NeuronLayer = getattr(self, f"{row.name}/neurons")
         return neurons
 
-    def _layer(
-        self, row: Row, sent: Mapping[str, Sent], carry: Any, *, steps: int, exact: bool = False, **options: Any
-    ) -> tuple[Array, Sends, Any]:
-        """A layer's output, the kind of its values, and the state of its neurons."""
-        currents = self._currents(row, sent, carry, exact=exact, **options)
+    def _layer(self, row: Row, sent: Mapping[str, Sent], carry: Any, **options: Any) -> tuple[Array, Sends]:
+        """A layer's output and the kind of its values; the state of its neurons goes into `carries`."""
+        steps, exact = options["steps"], options.get("exact", False)
+        currents = self._currents(row, sent, carry, **options)
         if (row.neurons or row.dropout) and len(currents) < steps:
             currents = jnp.broadcast_to(currents, (steps, *currents.shape[1:]))
         if not row.neurons:
-            return currents.astype(self.compute_dtype), row.kind([sent[s].kind for _, s in row.synapses]), None
+            return currents.astype(self.compute_dtype), row.kind([sent[s].kind for _, s in row.synapses])
         neurons = self._neurons(row)
         if not neurons.neuron.causal and carry is not None:
             raise ValueError(f"the neurons of {row.name} need the whole train at once: run without chunks and carry")
-        y, after = neurons(currents, None if carry is None else carry[row.name])
-        return y if exact else y.astype(self.compute_dtype), neurons.neuron.sends, after
+        y, options["carries"][row.name] = neurons(currents, None if carry is None else carry[row.name])
+        return y if exact else y.astype(self.compute_dtype), neurons.neuron.sends
 
     def _currents(
         self,
@@ -204,6 +203,8 @@ class Network(nnx.Module):
         sent: Mapping[str, Sent],
         carry: Any,
         *,
+        carries: dict[str, Any],
+        steps: int,
         train: bool,
         axis_name: str | None,
         exact: bool = False,
@@ -211,9 +212,14 @@ class Network(nnx.Module):
         """The sum of a layer's currents, normed; `exact` computes in the parameters' dtype at least (the readout)."""
         currents = []
         for name, source in row.synapses:
-            x, mask, kind = sent[source]
+            (x, mask, kind), synapse = sent[source], getattr(self, name)
             x = x.astype(self.param_dtype) if exact else x
-            currents.append(getattr(self, name)(x, storage=storage_of(kind, pack=self.pack_spikes), mask=mask))
+            if hasattr(synapse, "over_time"):  # synapses with delays need earlier inputs
+                x, past = jnp.broadcast_to(x, (steps, *x.shape[1:])), f"{name}/past"
+                current, carries[past] = synapse.over_time(x, carry and carry[past], mask=mask, train=train)
+                currents.append(current)
+                continue
+            currents.append(synapse(x, storage=storage_of(kind, pack=self.pack_spikes), mask=mask))
         if len(currents) > 1 or exact:
             currents = [current.astype(accumulator(current.dtype)) for current in currents]
         total = joined(currents, row.join)

@@ -50,6 +50,8 @@ class NetworkOptions:
     float32 at least."""
     bias: bool = False
     """Whether every convolution and dense layer adds a trained number per feature at every step."""
+    delays: int = 0
+    """Largest learned delay of the synapses of hidden dense layers, in time steps; 0 for none."""
     static_input: bool = False
     """Promise that the input is the same at every step (direct input): the layers that receive it alone are computed
     once, not T times."""

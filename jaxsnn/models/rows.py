@@ -30,7 +30,7 @@ class Row:
     dropout: bool
     join: Join
     relays: str | None
-    """Of a layer without norm, neurons and weights: see `layers.pools`; None: it sends numbers."""
+    """How a layer without norm, neurons and weights is counted: see `layers.pools`; None: it sends numbers."""
 
     @property
     def through(self) -> bool:

@@ -98,7 +98,7 @@ def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -
     """
     if isinstance(padding, int):
         return ((padding, padding), (padding, padding))
-    if isinstance(padding, tuple) and [len(side) for side in padding] == [2, 2]:
+    if isinstance(padding, tuple) and [isinstance(side, tuple) and len(side) for side in padding] == [2, 2]:
         return padding
     if padding not in ("SAME", "VALID"):
         raise ValueError(

@@ -52,9 +52,7 @@ def _whole(x: Array, size: tuple[int, int], kind: str) -> Array:
     """Without the rows and columns that fill no window."""
     (height, width), (rows, columns) = x.shape[-3:-1], size
     if height < rows or width < columns:
-        raise ValueError(
-            f"{kind} pool of {rows}x{columns} needs H and W of {rows} and {columns} at least, got {height}x{width}"
-        )
+        raise ValueError(f"{kind} pool of {rows}x{columns} needs maps of that size at least, got {height}x{width}")
     return x[..., : height - height % rows, : width - width % columns, :]
 
 

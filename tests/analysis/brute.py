@@ -15,14 +15,15 @@ def loops_fan_out(connection):
     size, taps = connection.input_shape, connection.kernel[:2] if kind == "conv" else (stride, stride)
     if kind == "subsample":
         taps = (1, 1)
+    reached = connection.kernel[3] // connection.groups if kind == "conv" else 1
     for row in range(connection.output_shape[0]):
         for column in range(connection.output_shape[1]):
             for i in range(taps[0]):
                 for j in range(taps[1]):
-                    h = row * stride + i - connection.pads[0][0]
-                    w = column * stride + j - connection.pads[1][0]
+                    h = row * stride + i * connection.dilation - connection.pads[0][0]
+                    w = column * stride + j * connection.dilation - connection.pads[1][0]
                     if 0 <= h < size[0] and 0 <= w < size[1]:  # else: in the padding
-                        found[h, w] += connection.kernel[3] if kind == "conv" else 1
+                        found[h, w] += reached
     return found
 
 

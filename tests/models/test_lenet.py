@@ -232,7 +232,9 @@ def test_bad_input(x, error, message):
 
 
 def test_bad_construction():
-    with pytest.raises(ValueError, match="unknown model 'lenett': known are lenet, resnet11, .*; did you mean 'lenet'"):
+    with pytest.raises(
+        ValueError, match="unknown model 'lenett': known are lenet, ms_resnet18, .*; did you mean 'lenet'"
+    ):
         models.create("lenett", input_shape=(8, 8, 1), num_classes=3, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"pool2 would halve conv2 of shape .1, 4, 50.: input_shape=.3, 8, 1. is too"):
         build((3, 8, 1))

@@ -119,7 +119,7 @@ def test_dropout_masks_do_not_depend_on_the_kind_of_pool():
 
 
 def test_unknown_pool():
-    with pytest.raises(ValueError, match="pool must be 'spiking' or 'average', got 'max'"):
-        models.create("lenet", input_shape=(8, 8, 1), num_classes=3, pool="max", rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="pool must be one of spiking, average, max, got 'sum'"):
+        models.create("lenet", input_shape=(8, 8, 1), num_classes=3, pool="sum", rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="threshold given for pool1: this network has no such layer"):
         build(neurons.spikebp(), per_layer={"threshold": {"pool1": 0.5}})
