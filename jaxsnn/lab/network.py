@@ -103,6 +103,7 @@ class NetworkConfig:
         traced="state",
     )
     norm: str = option("", "Norm of convolutions and hidden dense layers; empty for none.", choices=NORMS_OR_NONE)
+    norm_groups: int = option(8, "Groups of features of the norm gn; they divide the features.", bound="[1, inf)")
     leaks: tuple[str, ...] = option(
         (), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.", bound="(0, 1]", per_layer=True
     )

@@ -118,7 +118,7 @@ class Builder:
             label, tap = shortcut
             more = {label: (tap.source, self._shortcut(label, tap, features, stride))}
         neuron = self.options.neurons.hidden if neurons else None
-        self.add(name, synapse, neuron, norm=self._norm(features), more=more, dropout=neurons)
+        self.add(name, synapse, neuron, norm=self._norm(name, features), more=more, dropout=neurons)
 
     def pool(self, window: Window | None = 2) -> None:
         """A pool of the network's kind; an odd last row or column is left out. None: the whole map, without neurons."""
@@ -136,8 +136,8 @@ class Builder:
         """A hidden dense layer with neurons."""
         features = self._wide(features)
         synapse = Dense(math.prod(self._here.shape), features, **self._weights)
-        hidden, norm = self.options.neurons.hidden, self._norm(features)
-        self.add(self.next_name("fc"), synapse, hidden, norm=norm, dropout=True)
+        name = self.next_name("fc")
+        self.add(name, synapse, self.options.neurons.hidden, norm=self._norm(name, features), dropout=True)
 
     def neurons(self, name: str | None = None) -> None:
         """Neurons that receive what the last layer sends, as it is: before the weights, "pre-activation"."""
@@ -219,8 +219,14 @@ class Builder:
             return Subsample(stride)
         return Conv(channels, features, 1, stride=stride, padding=0, **self._weights)
 
-    def _norm(self, features: int) -> nnx.Module | None:
-        return NORMS[self.options.norm](features, self.options.param_dtype) if self.options.norm else None
+    def _norm(self, name: str, features: int) -> nnx.Module | None:
+        options = self.options
+        if not options.norm:
+            return None
+        threshold = getattr(options.neurons.hidden.params, "threshold", None)
+        threshold = self._per_layer.get("threshold", {}).get(name, threshold)
+        more = {"steps": options.time_steps, "threshold": threshold, "groups": options.norm_groups}
+        return NORMS[options.norm](features, options.param_dtype, **more)
 
     def _channels(self, name: str, tap: Tap) -> int:
         if len(tap.shape) != 3:

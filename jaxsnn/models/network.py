@@ -167,7 +167,7 @@ class Network(nnx.Module):
         potentials: dict[str, Array] = {}
         sent = {INPUT: Sent(spikes[INPUT].astype(self.compute_dtype), None, "numbers")}
         for row in self.rows[:-1]:
-            currents = self._currents(row, sent, None, train=False, axis_name=None)
+            currents = self._currents(row, sent, None, train=False, axis_name=None, steps=len(spikes[INPUT]))
             if row.neurons:
                 potentials[row.name] = self._neurons(row).membranes(currents)
             sent[row.name] = Sent(currents if row.through else spikes[row.name], None, "numbers")
@@ -187,7 +187,7 @@ class Network(nnx.Module):
         self, row: Row, sent: Mapping[str, Sent], carry: Any, *, steps: int, exact: bool = False, **options: Any
     ) -> tuple[Array, Sends, Any]:
         """A layer's output, the kind of its values, and the state of its neurons."""
-        currents = self._currents(row, sent, carry, exact=exact, **options)
+        currents = self._currents(row, sent, carry, exact=exact, steps=steps, **options)
         if (row.neurons or row.dropout) and len(currents) < steps:
             currents = jnp.broadcast_to(currents, (steps, *currents.shape[1:]))
         if not row.neurons:
@@ -204,6 +204,7 @@ class Network(nnx.Module):
         sent: Mapping[str, Sent],
         carry: Any,
         *,
+        steps: int,
         train: bool,
         axis_name: str | None,
         exact: bool = False,
@@ -225,7 +226,10 @@ class Network(nnx.Module):
                 f"the norm of {row.name} takes its statistics over the whole train, which comes in chunks here: train "
                 "with a chunk of T steps or more (time_chunk), or use a norm with statistics per step"
             )
-        normed: Array = norm(total, train=train, axis_name=axis_name)
+        if len(total) < steps and not getattr(norm, "once", False):
+            total = jnp.broadcast_to(total, (steps, *total.shape[1:]))
+        start = 0 if carry is None else carry["steps"]
+        normed: Array = norm(total, train=train, axis_name=axis_name, start=start, steps=steps)
         return normed
 
 

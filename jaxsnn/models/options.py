@@ -32,6 +32,10 @@ class NetworkOptions:
     """The answer: the readout's last potential ("last"), or its mean over time ("mean")."""
     norm: str = ""
     """Key of `layers.NORMS`: between synapses and neurons of every convolution and hidden dense layer; empty: none."""
+    norm_groups: int = 8
+    """Groups of neighbouring features, of the norm "gn"."""
+    time_steps: int = 0
+    """T of the trains, for norms with numbers of their own at each step; 0: not known."""
     dropout: float = 0.0
     """Rate after every convolution and hidden dense layer (not after pools: the paper's code has none there)."""
     dropout_mask: Masks = "fixed"

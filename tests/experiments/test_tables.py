@@ -52,10 +52,10 @@ class Centre(nnx.Module):
 
     span = "step"
 
-    def __init__(self, features, dtype):
+    def __init__(self, features, dtype, **_):
         self.mean = nnx.BatchStat(jnp.zeros(features, dtype))
 
-    def __call__(self, currents, *, train, axis_name):
+    def __call__(self, currents, *, train, axis_name, **_):
         if not train:
             return currents - self.mean[...].reshape(*(1,) * (currents.ndim - 1), -1)
         mean = jnp.mean(currents, 1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Batch normalisation: statistics of each feature over the batch, the map and time, and its kin for spiking networks."""
+"""Batch normalisation: statistics of each feature over the batch, the map and time; and its kin."""
 
 from typing import Any
 
@@ -29,6 +29,7 @@ class BatchNorm(nnx.Module):
     """
 
     span = "train"
+    once = True
     axes: Axes = (0, 1, 2)
     """Of `[T, B, map, features]`, along which statistics are taken."""
 
@@ -40,19 +41,36 @@ class BatchNorm(nnx.Module):
         self.mean, self.var = nnx.BatchStat(jnp.zeros(features, dtype)), nnx.BatchStat(jnp.ones(features, dtype))
         self.momentum, self.eps = momentum, eps
 
-    def __call__(self, currents: Array, *, train: bool, axis_name: str | None = None, start: ArrayLike = 0) -> Array:
-        """Currents `[T, B, ..., features]` to the same shape and dtype; `start`: steps before the first of these.
+    def __call__(
+        self,
+        currents: Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        start: ArrayLike = 0,
+        steps: int | None = None,
+    ) -> Array:
+        """Currents `[T, B, ..., features]` to the same shape and dtype.
+
+        Args:
+          currents: summed synaptic currents; of one step, if all `steps` are equal.
+          train: take the statistics of the batch, and move the running ones.
+          axis_name: mesh axis of the devices that share the batch.
+          start: steps before the first of these.
+          steps: T; None for the length of `currents`.
 
         Raises:
           ValueError: in training, for one value per feature, whose variance is no number.
         """
         x = currents.reshape(*currents.shape[:2], -1, currents.shape[-1])
+        steps = steps or len(x)
         scale, bias = self.affine(start, len(x))
         scale, bias = _over_maps(scale), _over_maps(bias)
         if train:
-            count = several(x.shape, self.axes, axis_name)
+            count = several((steps, *x.shape[1:]), self.axes, axis_name)
             y, moments = normalise(x, scale, bias, self.axes, self.eps, axis_name)
-            mean, var = (moment[:, 0, 0] for moment in moments)
+            rows = 1 if 0 in self.axes else steps
+            mean, var = (jnp.broadcast_to(moment[:, 0, 0], (rows, x.shape[-1])) for moment in moments)
             self.move(Moments(mean, var * (count / (count - 1))), start)
         else:
             mean, var = (_over_maps(moment) for moment in self.running(start, len(x)))
@@ -121,10 +139,10 @@ class ThresholdBatchNorm(BatchNorm):
         **options: Any,
     ):
         super().__init__(features, dtype, **options)
-        if threshold is None:
+        if threshold is None or jnp.shape(threshold) not in ((), (features,)):
             raise ValueError(
-                "tdbn takes currents in units of the neurons' threshold, but these neurons have no `threshold`: "
-                "use bn, or give one"
+                f"tdbn takes currents in units of the neurons' threshold, one number or one for each of {features} "
+                f"features, got {'none' if threshold is None else jnp.shape(threshold)}: use bn, or give one"
             )
         self.unit = Constant(jnp.asarray(threshold, accumulator(dtype)) / branches**0.5)
 

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxsnn.layers.norms.moments import normalise
-from jaxsnn.typing import Array, ArrayLike, DTypeLike, accumulator
+from jaxsnn.typing import Array, DTypeLike, accumulator
 
 
 class GroupNorm(nnx.Module):
-    """Group normalisation: `y = scale * (x - mean) / sqrt(var + eps) + bias`, statistics over map and group of features.
+    """Group normalisation: `y = scale * (x - mean) / sqrt(var + eps) + bias`.
 
-    Wu & He (2018, arXiv:1803.08494); `torch.nn.GroupNorm(groups, C)` on `[T*B, C, H, W]`. One group is layer
-    normalisation of the whole map. Parameters `scale` (1 at first) and `bias` (0), `[features]`, float32 at least.
+    Statistics over the map and a group of features. Wu & He (2018, arXiv:1803.08494); `torch.nn.GroupNorm(groups, C)`
+    on `[T*B, C, H, W]`. One group is layer normalisation of the whole map. Parameters `scale` (1 at first) and `bias` (0), `[features]`, float32 at least.
 
     Args:
       features: size of the last axis.
@@ -26,19 +26,18 @@ class GroupNorm(nnx.Module):
     """
 
     span = "step"
+    once = True
 
-    def __init__(
-        self, features: int, dtype: DTypeLike = jnp.float32, *, groups: int = 8, eps: float = 1e-5, **_: Any
-    ):
+    def __init__(self, features: int, dtype: DTypeLike = jnp.float32, *, groups: int = 8, eps: float = 1e-5, **_: Any):
         if groups < 1 or features % groups:
             raise ValueError(f"{features} features cannot be divided into {groups} groups: give other norm_groups")
         dtype = accumulator(dtype)
         self.scale, self.bias = nnx.Param(jnp.ones(features, dtype)), nnx.Param(jnp.zeros(features, dtype))
         self.groups, self.eps = groups, eps
 
-    def __call__(self, currents: Array, *, train: bool, axis_name: str | None = None, start: ArrayLike = 0) -> Array:
-        """Currents `[T, B, ..., features]` to the same shape and dtype."""
-        steps, batch, *_, features = currents.shape
+    def __call__(self, currents: Array, **_: Any) -> Array:
+        """Currents `[T, B, ..., features]` to the same shape and dtype; training or not makes no difference."""
+        steps, batch, features = *currents.shape[:2], currents.shape[-1]
         x = currents.reshape(steps, batch, -1, self.groups, features // self.groups)
         scale, bias = (number[...].reshape(1, 1, 1, *x.shape[3:]) for number in (self.scale, self.bias))
         return normalise(x, scale, bias, (2, 4), self.eps, None)[0].reshape(currents.shape)
@@ -57,13 +56,14 @@ class LayerNorm(nnx.Module):
     """
 
     span = "step"
+    once = True
 
     def __init__(self, features: int, dtype: DTypeLike = jnp.float32, *, eps: float = 1e-5, **_: Any):
         dtype = accumulator(dtype)
         self.scale, self.bias = nnx.Param(jnp.ones(features, dtype)), nnx.Param(jnp.zeros(features, dtype))
         self.eps = eps
 
-    def __call__(self, currents: Array, *, train: bool, axis_name: str | None = None, start: ArrayLike = 0) -> Array:
-        """Currents `[T, B, ..., features]` to the same shape and dtype."""
+    def __call__(self, currents: Array, **_: Any) -> Array:
+        """Currents `[T, B, ..., features]` to the same shape and dtype; training or not makes no difference."""
         scale, bias = (number[...].reshape(*(1,) * (currents.ndim - 1), -1) for number in (self.scale, self.bias))
         return normalise(currents, scale, bias, (currents.ndim - 1,), self.eps, None)[0]

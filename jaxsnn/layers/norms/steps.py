@@ -17,23 +17,21 @@ class TemporalBatchNorm(BatchNorm):
         y[t] = p[t] * (scale * (x[t] - mean) / sqrt(var + eps) + bias)
 
     with statistics over T, B, H and W. Duan et al. (2022, NeurIPS); SpikingJelly's `TemporalEffectiveBatchNorm2d`.
-    Parameters as of `BatchNorm`, and `step_scale`, p, `[T]`, 1 at first. Evaluation of fewer steps takes the first p.
+    Parameters as of `BatchNorm`, and `step_scale`, p, `[T]`, 1 at first. Shorter trains are the first steps.
 
     Args:
       steps: T of the trains.
 
     Raises:
-      ValueError: without T; from a call, for more steps, or in training for fewer.
+      ValueError: without T; from a call, for more steps. Where only a compiled program knows how many steps came
+        before, further ones are NaN.
     """
 
     def __init__(self, features: int, dtype: DTypeLike = jnp.float32, *, steps: int = 0, **options: Any):
         super().__init__(features, dtype, **options)
         self.step_scale = nnx.Param(jnp.ones(some("tebn", steps), accumulator(dtype)))
 
-    def __call__(self, currents: Array, *, train: bool, axis_name: str | None = None, start: ArrayLike = 0) -> Array:
-        if train and len(currents) != len(self.step_scale):
-            raise ValueError(f"tebn was built for trains of {len(self.step_scale)} steps, got {len(currents)}")
-        return super().__call__(currents, train=train, axis_name=axis_name, start=start)
+    once = False
 
     def affine(self, start: ArrayLike, steps: int) -> tuple[Array, Array]:
         factors = at(self.step_scale[...], start, steps)[:, None]
@@ -60,15 +58,23 @@ class BatchNormThroughTime(BatchNorm):
     """
 
     span = "step"
+    once = False
     axes = (1, 2)
 
     def __init__(
-        self, features: int, dtype: DTypeLike = jnp.float32, *, steps: int = 0, eps: float = 1e-4, **options: Any
+        self,
+        features: int,
+        dtype: DTypeLike = jnp.float32,
+        *,
+        steps: int = 0,
+        momentum: float = 0.1,
+        eps: float = 1e-4,
+        **_: Any,
     ):
-        super().__init__(features, dtype, eps=eps, **options)
         shape, dtype = (some("bntt", steps), features), accumulator(dtype)
-        self.scale, self.bias = nnx.Param(jnp.ones(shape, dtype)), None
+        self.scale = nnx.Param(jnp.ones(shape, dtype))
         self.mean, self.var = nnx.BatchStat(jnp.zeros(shape, dtype)), nnx.BatchStat(jnp.ones(shape, dtype))
+        self.momentum, self.eps = momentum, eps
 
     def affine(self, start: ArrayLike, steps: int) -> tuple[Array, Array]:
         scale = at(self.scale[...], start, steps)
@@ -105,10 +111,10 @@ def at(rows: Array, start: ArrayLike, steps: int) -> Array:
     Raises:
       ValueError: for steps past T.
     """
-    known = 0 if isinstance(start, jax.core.Tracer) else int(start)
-    if known + steps > len(rows):
+    known: Any = 0 if isinstance(start, jax.core.Tracer) else start
+    last = int(known) + steps
+    if last > len(rows):
         raise ValueError(
-            f"this norm was built for trains of {len(rows)} steps, got {known + steps}: give the network time_steps="
-            f"{known + steps}"
+            f"this norm was built for trains of {len(rows)} steps, got {last}: give the network time_steps={last}"
         )
     return jnp.take(rows, start + jnp.arange(steps), axis=0, mode="fill", fill_value=jnp.nan)
