@@ -10,6 +10,7 @@ from jaxsnn.models.builder import Builder, Tap
 from jaxsnn.models.chunks import default_chunk, in_chunks, resting, training_chunk
 from jaxsnn.models.cifar_resnet import CIFAR_RESNETS, JOINS, cifar_resnet
 from jaxsnn.models.connections import connections
+from jaxsnn.models.fold import fold
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.membranes import Membrane, Membranes, membranes
@@ -57,6 +58,7 @@ __all__ = [
     "connections",
     "create",
     "default_chunk",
+    "fold",
     "functionalize",
     "in_chunks",
     "lenet",

@@ -99,7 +99,7 @@ class Builder:
           name: None for the next `conv<n>`.
           shortcut: name and source of synapses whose currents are added (E4): a 1x1 convolution of the same stride,
             or, where the widths are equal, every `stride`-th row and column.
-          neurons: False sends the (normed) currents on, e.g. to a `join`.
+          neurons: False sends the (normed) currents on, to a `join` with one other branch.
 
         Raises:
           ValueError: for an even kernel, or behind a layer that sends no maps.
@@ -118,7 +118,9 @@ class Builder:
             label, tap = shortcut
             more = {label: (tap.source, self._shortcut(label, tap, features, stride))}
         neuron = self.options.neurons.hidden if neurons else None
-        self.add(name, synapse, neuron, norm=self._norm(name, features), more=more, dropout=neurons)
+        self.add(
+            name, synapse, neuron, norm=self._norm(name, features, 1 if neurons else 2), more=more, dropout=neurons
+        )
 
     def pool(self, window: Window | None = 2) -> None:
         """A pool of the network's kind; an odd last row or column is left out. None: the whole map, without neurons."""
@@ -219,14 +221,12 @@ class Builder:
             return Subsample(stride)
         return Conv(channels, features, 1, stride=stride, padding=0, **self._weights)
 
-    def _norm(self, name: str, features: int) -> nnx.Module | None:
-        options = self.options
-        if not options.norm:
-            return None
-        threshold = getattr(options.neurons.hidden.params, "threshold", None)
-        threshold = self._per_layer.get("threshold", {}).get(name, threshold)
-        more = {"steps": options.time_steps, "threshold": threshold, "groups": options.norm_groups}
-        return NORMS[options.norm](features, options.param_dtype, **more)
+    def _norm(self, name: str, features: int, branches: int = 1) -> nnx.Module | None:
+        options, own = self.options, self._per_layer.get("threshold", {})
+        threshold = own.get(name, getattr(options.neurons.hidden.params, "threshold", None))
+        more = {"steps": options.time_steps, "threshold": threshold, "branches": branches}
+        make = NORMS.get(options.norm)
+        return make and make(features, options.param_dtype, groups=options.norm_groups, **more)
 
     def _channels(self, name: str, tap: Tap) -> int:
         if len(tap.shape) != 3:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
 
-from jaxsnn.models.functional import functionalize, filled
+from jaxsnn.models.functional import filled, functionalize
 from jaxsnn.models.network import Network
+from jaxsnn.models.rows import Row
 from jaxsnn.typing import Array
 
 
@@ -40,25 +40,27 @@ def fold(
       ['bias', 'kernel']
     """
     network = filled(model, params, model_state)
-    rows = []
     for row in network.rows:
         if row.norm:
-            factor, offset = _constants(network, row.name)
+            factor, offset = _constants(network, row)
             for number, (name, _) in enumerate(row.synapses):
                 _scale(getattr(network, name), row.name, name, factor, offset if number == 0 else None)
             delattr(network, f"{row.name}/norm")
-        rows.append(replace(row, norm=False))
-    network.rows = tuple(rows)
+    network.rows = tuple(replace(row, norm=False) for row in network.rows)
     _, params, model_state = functionalize(network)
     return network, params, model_state
 
 
-def _constants(network: Network, name: str) -> tuple[Array, Array]:
+def _constants(network: Network, row: Row) -> tuple[Array, Array]:
     """Factor and offset of a layer's norm."""
-    norm = getattr(network, f"{name}/norm")
+    norm = getattr(network, f"{row.name}/norm")
+    if row.join != "sum":
+        raise ValueError(
+            f"the norm of {row.name} cannot be folded: its currents are joined by {row.join!r}, not summed"
+        )
     if getattr(norm, "folded", None) is None:
         raise ValueError(
-            f"the norm of {name}, {type(norm).__name__}, cannot be folded into weights: its numbers depend on the "
+            f"the norm of {row.name}, {type(norm).__name__}, cannot be folded into weights: its numbers depend on the "
             "sample or on the time step; bn, bn_step and tdbn can"
         )
     factor, offset = norm.folded()
@@ -71,11 +73,9 @@ def _scale(synapse: Any, layer: str, name: str, factor: Array, offset: Array | N
         raise ValueError(
             f"the norm of {layer} cannot be folded: its synapses {name} ({type(synapse).__name__}) have no weights"
         )
-    kernel = synapse.kernel[...]
-    synapse.kernel[...] = (kernel.astype(factor.dtype) * factor.reshape(*(1,) * (kernel.ndim - 1), -1)).astype(
-        kernel.dtype
-    )
-    if synapse.bias is not None:
-        synapse.bias[...] = synapse.bias[...] * factor
-    if offset is not None:
-        synapse.bias = nnx.Param(offset + (jnp.zeros_like(offset) if synapse.bias is None else synapse.bias[...]))
+    kernel, old = synapse.kernel[...], synapse.bias
+    wide = kernel.astype(factor.dtype) * factor.reshape(*(1,) * (kernel.ndim - 1), -1)
+    synapse.kernel[...] = wide.astype(kernel.dtype)
+    bias = offset if old is None else factor * old[...] + (0 if offset is None else offset)
+    if bias is not None:
+        synapse.bias = nnx.data(nnx.Param(bias))  # data, where no bias was

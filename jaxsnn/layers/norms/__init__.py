@@ -20,9 +20,10 @@ NORMS: dict[str, Callable[..., nnx.Module]] = {
     "gn": GroupNorm,
     "ln": LayerNorm,
 }
-"""Name of a norm to its maker, `(features, dtype, *, steps, threshold, groups) -> module` for currents `[T, B, ...,
-features]`: T (0: not known), the threshold of the layer's neurons (None: they have none), and the groups of features
-asked for. A maker takes what it needs, and leaves the rest to `**_`."""
+"""Name of a norm to its maker, `(features, dtype, *, steps, threshold, branches, groups) -> module` for currents
+`[T, B, ..., features]`: T (0: not known), the threshold of the layer's neurons (None: they have none), how many normed
+currents are added before them, and the groups of features asked for. A maker takes what it needs, and leaves the rest
+to `**_`."""
 
 __all__ = [
     "NORMS",

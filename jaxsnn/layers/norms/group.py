@@ -13,7 +13,8 @@ class GroupNorm(nnx.Module):
     """Group normalisation: `y = scale * (x - mean) / sqrt(var + eps) + bias`.
 
     Statistics over the map and a group of features. Wu & He (2018, arXiv:1803.08494); `torch.nn.GroupNorm(groups, C)`
-    on `[T*B, C, H, W]`. One group is layer normalisation of the whole map. Parameters `scale` (1 at first) and `bias` (0), `[features]`, float32 at least.
+    on `[T*B, C, H, W]`. One group is layer normalisation of the whole map. Parameters `scale` (1 at first) and `bias`
+    (0), `[features]`, float32 at least.
 
     Args:
       features: size of the last axis.

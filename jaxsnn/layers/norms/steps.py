@@ -117,4 +117,5 @@ def at(rows: Array, start: ArrayLike, steps: int) -> Array:
         raise ValueError(
             f"this norm was built for trains of {len(rows)} steps, got {last}: give the network time_steps={last}"
         )
-    return jnp.take(rows, start + jnp.arange(steps), axis=0, mode="fill", fill_value=jnp.nan)
+    numbers = jnp.asarray(start, jnp.int32) + jnp.arange(steps, dtype=jnp.int32)
+    return jnp.take(rows, numbers, axis=0, mode="fill", fill_value=jnp.nan)
