@@ -170,7 +170,7 @@ def run_state(folder):
         ({"neuron_params": ("fall:0.1",)}, "neuron=adaptive has no fall: it has leak, threshold, rise"),
         ({"learn": ("threshold",)}, "learn takes leak, rise, alone or followed by :layer, :channel, :neuron"),
         ({"learn": ("rise:map",)}, "learn takes leak, rise, alone or followed by"),
-        ({"norm": "median"}, "norm must be one of bn, centre"),
+        ({"norm": "median"}, "norm must be one of bn, .*centre"),
     ],
 )
 def test_what_does_not_fit_is_refused(members, change, message):

@@ -31,7 +31,7 @@ class BatchNorm(nnx.Module):
     span = "train"
     once = True
     axes: Axes = (0, 1, 2)
-    """Of `[T, B, map, features]`, along which statistics are taken."""
+    """Statistics are taken along these axes of `[T, B, map, features]`."""
 
     def __init__(
         self, features: int, dtype: DTypeLike = jnp.float32, *, momentum: float = 0.1, eps: float = 1e-5, **_: Any
@@ -122,7 +122,7 @@ class ThresholdBatchNorm(BatchNorm):
     first; a gradient step on its scale moves the currents by `1 / (alpha * V_th) ** 2` of this.
 
     Args:
-      threshold: V_th of the layer's neurons, a scalar or `[features]`. Of a learned one: at first.
+      threshold: V_th of the layer's neurons, a scalar or `[features]`. A learned one counts as it starts.
       branches: normalised currents that are added before the neurons.
 
     Raises:

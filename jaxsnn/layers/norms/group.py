@@ -48,7 +48,7 @@ class LayerNorm(nnx.Module):
     """Layer normalisation: `y = scale * (x - mean) / sqrt(var + eps) + bias`, statistics over the features of a place.
 
     Ba et al. (2016, arXiv:1607.06450); `torch.nn.LayerNorm(features)`, channels last. Parameters `scale` (1 at first)
-    and `bias` (0), `[features]`, float32 at least. Of whole maps: `GroupNorm` with one group.
+    and `bias` (0), `[features]`, float32 at least. `GroupNorm` with one group takes whole maps.
 
     Args:
       features: size of the last axis.

@@ -2,8 +2,8 @@
 
     y = scale * (x - mean) / sqrt(var + eps) + bias
 
-with the biased variance. Of a whole layer the backward pass keeps `x` alone. Automatic differentiation would store the
-centred numbers too and take further sums: on a CPU 2 to 3 times as long.
+with the biased variance. The backward pass keeps `x` alone, and takes two sums. Automatic differentiation would store
+the centred numbers too: on a CPU it takes 2 to 3 times as long.
 """
 
 import functools
