@@ -78,7 +78,7 @@ class BatchNorm(nnx.Module):
         return y.astype(currents.dtype).reshape(currents.shape)
 
     def affine(self, start: ArrayLike, steps: int) -> tuple[Array, Array]:
-        """What multiplies the normalised numbers, and what is added: `[1, features]`, or a row for each step."""
+        """Factors of the normalised numbers, and numbers that are added: `[1, features]`, or a row for each step."""
         return self.scale[...][None], self.bias[...][None]
 
     def running(self, start: ArrayLike, steps: int) -> Moments:
