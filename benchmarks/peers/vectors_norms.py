@@ -74,13 +74,22 @@ def main() -> None:
                 found[f"{name}/state/{key}"] = buffer.numpy()
         module.eval()
         found[f"{name}/eval"] = channels_last(run(x))
+    for name, module in (("conv", layer.WSConv2d(FEATURES, 3, 2)), ("dense", layer.WSLinear(FEATURES, 3))):
+        for key, parameter in module.named_parameters():
+            parameter.data = torch.as_tensor(rng.normal(0.5, 1, tuple(parameter.shape)))
+            found[f"sws/{name}/{key}"] = parameter.detach().numpy()
+        y = module(channels_first(first[0]) if name == "conv" else torch.as_tensor(first[0, :, 0, 0]))
+        y.sin().sum().backward()
+        found[f"sws/{name}"] = y.detach().numpy()
+        for key, parameter in module.named_parameters():
+            found[f"sws/{name}/slope/{key}"] = parameter.grad.numpy()
     path = Path(__file__).parents[2] / "tests" / "layers" / "norms.npz"
     np.savez_compressed(path, **found)
 
 
 def channels_first(x: np.ndarray) -> torch.Tensor:
-    """`[T, B, H, W, C]` to `[T, B, C, H, W]`."""
-    return torch.as_tensor(np.moveaxis(x, -1, 2).copy())
+    """`[..., H, W, C]` to `[..., C, H, W]`."""
+    return torch.as_tensor(np.moveaxis(x, -1, -3).copy())
 
 
 def channels_last(x: torch.Tensor) -> np.ndarray:

@@ -136,6 +136,7 @@ def make_model(
         compute_dtype=param_dtype if network.compute_dtype == "float32" else network.compute_dtype,
         precision=network.precision,
         bias=network.bias,
+        standardise=network.standardise,
         static_input=ENCODINGS[network.encoding].constant,
         rngs=nnx.Rngs(training.key_for(seed, INIT)),
     )

@@ -96,6 +96,9 @@ class NetworkConfig:
         "spiking", "Average pools with neurons (spiking) or without (average), or max pools.", choices=get_args(Pool)
     )
     bias: bool = option(False, "Every convolution and dense layer adds a trained number per feature at every step.")
+    standardise: bool = option(
+        False, "Scaled weight standardisation, with a trained gain per feature, of all layers but the readout."
+    )
     neuron_params: tuple[str, ...] = option(
         (),
         "Other parameters of the cell, field:number, e.g. rise:0.3,decay:0.95. Not of lif.",

@@ -50,13 +50,13 @@ class Builder:
 
     def __init__(self, *, rngs: nnx.Rngs, init_scale: float, **options: Any):
         self.options = NetworkOptions(**options)
-        self._rngs = rngs
         self._weights = {
             "rngs": rngs,
             "init_scale": self.options.init_gain**2 * init_scale,
             "param_dtype": self.options.param_dtype,
             "precision": self.options.precision,
             "bias": self.options.bias,
+            "standardise": self.options.standardise,
         }
         self._per_layer = {name: dict(values) for name, values in self.options.per_layer.items()}
         self._layers: dict[str, Layer] = {}
@@ -191,7 +191,7 @@ class Builder:
 
     def finish(self) -> Network:
         """Adds the readout and returns the network."""
-        synapse = Dense(math.prod(self._here.shape), self.options.num_classes, **self._weights)
+        synapse = Dense(math.prod(self._here.shape), self.options.num_classes, **self._weights | {"standardise": False})
         self.add(self.next_name("fc"), synapse, self.options.neurons.readout)
         for what, values in self._per_layer.items():
             if values:

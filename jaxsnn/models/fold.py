@@ -74,8 +74,11 @@ def _scale(synapse: Any, layer: str, name: str, factor: Array, offset: Array | N
             f"the norm of {layer} cannot be folded: its synapses {name} ({type(synapse).__name__}) have no weights"
         )
     kernel, old = synapse.kernel[...], synapse.bias
-    wide = kernel.astype(factor.dtype) * factor.reshape(*(1,) * (kernel.ndim - 1), -1)
-    synapse.kernel[...] = wide.astype(kernel.dtype)
+    if synapse.gain is not None:
+        synapse.gain[...] = synapse.gain[...] * factor
+    else:
+        wide = kernel.astype(factor.dtype) * factor.reshape(*(1,) * (kernel.ndim - 1), -1)
+        synapse.kernel[...] = wide.astype(kernel.dtype)
     bias = offset if old is None else factor * old[...] + (0 if offset is None else offset)
     if bias is not None:
         synapse.bias = nnx.data(nnx.Param(bias))  # data, where no bias was

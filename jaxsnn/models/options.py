@@ -54,6 +54,8 @@ class NetworkOptions:
     float32 at least."""
     bias: bool = False
     """Whether every convolution and dense layer adds a trained number per feature at every step."""
+    standardise: bool = False
+    """Whether the weights of all layers but the readout are standardised (see `layers.Conv`)."""
     static_input: bool = False
     """Promise that the input is the same at every step (direct input): the layers that receive it alone are computed
     once, not T times."""

@@ -44,11 +44,15 @@ def network(name, norm, bias=False, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "norm", "bias"),
-    [("lenet", "bn_step", False), ("plain", "tdbn", True), ("ms", "bn", False)],
+    ("name", "norm", "bias", "options"),
+    [
+        ("lenet", "bn_step", False, {"width": 0.2, "standardise": True}),
+        ("plain", "tdbn", True, {}),
+        ("ms", "bn", False, {}),
+    ],
 )
-def test_potentials_spikes_and_answers_stay(name, norm, bias, x64):
-    model, apply, params, state = network(name, norm, bias, **({"width": 0.2} if name == "lenet" else {}))
+def test_potentials_spikes_and_answers_stay(name, norm, bias, options, x64):
+    model, apply, params, state = network(name, norm, bias, **options)
     x = (jax.random.uniform(jax.random.key(2), (STEPS, 2, *SIZE)) < 0.5).astype(jnp.float64)
     folded, new, kept = models.fold(model, params, state)
     before, _ = jax.jit(lambda *trees: apply(*trees, x, record=True))(params, state)
