@@ -125,6 +125,8 @@ def make_model(
         per_layer={"leak": network.layer_leaks(), "threshold": network.layer_thresholds()},
         readout=network.readout or LOSSES[config.training.loss].readout,
         norm=network.norm,
+        norm_groups=network.norm_groups,
+        time_steps=network.time_steps,
         dropout=network.dropout,
         dropout_mask=network.dropout_mask,
         pool=network.pool,
@@ -135,6 +137,7 @@ def make_model(
         precision=network.precision,
         bias=network.bias,
         delays=network.delays,
+        standardise=network.standardise,
         static_input=ENCODINGS[network.encoding].constant,
         rngs=nnx.Rngs(training.key_for(seed, INIT)),
     )

@@ -99,6 +99,9 @@ class NetworkConfig:
         0, "Largest learned delay of hidden dense layers' synapses, in time steps; 0 for none.", bound="[0, inf)"
     )
     bias: bool = option(False, "Every convolution and dense layer adds a trained number per feature at every step.")
+    standardise: bool = option(
+        False, "Scaled weight standardisation, with a trained gain per feature, of all layers but the readout."
+    )
     neuron_params: tuple[str, ...] = option(
         (),
         "Other parameters of the cell, field:number, e.g. rise:0.3,decay:0.95. Not of lif.",
@@ -106,6 +109,7 @@ class NetworkConfig:
         traced="state",
     )
     norm: str = option("", "Norm of convolutions and hidden dense layers; empty for none.", choices=NORMS_OR_NONE)
+    norm_groups: int = option(8, "Groups of features of the norm gn; they divide the features.", bound="[1, inf)")
     leaks: tuple[str, ...] = option(
         (), "Other leaks for single layers, e.g. conv1:0.9,block1/conv2:0.95.", bound="(0, 1]", per_layer=True
     )

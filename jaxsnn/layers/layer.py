@@ -36,11 +36,12 @@ class Layer(NamedTuple):
     neurons: NeuronLayer | None = None
     """None: the currents are sent on as they are, e.g. the means of an average pool, or the sum of two spike trains."""
     norm: nnx.Module | None = None
-    """Called as `norm(currents [T, B, ...], train=bool, axis_name=str | None) -> currents`. It may hold running
-    statistics in variables of its own (e.g. `nnx.BatchStat`), which training hands on. `axis_name` names the devices
-    that share the batch: statistics over the batch must be averaged over it (`jax.lax.pmean`). Its attribute `span`,
-    "step" or "train", says whether a step's statistics come from that step alone; without the attribute, or with
-    "train", the norm cannot be trained in chunks of time."""
+    """Called as `norm(currents [T, B, ...], train=bool, axis_name=str | None, start=int, steps=T) -> currents`. It may
+    hold running statistics in variables of its own (e.g. `nnx.BatchStat`), which training hands on. `axis_name` names
+    the devices that share the batch: statistics over the batch must be averaged over it (`jax.lax.pmean`). `start` is
+    the number of steps before the first of these. Its attribute `span`, "step" or "train", says whether a step's
+    statistics come from that step alone; without the attribute, or with "train", the norm cannot be trained in chunks
+    of time. With an attribute `once`, True, it may get currents `[1, B, ...]` that stand for T equal ones."""
     dropout: bool = False
     """Whether the network's dropout follows."""
     join: Join = "sum"

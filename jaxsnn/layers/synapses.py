@@ -39,6 +39,37 @@ def zero_bias(features: int, dtype: DTypeLike) -> nnx.Param:
     return nnx.Param(jnp.zeros(features, accumulator(dtype)))
 
 
+def standardised(kernel: Array, gain: Array, eps: float = 1e-4) -> Array:
+    """Weights of mean 0 and variance `gain ** 2 / fan_in` for each feature (the last axis): scaled standardisation.
+
+        gain * (kernel - mean) / sqrt(fan_in * var + eps)
+
+    with the unbiased variance. Brock et al. (2021, arXiv:2101.08692), with OTTT's place of eps (Xiao et al. 2022,
+    arXiv:2210.04195), as SpikingJelly's `WSConv2d` and `WSLinear`.
+    """
+    axes, wide = tuple(range(kernel.ndim - 1)), kernel.astype(gain.dtype)
+    centred = wide - jnp.mean(wide, axes, keepdims=True)
+    fan_in = math.prod(kernel.shape[:-1])
+    var = jnp.sum(centred**2, axes, keepdims=True) / (fan_in - 1)
+    return (centred * (jax.lax.rsqrt(fan_in * var + eps) * gain.reshape(var.shape[:-1] + gain.shape))).astype(
+        kernel.dtype
+    )
+
+
+def _gain(standardise: bool, kernel: nnx.Param) -> nnx.Param | None:
+    """The trained factor of the standardised weights of each feature, one at first; of float32 at least."""
+    if not standardise:
+        return None
+    *inputs, features = kernel.get_value().shape
+    if math.prod(inputs) < 2:
+        raise ValueError("standardise takes the variance of a feature's weights, of which there is one: leave it out")
+    return nnx.Param(jnp.ones(features, accumulator(kernel.get_value().dtype)))
+
+
+def _weights(kernel: nnx.Param, gain: nnx.Param | None) -> Array:
+    return kernel[...] if gain is None else standardised(kernel[...], gain[...])
+
+
 def _biased(currents: Array, bias: nnx.Param | None) -> Array:
     if bias is None:
         return currents
@@ -55,11 +86,13 @@ class Conv(nnx.Module):
       rngs: for the weights, normal with standard deviation `sqrt(init_scale / fan_in)`.
       stride, padding, groups, dilation, precision: as in `synapses.conv`.
       bias: add a trained number per feature, at every step.
+      standardise: use the weights as `standardised` makes them, with a trained parameter `gain` per feature.
       init_scale: see `rngs`.
       param_dtype: of the weights.
 
     Raises:
-      ValueError: if `groups` does not divide channels and features, or `precision` is unknown.
+      ValueError: if `groups` does not divide channels and features, `precision` is unknown, or a feature has one weight
+        to be standardised.
     """
 
     def __init__(
@@ -74,6 +107,7 @@ class Conv(nnx.Module):
         groups: int = 1,
         dilation: int = 1,
         bias: bool = False,
+        standardise: bool = False,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = "default",
@@ -84,6 +118,7 @@ class Conv(nnx.Module):
         window = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         self.kernel = normal_kernel(rngs, (*window, channels // groups, features), init_scale, param_dtype)
         self.bias = zero_bias(features, param_dtype) if bias else None
+        self.gain = _gain(standardise, self.kernel)
         self.stride, self.padding, self.groups, self.dilation = stride, padding, groups, dilation
         self.precision = precision
 
@@ -91,7 +126,8 @@ class Conv(nnx.Module):
         options: dict[str, Any] = {
             name: getattr(self, name) for name in ("stride", "padding", "groups", "dilation", "precision")
         }
-        return _biased(synapses.conv(x, self.kernel[...], storage=storage, mask=mask, **options), self.bias)
+        kernel = _weights(self.kernel, self.gain)
+        return _biased(synapses.conv(x, kernel, storage=storage, mask=mask, **options), self.bias)
 
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
         if len(input_shape) != 3:
@@ -127,6 +163,7 @@ class Dense(nnx.Module):
         *,
         rngs: nnx.Rngs,
         bias: bool = False,
+        standardise: bool = False,
         init_scale: float = 2.0,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = "default",
@@ -134,12 +171,14 @@ class Dense(nnx.Module):
         check_precision(precision)
         self.kernel = normal_kernel(rngs, (inputs, features), init_scale, param_dtype)
         self.bias = zero_bias(features, param_dtype) if bias else None
+        self.gain = _gain(standardise, self.kernel)
         self.precision = precision
 
     def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
         mask = None if mask is None else mask.reshape(len(mask), -1)
         x = x.reshape(*x.shape[:2], -1)
-        currents = synapses.dense(x, self.kernel[...], storage=storage, mask=mask, precision=self.precision)
+        kernel = _weights(self.kernel, self.gain)
+        currents = synapses.dense(x, kernel, storage=storage, mask=mask, precision=self.precision)
         return _biased(currents, self.bias)
 
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:

@@ -6,10 +6,11 @@ from typing import Any
 
 from flax import nnx
 
-from jaxsnn.models.builder import Builder, Tap
+from jaxsnn.models.builder import Builder
 from jaxsnn.models.chunks import default_chunk, in_chunks, resting, training_chunk
 from jaxsnn.models.cifar_resnet import CIFAR_RESNETS, JOINS, cifar_resnet
 from jaxsnn.models.connections import connections
+from jaxsnn.models.fold import fold
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.membranes import Membrane, Membranes, membranes
@@ -18,7 +19,7 @@ from jaxsnn.models.options import NetworkOptions, Pool
 from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.resnet import block, resnet, resnet7, resnet9, resnet11
-from jaxsnn.models.rows import Row
+from jaxsnn.models.rows import Row, Tap
 from jaxsnn.models.spikformer import spikformer, spikformer_4_256
 from jaxsnn.models.vgg import vgg, vgg5, vgg7, vgg9, vgg11, vgg13, vgg16
 
@@ -57,6 +58,7 @@ __all__ = [
     "connections",
     "create",
     "default_chunk",
+    "fold",
     "functionalize",
     "in_chunks",
     "lenet",

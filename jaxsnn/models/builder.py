@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from flax import nnx
 
@@ -22,17 +22,10 @@ from jaxsnn.layers import (
 )
 from jaxsnn.models.network import Network
 from jaxsnn.models.options import NetworkOptions
-from jaxsnn.models.rows import INPUT
+from jaxsnn.models.rows import INPUT, Tap
 from jaxsnn.neurons import Neuron
 from jaxsnn.synapses import Padding, Window
 from jaxsnn.typing import Shape
-
-
-class Tap(NamedTuple):
-    """A place in the network from which a later layer can receive spikes."""
-
-    source: str
-    shape: Shape
 
 
 class Builder:
@@ -51,13 +44,13 @@ class Builder:
 
     def __init__(self, *, rngs: nnx.Rngs, init_scale: float, **options: Any):
         self.options = NetworkOptions(**options)
-        self._rngs = rngs
         self._weights = {
             "rngs": rngs,
             "init_scale": self.options.init_gain**2 * init_scale,
             "param_dtype": self.options.param_dtype,
             "precision": self.options.precision,
             "bias": self.options.bias,
+            "standardise": self.options.standardise,
         }
         self._per_layer = {name: dict(values) for name, values in self.options.per_layer.items()}
         self._layers: dict[str, Layer] = {}
@@ -100,7 +93,7 @@ class Builder:
           name: None for the next `conv<n>`.
           shortcut: name and source of synapses whose currents are added (E4): a 1x1 convolution of the same stride,
             or, where the widths are equal, every `stride`-th row and column.
-          neurons: False sends the (normed) currents on, e.g. to a `join`.
+          neurons: False sends the (normed) currents on, to a `join` with one other branch.
 
         Raises:
           ValueError: for an even kernel, or behind a layer that sends no maps.
@@ -119,7 +112,9 @@ class Builder:
             label, tap = shortcut
             more = {label: (tap.source, self._shortcut(label, tap, features, stride))}
         neuron = self.options.neurons.hidden if neurons else None
-        self.add(name, synapse, neuron, norm=self._norm(features), more=more, dropout=neurons)
+        self.add(
+            name, synapse, neuron, norm=self._norm(name, features, 1 if neurons else 2), more=more, dropout=neurons
+        )
 
     def pool(self, window: Window | None = 2) -> None:
         """A pool of the network's kind; an odd last row or column is left out. None: the whole map, without neurons."""
@@ -141,8 +136,8 @@ class Builder:
         if longest:
             weights = {key: self._weights[key] for key in ("rngs", "init_scale", "param_dtype")}
             synapse = DelayedDense(size, features, longest, **weights)
-        hidden, norm = self.options.neurons.hidden, self._norm(features)
-        self.add(self.next_name("fc"), synapse, hidden, norm=norm, dropout=True)
+        name = self.next_name("fc")
+        self.add(name, synapse, self.options.neurons.hidden, norm=self._norm(name, features), dropout=True)
 
     def neurons(self, name: str | None = None) -> None:
         """Neurons that receive what the last layer sends, as it is: before the weights, "pre-activation"."""
@@ -194,7 +189,7 @@ class Builder:
 
     def finish(self) -> Network:
         """Adds the readout and returns the network."""
-        synapse = Dense(math.prod(self._here.shape), self.options.num_classes, **self._weights)
+        synapse = Dense(math.prod(self._here.shape), self.options.num_classes, **self._weights | {"standardise": False})
         self.add(self.next_name("fc"), synapse, self.options.neurons.readout)
         for what, values in self._per_layer.items():
             if values:
@@ -224,8 +219,12 @@ class Builder:
             return Subsample(stride)
         return Conv(channels, features, 1, stride=stride, padding=0, **self._weights)
 
-    def _norm(self, features: int) -> nnx.Module | None:
-        return NORMS[self.options.norm](features, self.options.param_dtype) if self.options.norm else None
+    def _norm(self, name: str, features: int, branches: int = 1) -> nnx.Module | None:
+        options, own = self.options, self._per_layer.get("threshold", {})
+        threshold = own.get(name, getattr(options.neurons.hidden.params, "threshold", None))
+        more = {"steps": options.time_steps, "threshold": threshold, "branches": branches}
+        make = NORMS.get(options.norm)
+        return make and make(features, options.param_dtype, groups=options.norm_groups, **more)
 
     def _channels(self, name: str, tap: Tap) -> int:
         if len(tap.shape) != 3:

@@ -89,7 +89,7 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
             return (output.carry, state), output._replace(carry={})
 
         if carry is None:
-            carry = resting(apply, params, model_state, x[:1], **options)
+            carry = resting(apply, params, model_state, x, **options)
         carried = (spikebp.unfinished(carry), model_state)
         whole = len(x) - len(x) % chunk
         ran = unroll(step, carried, x[:whole].reshape(-1, chunk, *x.shape[1:]), remat=remat)

@@ -17,8 +17,9 @@ from functools import partial
 from typing import Any
 
 from jaxsnn.layers import Join
-from jaxsnn.models.builder import Builder, Tap
+from jaxsnn.models.builder import Builder
 from jaxsnn.models.network import Network
+from jaxsnn.models.rows import Tap
 
 SIZES: dict[str, dict[str, Any]] = {
     "resnet18": {"stages": ((64, 2), (128, 2), (256, 2), (512, 2)), "stem": 64},

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxsnn.typing import Array
+
+Module = TypeVar("Module", bound=nnx.Module)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,13 @@ def functionalize(module: nnx.Module) -> tuple[Apply, dict[str, Any], dict[str, 
 
     inward = _to_attributes(params, model_state)
     return Apply(run, getattr(module, "names", ())), _nested(params), _nested(model_state)
+
+
+def filled(module: Module, params: dict[str, Any], model_state: dict[str, Any]) -> Module:
+    """A copy of a model that holds these numbers, as of `functionalize`."""
+    graph, *states = nnx.split(module, nnx.Param, ...)
+    inward = _to_attributes(*states)
+    return nnx.merge(graph, inward(params), inward(model_state))
 
 
 def _nested(state: Any) -> dict[str, Any]:

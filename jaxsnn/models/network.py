@@ -231,7 +231,10 @@ class Network(nnx.Module):
                 f"the norm of {row.name} takes its statistics over the whole train, which comes in chunks here: train "
                 "with a chunk of T steps or more (time_chunk), or use a norm with statistics per step"
             )
-        normed: Array = norm(total, train=train, axis_name=axis_name)
+        if len(total) < steps and not getattr(norm, "once", False):
+            total = jnp.broadcast_to(total, (steps, *total.shape[1:]))
+        start = 0 if carry is None else carry["steps"]
+        normed: Array = norm(total, train=train, axis_name=axis_name, start=start, steps=steps)
         return normed
 
 

@@ -32,6 +32,10 @@ class NetworkOptions:
     """The answer: the readout's last potential ("last"), or its mean over time ("mean")."""
     norm: str = ""
     """Key of `layers.NORMS`: between synapses and neurons of every convolution and hidden dense layer; empty: none."""
+    norm_groups: int = 8
+    """Groups of neighbouring features, of the norm "gn"."""
+    time_steps: int = 0
+    """T of the trains, for norms with numbers of their own at each step; 0: not known."""
     dropout: float = 0.0
     """Rate after every convolution and hidden dense layer (not after pools: the paper's code has none there)."""
     dropout_mask: Masks = "fixed"
@@ -52,6 +56,8 @@ class NetworkOptions:
     """Whether every convolution and dense layer adds a trained number per feature at every step."""
     delays: int = 0
     """Largest learned delay of the synapses of hidden dense layers, in time steps; 0 for none."""
+    standardise: bool = False
+    """Whether the weights of all layers but the readout are standardised (see `layers.Conv`)."""
     static_input: bool = False
     """Promise that the input is the same at every step (direct input): the layers that receive it alone are computed
     once, not T times."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import jax.numpy as jnp
 
@@ -14,6 +14,13 @@ from jaxsnn.typing import Array, DTypeLike, Sends, Shape
 JOINS = get_args(get_args(Join)[0])
 INPUT = "input"
 """The source that stands for the network's input."""
+
+
+class Tap(NamedTuple):
+    """A place in the network from which a later layer can receive spikes."""
+
+    source: str
+    shape: Shape
 
 
 @dataclass(frozen=True)

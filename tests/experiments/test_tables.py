@@ -52,10 +52,10 @@ class Centre(nnx.Module):
 
     span = "step"
 
-    def __init__(self, features, dtype):
+    def __init__(self, features, dtype, **_):
         self.mean = nnx.BatchStat(jnp.zeros(features, dtype))
 
-    def __call__(self, currents, *, train, axis_name):
+    def __call__(self, currents, *, train, axis_name, **_):
         if not train:
             return currents - self.mean[...].reshape(*(1,) * (currents.ndim - 1), -1)
         mean = jnp.mean(currents, 1, keepdims=True)
@@ -170,7 +170,7 @@ def run_state(folder):
         ({"neuron_params": ("fall:0.1",)}, "neuron=adaptive has no fall: it has leak, threshold, rise"),
         ({"learn": ("threshold",)}, "learn takes leak, rise, alone or followed by :layer, :channel, :neuron"),
         ({"learn": ("rise:map",)}, "learn takes leak, rise, alone or followed by"),
-        ({"norm": "median"}, "norm must be one of bn, centre"),
+        ({"norm": "median"}, "norm must be one of bn, .*centre"),
     ],
 )
 def test_what_does_not_fit_is_refused(members, change, message):

@@ -25,7 +25,7 @@ class ToyNorm(nnx.Module):
         self.scale = nnx.Param(jnp.ones(channels, dtype))
         self.mean = nnx.BatchStat(jnp.zeros(channels, dtype))
 
-    def __call__(self, currents, *, train, axis_name):
+    def __call__(self, currents, *, train, axis_name, **_):
         if not train:
             return (currents - self.mean[...].reshape(1, 1, 1, 1, -1)) * self.scale[...].reshape(1, 1, 1, 1, -1)
         axes = (1, 2, 3) if self.span == "step" else (0, 1, 2, 3)

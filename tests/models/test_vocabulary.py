@@ -153,7 +153,7 @@ def test_neurons_before_the_weights_receive_a_sum():
 
 
 def test_an_input_that_stays_is_computed_once(x64):
-    """Same output, same statistics but for the factor n / (n - 1), same gradients, a fifth of the first products."""
+    """Same output, same statistics, same gradients, a fifth of the first products."""
 
     def make(net):
         net.conv(4)
@@ -175,9 +175,7 @@ def test_an_input_that_stays_is_computed_once(x64):
     ((value, after), gradient), ((value_once, after_once), gradient_once) = results
     np.testing.assert_allclose(value, value_once, rtol=1e-12)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12), gradient, gradient_once)
-    many, few = T * B * 36, B * 36
-    moved, moved_once = ((a["conv1"]["norm"]["var"] - 0.9) / 0.1 for a in (after, after_once))
-    np.testing.assert_allclose(moved * (many - 1) / many, moved_once * (few - 1) / few, rtol=1e-10)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-10), after, after_once)
     assert flops[1] < 0.75 * flops[0]
 
 

@@ -7,9 +7,31 @@ from collections.abc import Callable
 
 from flax import nnx
 
-from jaxsnn.layers.norms.batch import BatchNorm
+from jaxsnn.layers.norms.batch import BatchNorm, StepBatchNorm, ThresholdBatchNorm
+from jaxsnn.layers.norms.group import GroupNorm, LayerNorm
+from jaxsnn.layers.norms.steps import BatchNormThroughTime, TemporalBatchNorm
 
-NORMS: dict[str, Callable[..., nnx.Module]] = {"bn": BatchNorm}
-"""Name of a norm to its maker, `(features, dtype) -> module` for currents `[T, B, ..., features]`."""
+NORMS: dict[str, Callable[..., nnx.Module]] = {
+    "bn": BatchNorm,
+    "bn_step": StepBatchNorm,
+    "tdbn": ThresholdBatchNorm,
+    "tebn": TemporalBatchNorm,
+    "bntt": BatchNormThroughTime,
+    "gn": GroupNorm,
+    "ln": LayerNorm,
+}
+"""Name of a norm to its maker, `(features, dtype, *, steps, threshold, branches, groups) -> module` for currents
+`[T, B, ..., features]`: T (0: not known), the threshold of the layer's neurons (None: they have none), how many normed
+currents are added before them, and the groups of features asked for. A maker takes what it needs, and leaves the rest
+to `**_`."""
 
-__all__ = ["NORMS", "BatchNorm"]
+__all__ = [
+    "NORMS",
+    "BatchNorm",
+    "BatchNormThroughTime",
+    "GroupNorm",
+    "LayerNorm",
+    "StepBatchNorm",
+    "TemporalBatchNorm",
+    "ThresholdBatchNorm",
+]

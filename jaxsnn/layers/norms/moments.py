@@ -2,9 +2,8 @@
 
     y = scale * (x - mean) / sqrt(var + eps) + bias
 
-with the biased variance. The backward pass keeps no other large array than `x`. Automatic differentiation would store
-the
-centred numbers too and take further sums: on a CPU 2 to 3 times as long.
+with the biased variance. The backward pass keeps `x` alone, and takes two sums. Automatic differentiation would store
+the centred numbers too: on a CPU it takes 2 to 3 times as long.
 """
 
 import functools
