@@ -120,8 +120,8 @@ class NetworkConfig:
     )
     readout: str = option(
         "",
-        "The network's answer: the potentials after the last step (last) or their mean over time (mean); empty for the "
-        "answer that belongs to the loss.",
+        "The network's answer: the potentials after the last step (last), their mean or max over time, the sum of "
+        "their softmax, or the first spike; empty for the answer that belongs to the loss.",
         choices=("", *READOUTS),
     )
     encoding: str = option(
@@ -136,6 +136,9 @@ class NetworkConfig:
         bound="[0, inf)",
     )
     remat: bool = option(False, "Store only the neurons' states between chunks, and run each chunk again backward.")
+    truncate: bool = option(
+        False, "Truncated backpropagation in time: no error goes back from a chunk of time_chunk steps."
+    )
     pack_spikes: bool = option(False, "Store spikes for the backward pass in one bit each, not one byte.")
     compute_dtype: str = option(
         "float32",
@@ -179,6 +182,11 @@ class NetworkConfig:
         if paper and (self.slope is not None or self.surrogate != "arctan"):
             raise ValueError(
                 f"spikebp has no surrogate: surrogate={self.surrogate} and slope={self.slope} need gradient=bptt"
+            )
+        if self.truncate and not 0 < self.time_chunk < self.time_steps:
+            raise ValueError(
+                "truncate cuts backpropagation between chunks: give time_chunk from 1 to time_steps - 1, got "
+                f"time_chunk={self.time_chunk}, time_steps={self.time_steps}"
             )
         if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
