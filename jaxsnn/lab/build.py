@@ -128,6 +128,7 @@ def make_model(
         neurons=neurons or make_neurons(network, (hparams or hparams_of(config))["slope"]),
         per_layer={"leak": network.layer_leaks(), "threshold": network.layer_thresholds()},
         readout=network.readout or LOSSES[config.training.loss].readout,
+        votes=network.votes,
         norm=network.norm,
         dropout=network.dropout,
         dropout_mask=network.dropout_mask,

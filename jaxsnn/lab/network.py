@@ -124,6 +124,11 @@ class NetworkConfig:
         "their softmax, or the first spike; empty for the answer that belongs to the loss.",
         choices=("", *READOUTS),
     )
+    votes: int = option(
+        0,
+        "Output neurons per class, which fire, and whose mean spikes answer; 0 for one that does not fire.",
+        bound="[0, inf)",
+    )
     encoding: str = option(
         "poisson", "Images to spikes; events for event data, fed as it is.", choices=ENCODINGS, common=True
     )
@@ -190,6 +195,8 @@ class NetworkConfig:
             )
         if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
+        if not self.spiking and self.votes:
+            raise ValueError(f"relu neurons do not fire, so that they cannot vote: got votes={self.votes}")
         if not self.spiking and self.encoding != "events" and (self.time_steps, self.encoding) != (1, "direct"):
             raise ValueError(
                 "relu takes the analog image once: use --time_steps=1 --encoding=direct, got "

@@ -8,7 +8,9 @@ from jaxsnn.losses.targets import wide
 from jaxsnn.typing import Array, ArrayLike
 
 
-def rate_penalty(counts: Mapping[str, Array], steps: int, *, lower: ArrayLike = 0.0, upper: ArrayLike = 1.0) -> Array:
+def rate_penalty(
+    counts: Mapping[str, Array] | None, steps: int, *, lower: ArrayLike = 0.0, upper: ArrayLike = 1.0
+) -> Array:
     """Penalty on neurons that fire too seldom or too often, for each sample, `[B]`.
 
     With the rate r of a neuron (spikes per step), `max(0, lower - r)^2 + max(0, r - upper)^2`, a mean over the neurons

@@ -18,11 +18,12 @@ from jaxsnn.layers import (
     NeuronLayer,
     Subsample,
     Synapse,
+    Voting,
 )
 from jaxsnn.models.network import Network
 from jaxsnn.models.options import NetworkOptions
 from jaxsnn.models.rows import INPUT
-from jaxsnn.neurons import Neuron
+from jaxsnn.neurons import Neuron, relay
 from jaxsnn.synapses import Padding, Window
 from jaxsnn.typing import Shape
 
@@ -188,9 +189,12 @@ class Builder:
         self._here = Tap(name, shape)
 
     def finish(self) -> Network:
-        """Adds the readout and returns the network."""
-        synapse = Dense(math.prod(self._here.shape), self.options.num_classes, **self._weights)
-        self.add(self.next_name("fc"), synapse, self.options.neurons.readout)
+        """Adds the readout, which fires if there are `votes`, and returns the network."""
+        classes, votes, neurons = self.options.num_classes, self.options.votes, self.options.neurons
+        synapse = Dense(math.prod(self._here.shape), classes * (votes or 1), **self._weights)
+        self.add(self.next_name("fc"), synapse, neurons.hidden if votes else neurons.readout)
+        if votes:
+            self.add("voting", Voting(classes), relay())
         for what, values in self._per_layer.items():
             if values:
                 raise ValueError(

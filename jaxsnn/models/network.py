@@ -161,7 +161,8 @@ class Network(nnx.Module):
         logits = answers[-1] / (self._neurons(last).params(1).threshold * steps.astype(answers.dtype))
         axes = {name: (0, *range(2, spikes[name].ndim)) for name in self.names}
         counts = {name: jnp.sum(spikes[name] != 0, axes[name], dtype=jnp.int32) for name in self.names}
-        each = {name: jnp.sum(spikes[name].astype(accumulator(y.dtype)), 0) for name in self.names} if count else None
+        firing = [row.name for row in hidden if row.neurons and count]
+        each = {name: jnp.sum(spikes[name].astype(accumulator(spikes[name].dtype)), 0) for name in firing} or None
         return Output(logits, potentials, answers, counts, carries, spikes if record else None, each)
 
     def membranes(self, spikes: Mapping[str, Array]) -> dict[str, Array]:

@@ -24,5 +24,5 @@ class Output(NamedTuple):
     spikes: dict[str, Array] | None
     """Layer name to spikes at every step `[T, B, ...]`, `input` included; None unless `record=True`."""
     neuron_counts: dict[str, Array] | None = None
-    """Layer name to the spikes of each neuron over the steps of this call, `[B, ...]`, in float32 at least; other than
-    `spike_counts` they have gradients. None unless `count=True`."""
+    """Layer with neurons to the spikes of each of them over the steps of this call, `[B, ...]`, in float32 at least;
+    other than `spike_counts` they have gradients. None unless `count=True`, or where no layer has neurons."""

@@ -70,9 +70,10 @@ def traced(config, data=None):
     return jax.eval_shape(program.step, program.start(0), *sets.fitting, order)
 
 
-@pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if not loss.fires])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_is_a_flag_with_the_options_of_all(loss):
-    state = traced(small(loss=loss, label_smoothing=0.1, mixup=0.2, rate_weight=0.1, rate_upper=0.5))
+    votes = 2 if LOSSES[loss].fires else 0
+    state = traced(small(loss=loss, votes=votes, label_smoothing=0.1, mixup=0.2, rate_weight=0.1, rate_upper=0.5))
     assert state.totals.loss.dtype == jnp.float32
     assert state.average is None
 
@@ -137,6 +138,12 @@ def test_events_are_changed_as_numbers_of_events(monkeypatch):
         ({"rate_weight": 1.0, "rate_lower": 0.5, "rate_upper": 0.2}, "rate_lower=0.5 must not be above rate_upper"),
         ({"rate_upper": 0.2}, "rate_upper=0.2 needs rate_weight above 0"),
         ({"tet_lambda": 0.2}, "tet_lambda=0.2 needs another loss: loss=squared_error does not use it"),
+        ({"loss": "first_spike_mse"}, "loss=first_spike_mse asks when output neurons fire: give votes=1, or more"),
+        ({"neuron": "relu", "votes": 2}, "relu neurons do not fire, so that they cannot vote: got votes=2"),
+        (
+            {"neuron": "relu", "time_steps": 1, "encoding": "direct", "rate_weight": 0.1},
+            "relu has no firing rates: rate_weight=0.1 goes without it",
+        ),
         ({"truncate": True}, "truncate cuts backpropagation between chunks: give time_chunk from 1 to time_steps - 1"),
         ({"truncate": True, "time_chunk": 100}, "got time_chunk=100, time_steps=100"),
     ],

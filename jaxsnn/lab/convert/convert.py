@@ -168,6 +168,8 @@ def _open(folder: Path, data_dir: str, cache_dir: str, progress: bool) -> Config
         raise ValueError(f"{folder} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
     if config.network.encoding == "latency":
         raise ValueError("latency input cannot be converted: it tells intensities by times, and IF neurons read rates")
+    if config.network.votes:
+        raise ValueError(f"output neurons that fire (votes={config.network.votes}) cannot be converted: no ReLU votes")
     if config.data.folds > 1:
         raise ValueError(f"{folder} is a cross-validation, whose test set is left alone: give a run with seeds")
     return opened(config, data_dir=data_dir, cache_dir=cache_dir).replace(progress=progress)
