@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxsnn import analysis, encoding, models, neurons, parallel, streaming, training
+from jaxsnn.data import augmentation
 from jaxsnn.data.prepare import shift_and_flip
 from jaxsnn.keys import draw, fold_in
 from jaxsnn.lab import augmentations
@@ -21,6 +22,10 @@ IMAGES = jnp.broadcast_to(jnp.linspace(0.2, 0.8, 63).reshape(1, 7, 9, 1), (6, 7,
 DRAWS = {
     "poisson": lambda key, x: encoding.poisson(key, x, 3).swapaxes(0, 1),
     "shift and flip": lambda key, x: shift_and_flip(key, x, shift=3, flip=True),
+    "cutout": lambda key, x: augmentation.cutout(fold_in(key, 1), augmentation.cutout(key, x, size=3), size=2),
+    "random erasing": lambda key, x: augmentation.random_erasing(key, x, probability=1.0),
+    "drop events": lambda key, x: augmentation.drop_events(key, x, probability=0.5),
+    "time jitter": lambda key, x: augmentation.jitter_events(key, x, steps=1, binary=False),
     "fixed dropout": lambda key, x: Dropout(0.5)(x[None], key)[0],
     "fresh dropout": lambda key, x: Dropout(0.5, masks="fresh")(jnp.stack([x] * 3), key).swapaxes(0, 1),
 }
@@ -63,12 +68,14 @@ def test_half_are_flipped_whatever_their_shift():
 
 def test_every_augmentation_has_a_key_of_its_own(monkeypatch):
     noise = augmentations.Augmentation(
-        lambda data: True, lambda data, key, x: x + draw(jax.random.uniform, key, x.shape)
+        lambda data: True,
+        augmentations.of_samples(lambda data, key, x: x + draw(jax.random.uniform, key, x.shape)),
     )
     keys, found = fold_in(jax.random.key(0), np.arange(2)), []
+    visit = training.Visit(jnp.zeros((2, 50)), jnp.zeros(2, int), keys, keys, jnp.int32(0))
     for names in (("first",), ("first", "second")):
         monkeypatch.setattr(augmentations, "AUGMENTATIONS", dict.fromkeys(names, noise))
-        found.append(np.ravel(augmentations.augment(SimpleNamespace(), keys, jnp.zeros((2, 50)))))
+        found.append(np.ravel(augmentations.augment(SimpleNamespace(), keys, visit, 3).samples))
     assert abs(np.corrcoef(found[0], found[1] - found[0])[0, 1]) < 0.5
 
 

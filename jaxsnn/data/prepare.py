@@ -9,6 +9,9 @@ import numpy as np
 from jaxsnn.keys import check_key, draw, fold_in
 from jaxsnn.typing import Array, accumulator
 
+FILLS = {"zero": "constant", "reflect": "reflect"}
+"""The pixels that come in at a shift, by the names that NumPy has for them."""
+
 
 def to_device(samples: np.ndarray, labels: np.ndarray, *, num_classes: int) -> tuple[Array, Array]:
     """Puts a set on the device: samples `[N, ...]` of any rank as they are, and labels `[N]` as int32.
@@ -76,8 +79,8 @@ def normalise(samples: Array, mean: Sequence[float] = (), std: Sequence[float] =
     return x
 
 
-def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Array:
-    """Shifts each sample by up to `shift` pixels (zeros come in) and, if `flip`, mirrors half of them left to right.
+def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool, fill: str = "zero") -> Array:
+    """Shifts each sample by up to `shift` pixels and, if `flip`, mirrors half of them left to right.
 
     With a shift of 4 and the flip this is "pad by 4, crop at random, flip", the usual augmentation of CIFAR-10.
 
@@ -86,23 +89,22 @@ def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Arra
       images: `[B, H, W, C]`, or `[B, T, H, W, C]` with one shift for all steps; any dtype.
       shift: largest shift, in pixels.
       flip: whether to mirror.
+      fill: the pixels that come in: "zero", or "reflect", the image mirrored at its border.
 
     Raises:
-      ValueError: if samples are no images, the shift is not smaller than they are, or there are several keys and not
-        one per sample.
+      ValueError: if samples are no images, the shift is not smaller than they are, `fill` is unknown, or there are
+        several keys and not one per sample.
     """
-    if images.ndim not in (4, 5):
-        raise ValueError(
-            f"shift and flip need images [B, H, W, C] or frames [B, T, H, W, C], got samples of shape {images.shape}; "
-            "give shift=0 and flip=False for samples that are no images"
-        )
+    check_maps("shift and flip", images)
+    if fill not in FILLS:
+        raise ValueError(f"fill must be one of {', '.join(FILLS)}, got {fill!r}")
     height, width = images.shape[-3:-1]
     if not 0 <= shift < min(height, width):
         raise ValueError(f"shift must lie in [0, {min(height, width)}) for images of {height}x{width}, got {shift}")
     key = check_key(key, len(images))
     shift_key, flip_key = fold_in(key, 0), fold_in(key, 1)
     offsets = draw(lambda key, shape: jax.random.randint(key, shape, 0, 2 * shift + 1), shift_key, (len(images), 2))
-    padded = jnp.pad(images, (*((0, 0),) * (images.ndim - 3), (shift, shift), (shift, shift), (0, 0)))
+    padded = jnp.pad(images, (*((0, 0),) * (images.ndim - 3), (shift, shift), (shift, shift), (0, 0)), FILLS[fill])
 
     def crop(image: Array, offset: Array) -> Array:
         rows = jax.lax.dynamic_slice_in_dim(image, offset[0], height, -3)
@@ -114,3 +116,12 @@ def shift_and_flip(key: Array, images: Array, *, shift: int, flip: bool) -> Arra
         turn = draw(lambda key, shape: jax.random.bernoulli(key, 0.5, shape), flip_key, sides)
         images = jnp.where(turn, images[..., ::-1, :], images)
     return images
+
+
+def check_maps(what: str, samples: Array) -> None:
+    """Raises ValueError unless samples are images or recordings, with height, width and channels."""
+    if samples.ndim not in (4, 5):
+        raise ValueError(
+            f"{what}: expected images [B, H, W, C] or frames [B, T, H, W, C], got samples of shape {samples.shape}; "
+            "leave it out for samples that are no images"
+        )

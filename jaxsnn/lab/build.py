@@ -15,11 +15,11 @@ from jaxsnn.data import Dataset
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.devices import make_fetch, place, spread_evaluation, spread_gradients
-from jaxsnn.lab.inputs import input_shape, make_prepare
+from jaxsnn.lab.inputs import input_shape, make_augment, make_prepare
 from jaxsnn.lab.network import make_neurons
 from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
 from jaxsnn.lab.splits import sizes
-from jaxsnn.losses import LOSSES
+from jaxsnn.losses import LOSSES, rate_penalty, smooth
 from jaxsnn.neurons import Neurons
 from jaxsnn.synapses import Connection
 from jaxsnn.training.state import INIT
@@ -72,26 +72,30 @@ def build(
 
     def start(seed: int) -> training.TrainState:
         _, params, model_state = models.functionalize(model(seed))
-        return place(config, training.init_state(params, model_state, optimizer, seed))
+        return place(config, training.init_state(params, model_state, optimizer, seed, ema=config.training.ema))
 
     module = model(config.training.seed)
     chunk = models.training_chunk(module, config.network.time_steps, config.network.time_chunk)
-    apply = models.in_chunks(models.functionalize(module)[0], chunk, remat=config.network.remat)
+    options: dict[str, Any] = {"remat": config.network.remat, "truncate": config.network.truncate}
+    apply = models.in_chunks(models.functionalize(module)[0], chunk, **options)
 
-    def prepare(keys: jax.Array, images: jax.Array, *, train: bool) -> jax.Array:
-        return make_prepare(config, train=train, gain=hparams["gain"])(keys, images).astype(param_dtype)
+    def prepare(keys: jax.Array, images: jax.Array) -> jax.Array:
+        return make_prepare(config, gain=hparams["gain"])(keys, images).astype(param_dtype)
 
     fetch = make_fetch(config)
-    gradients = training.backpropagation(apply, LOSSES[config.training.loss].function)
+    trained = functools.partial(apply, count=True) if config.training.rate_weight else apply
+    gradients = training.backpropagation(trained, make_loss(config, data.num_classes, hparams))
     step = training.make_train_step(
         spread_gradients(config, gradients),
         optimizer,
-        functools.partial(prepare, train=True),
+        prepare,
         config.training.batch_size,
         fetch=fetch,
+        augment=make_augment(config, data.num_classes),
+        ema=config.training.ema,
     )
     batch = config.training.evaluation_batch
-    seen = (spread_evaluation(config, apply), functools.partial(prepare, train=False))
+    seen = (spread_evaluation(config, apply), prepare)
 
     @functools.cache
     def evaluate_by(size: int) -> Callable[..., training.Evaluation]:
@@ -124,6 +128,7 @@ def make_model(
         neurons=neurons or make_neurons(network, (hparams or hparams_of(config))["slope"]),
         per_layer={"leak": network.layer_leaks(), "threshold": network.layer_thresholds()},
         readout=network.readout or LOSSES[config.training.loss].readout,
+        votes=network.votes,
         norm=network.norm,
         norm_groups=network.norm_groups,
         time_steps=network.time_steps,
@@ -151,7 +156,28 @@ def restore(program: Program, seed: int, folder: Path, step: int | None = None) 
 def make_optimizer(
     config: Config, steps_per_epoch: int, hparams: HParams | None = None
 ) -> optax.GradientTransformation:
-    """The optimiser with its weight decay, under the learning-rate schedule."""
+    """The optimiser with its weight decay, under the learning-rate schedule; the gradient is cut before both."""
     hparams = hparams or hparams_of(config)
     rate = SCHEDULES[config.training.schedule].make(config.training, hparams["lr"], steps_per_epoch)
-    return OPTIMIZERS[config.training.optimizer](config.training, rate, hparams["weight_decay"])
+    optimizer = OPTIMIZERS[config.training.optimizer](config.training, rate, hparams["weight_decay"])
+    clip = config.training.clip
+    return optax.chain(optax.clip_by_global_norm(clip), optimizer) if clip else optimizer
+
+
+def make_loss(config: Config, num_classes: int, hparams: HParams | None = None) -> training.Loss:
+    """The loss with its options, smoothed labels and penalty on firing rates, those that are on."""
+    loss, hparams, on = LOSSES[config.training.loss], hparams or hparams_of(config), config.training
+    options = {name: hparams[name] for name in loss.options}
+
+    def value(output: Any, labels: jax.Array) -> jax.Array:
+        if on.label_smoothing:
+            labels = smooth(labels, hparams["label_smoothing"], num_classes)
+        result = loss.function(output, labels, **options)
+        if on.rate_weight:
+            bounds = {"lower": hparams["rate_lower"], "upper": hparams["rate_upper"]}
+            penalty = rate_penalty(output.neuron_counts, len(output.potentials), **bounds)
+            total = jnp.sum(penalty) if loss.reduction == "sum" else jnp.mean(penalty)
+            result = result + (hparams["rate_weight"] * total).astype(result.dtype)
+        return result
+
+    return value

@@ -11,6 +11,7 @@ from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.groups import DataConfig, RunConfig, TrainingConfig
 from jaxsnn.lab.network import NetworkConfig
 from jaxsnn.lab.options import LARGEST, per_layer
+from jaxsnn.losses import LOSSES
 
 PARAMS = "neuron_params."
 
@@ -74,6 +75,11 @@ class Config:
             )
         if network.encoding == "events" and (data.mean or data.std or network.gain != 1):
             raise ValueError("event data is fed as it is: mean, std and gain are for images")
+        loss = self.training.loss
+        if LOSSES[loss].fires and not network.votes:
+            raise ValueError(f"loss={loss} asks when output neurons fire: give votes=1, or more neurons per class")
+        if self.training.rate_weight and not network.spiking:
+            raise ValueError(f"relu has no firing rates: rate_weight={self.training.rate_weight} goes without it")
         if data.folds > 1 and run.seeds > 1:
             raise ValueError(f"give folds or seeds, not both (got {data.folds} and {run.seeds}): folds share one seed")
         if network.init_from and run.multihost:

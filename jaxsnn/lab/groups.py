@@ -1,9 +1,10 @@
 """The groups of a configuration for data, training and runs; the network is in `lab.network`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from jaxsnn.data import DATASETS
 from jaxsnn.data.events import BINS, VALUES
+from jaxsnn.data.prepare import FILLS
 from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
 from jaxsnn.lab.options import check, option
 from jaxsnn.losses import LOSSES
@@ -25,7 +26,32 @@ class DataConfig:
     mean: tuple[float, ...] = option((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
     std: tuple[float, ...] = option((), "Divides the pixels after that.", bound="(0, inf)")
     shift: int = option(0, "Augmentation: shift training samples by up to this many pixels.", bound="[0, inf)")
+    shift_fill: str = option(
+        "zero", "The pixels that come in at a shift: zero, or the image mirrored at its border.", choices=FILLS
+    )
     flip: bool = option(False, "Augmentation: flip half of the training images horizontally.")
+    flip_alternating: bool = option(
+        False, "With flip: a random half in the first epoch, then every image in every second epoch."
+    )
+    cutout: int = option(
+        0, "Augmentation: fill a square of this many pixels a side with the mean; 0 for none.", bound="[0, inf)"
+    )
+    random_erasing: float = option(
+        0.0, "Augmentation: probability of a training image to lose a random rectangle.", bound="[0, 1]"
+    )
+    mixup: float = option(
+        0.0,
+        "Augmentation: mix each training sample and label with another, by Beta(mixup, mixup); 0 for none.",
+        bound="[0, inf)",
+    )
+    drop_events: float = option(
+        0.0,
+        "Augmentation of event data: probability of each place of a training frame to lose its events.",
+        bound="[0, 1)",
+    )
+    time_jitter: int = option(
+        0, "Augmentation of event data: move events by up to this many time steps.", bound="[0, inf)"
+    )
     validation: int = option(
         5000, "Training images held out to choose the best epoch, never on test.", bound="[1, inf)"
     )
@@ -55,6 +81,12 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.flip_alternating and not self.flip:
+            raise ValueError("flip_alternating says in which epochs images are flipped: give flip with it")
+        if (self.drop_events or self.time_jitter) and not DATASETS[self.dataset].events:
+            raise ValueError(
+                f"drop_events and time_jitter are for event data, got them with dataset={self.dataset}, which has none"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,11 +96,49 @@ class TrainingConfig:
     loss: str = option(
         "squared_error", "Loss; its reduction over the batch (sum or mean) is in `losses.LOSSES`.", choices=LOSSES
     )
+    label_smoothing: float = option(
+        0.0, "Part of each label that is divided among all classes.", bound="[0, 1]", traced="step", off=0.0
+    )
+    tet_lambda: float = option(
+        0.05, "Weight of the second term of tet, the distance from tet_target.", bound="[0, 1]", traced="step"
+    )
+    tet_target: float = option(1.0, "Potential near which the second term of tet keeps the readout.", traced="step")
+    rate_weight: float = option(
+        0.0,
+        "Weight of the penalty on firing rates of hidden layers outside rate_lower and rate_upper; 0 for none.",
+        bound="[0, inf)",
+        traced="step",
+        off=0.0,
+    )
+    rate_lower: float = option(
+        0.0, "Spikes per step below which a neuron is penalised, as silent.", bound="[0, 1]", traced="step"
+    )
+    rate_upper: float = option(
+        1.0, "Spikes per step above which a neuron is penalised, as too busy.", bound="[0, 1]", traced="step"
+    )
     optimizer: str = option("sgd", "Optimiser.", choices=OPTIMIZERS, common=True)
     momentum: float = option(0.0, "Momentum of sgd.", bound="[0, 1)")
+    nesterov: bool = option(False, "Nesterov's form of the momentum of sgd.")
+    clip: float = option(
+        0.0,
+        "Largest norm of the gradient of all parameters together; longer ones are cut; 0 for any.",
+        bound="[0, inf)",
+    )
+    ema: float = option(
+        0.0,
+        "Decay per step of a running mean of the weights, with which the network is evaluated; 0 for none.",
+        bound="[0, 1)",
+    )
     lr: float = option(0.0085, "Learning rate.", bound="(0, inf)", traced="step", common=True)
     schedule: str = option(
-        "steps", "Learning rate over the run: constant, steps (see lr_decay), cosine to 0.", choices=SCHEDULES
+        "steps",
+        "Learning rate over the run: constant, steps (see lr_decay), linear or cosine to 0, onecycle (up, then to 0).",
+        choices=SCHEDULES,
+    )
+    warmup_epochs: float = option(
+        0.0,
+        "Epochs in which the learning rate rises to lr, before the schedule; of onecycle its own rise.",
+        bound="[0, inf)",
     )
     lr_decay: float = option(0.2, "Factor on the learning rate at each of lr_decay_epochs.", bound="(0, inf)")
     lr_decay_epochs: tuple[int, ...] = option(
@@ -95,6 +165,22 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise ValueError(
+                "nesterov is a form of the momentum of sgd: give optimizer=sgd and a momentum above 0, got "
+                f"optimizer={self.optimizer}, momentum={self.momentum}"
+            )
+        if self.warmup_epochs >= max(self.epochs, 1e-9):
+            raise ValueError(f"warmup_epochs must be fewer than epochs, got {self.warmup_epochs} of {self.epochs}")
+        if self.rate_lower > self.rate_upper:
+            raise ValueError(f"rate_lower={self.rate_lower} must not be above rate_upper={self.rate_upper}")
+        asked = {name for loss in LOSSES.values() for name in loss.options}
+        defaults = {f.name: f.default for f in fields(self)}
+        bounds = {"rate_lower", "rate_upper"} if not self.rate_weight else set()
+        for name in sorted((asked - {*LOSSES[self.loss].options}) | bounds):
+            if getattr(self, name) != defaults[name]:
+                need = "rate_weight above 0" if name in bounds else "another loss"
+                raise ValueError(f"{name}={getattr(self, name)} needs {need}: loss={self.loss} does not use it")
 
     @property
     def free_epochs(self) -> bool:

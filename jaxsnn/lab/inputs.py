@@ -11,8 +11,9 @@ from jaxsnn.data import Dataset
 from jaxsnn.data.prepare import normalise
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.keys import fold_in
-from jaxsnn.lab.augmentations import augment
+from jaxsnn.lab.augmentations import augment, augments
 from jaxsnn.lab.config import Config
+from jaxsnn.training import Augment, Visit
 from jaxsnn.typing import Array, ArrayLike, Shape
 
 AUGMENT, ENCODE = range(2)
@@ -43,22 +44,31 @@ def make_encode(config: Config, *, gain: ArrayLike | None = None) -> Encode:
     return encode
 
 
-def make_prepare(config: Config, *, train: bool, gain: ArrayLike | None = None) -> Callable[[Array, Array], Array]:
-    """`(key, samples [B, ...]) -> x [T, B, ...]`: the whole train, with augmentation in training.
+def make_augment(config: Config, num_classes: int) -> Augment | None:
+    """`visit -> (samples, labels)`, the augmentation of training samples; None if none is on."""
+    if not augments(config.data):
+        return None
+
+    def change(visit: Visit) -> tuple[Array, Array]:
+        visit = augment(config.data, fold_in(visit.keys, AUGMENT), visit, num_classes)
+        return visit.samples, visit.labels
+
+    return change
+
+
+def make_prepare(config: Config, *, gain: ArrayLike | None = None) -> Callable[[Array, Array], Array]:
+    """`(key, samples [B, ...]) -> x [T, B, ...]`: the whole train, without augmentation.
 
     A ReLU network has no time: of event data it gets the mean of the frames, `[1, B, ...]`.
 
     Args:
       config: of the run.
-      train: whether to augment.
       gain: another one than the configuration's; it may be traced.
     """
     encode = make_encode(config, gain=gain)
     mean = not config.network.spiking and ENCODINGS[config.network.encoding].frames
 
     def prepare(key: Array, samples: Array) -> Array:
-        if train:
-            samples = augment(config.data, fold_in(key, AUGMENT), samples)
         x = encode(key, samples, 0, config.network.time_steps)
         return x.mean(0, keepdims=True) if mean else x
 

@@ -127,9 +127,14 @@ class NetworkConfig:
     )
     readout: str = option(
         "",
-        "The network's answer: the potentials after the last step (last) or their mean over time (mean); empty for the "
-        "answer that belongs to the loss.",
+        "The network's answer: the potentials after the last step (last), their mean or max over time, the sum of "
+        "their softmax, or the first spike; empty for the answer that belongs to the loss.",
         choices=("", *READOUTS),
+    )
+    votes: int = option(
+        0,
+        "Output neurons per class, which fire, and whose mean spikes answer; 0 for one that does not fire.",
+        bound="[0, inf)",
     )
     encoding: str = option(
         "poisson", "Images to spikes; events for event data, fed as it is.", choices=ENCODINGS, common=True
@@ -143,6 +148,9 @@ class NetworkConfig:
         bound="[0, inf)",
     )
     remat: bool = option(False, "Store only the neurons' states between chunks, and run each chunk again backward.")
+    truncate: bool = option(
+        False, "Truncated backpropagation in time: no error goes back from a chunk of time_chunk steps."
+    )
     pack_spikes: bool = option(False, "Store spikes for the backward pass in one bit each, not one byte.")
     compute_dtype: str = option(
         "float32",
@@ -187,8 +195,15 @@ class NetworkConfig:
             raise ValueError(
                 f"spikebp has no surrogate: surrogate={self.surrogate} and slope={self.slope} need gradient=bptt"
             )
+        if self.truncate and not 0 < self.time_chunk < self.time_steps:
+            raise ValueError(
+                "truncate cuts backpropagation between chunks: give time_chunk from 1 to time_steps - 1, got "
+                f"time_chunk={self.time_chunk}, time_steps={self.time_steps}"
+            )
         if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
+        if not self.spiking and self.votes:
+            raise ValueError(f"relu neurons do not fire, so that they cannot vote: got votes={self.votes}")
         if not self.spiking and self.encoding != "events" and (self.time_steps, self.encoding) != (1, "direct"):
             raise ValueError(
                 "relu takes the analog image once: use --time_steps=1 --encoding=direct, got "

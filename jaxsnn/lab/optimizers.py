@@ -21,19 +21,57 @@ class Schedule(NamedTuple):
     """Whether the rate at every step depends on how long the run is: then a finished run cannot go on."""
 
 
+def _after_warmup(schedule: Callable[["TrainingConfig", ArrayLike, int, int], Any]) -> Callable[..., Any]:
+    """A schedule of the steps that follow the rise of the rate from `lr / warmup` in the first step to `lr`.
+
+    `schedule` is `(training, lr, steps per epoch, warm-up steps) -> rate`, which counts its steps from its own start.
+    """
+
+    def make(training: "TrainingConfig", lr: ArrayLike, steps: int) -> Any:
+        warm = round(training.warmup_epochs * steps)
+        after = schedule(training, lr, steps, warm)
+        if not warm:
+            return after
+        rise = optax.linear_schedule(lr / warm, lr, warm - 1)
+        return optax.join_schedules([rise, after if callable(after) else optax.constant_schedule(after)], [warm])
+
+    return make
+
+
+def _onecycle(training: "TrainingConfig", lr: ArrayLike, steps: int) -> Any:
+    """From `lr / 25` to `lr` in 0.3 of the run, or the warm-up, then to `lr / 250000`, along cosines.
+
+    Source: Smith and Topin (2018), arXiv 1708.07120, with the numbers of PyTorch's `OneCycleLR`.
+    """
+    rise = training.warmup_epochs / training.epochs if training.warmup_epochs else 0.3
+    shape = optax.cosine_onecycle_schedule(max(training.epochs * steps, 1), 1.0, rise)
+    return lambda step: lr * shape(step)
+
+
+def _left(training: "TrainingConfig", steps: int, warm: int) -> int:
+    return max(training.epochs * steps - warm, 1)
+
+
 SCHEDULES: dict[str, Schedule] = {
-    "constant": Schedule(lambda training, lr, steps: lr, ends=False),
+    "constant": Schedule(_after_warmup(lambda training, lr, steps, warm: lr), ends=False),
     "steps": Schedule(
-        lambda training, lr, steps: optax.piecewise_constant_schedule(
-            lr,
-            {epoch * steps: training.lr_decay for epoch in training.lr_decay_epochs},
+        _after_warmup(
+            lambda training, lr, steps, warm: optax.piecewise_constant_schedule(
+                lr,
+                {epoch * steps - warm: training.lr_decay for epoch in training.lr_decay_epochs},
+            )
         ),
         ends=False,
     ),
-    "cosine": Schedule(
-        lambda training, lr, steps: optax.cosine_decay_schedule(lr, max(training.epochs * steps, 1)),
+    "linear": Schedule(
+        _after_warmup(lambda training, lr, steps, warm: optax.linear_schedule(lr, 0.0, _left(training, steps, warm))),
         ends=True,
     ),
+    "cosine": Schedule(
+        _after_warmup(lambda training, lr, steps, warm: optax.cosine_decay_schedule(lr, _left(training, steps, warm))),
+        ends=True,
+    ),
+    "onecycle": Schedule(_onecycle, ends=True),
 }
 
 Make = Callable[["TrainingConfig", Any, ArrayLike], optax.GradientTransformation]
@@ -52,7 +90,7 @@ def _added(optimizer: Callable[["TrainingConfig", Any], optax.GradientTransforma
 
 
 OPTIMIZERS: dict[str, Make] = {
-    "sgd": _added(lambda training, rate: optax.sgd(rate, training.momentum or None)),
+    "sgd": _added(lambda training, rate: optax.sgd(rate, training.momentum or None, training.nesterov)),
     "adam": _added(lambda training, rate: optax.adam(rate)),
     "adamw": lambda training, rate, decay: optax.adamw(rate, weight_decay=decay, mask=_kernels),
 }

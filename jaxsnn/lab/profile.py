@@ -43,7 +43,7 @@ def observe(run: analysis.RunProfile, state: training.TrainState, samples: train
       ValueError: if there is no sample.
     """
     images, labels, number = samples
-    return run(state.params, state.model_state, training.key_for(state.seed, EVALUATE, number), images, labels)
+    return run(*state.weights, training.key_for(state.seed, EVALUATE, number), images, labels)
 
 
 def leaky(config: Config) -> bool:
@@ -55,7 +55,7 @@ def numbers(config: Config, observed: analysis.Profile, state: training.TrainSta
     """Plain values for `evaluation.json`; None in place of nan. Energies in pJ, all else per inference."""
     accuracy, exits = observed.answers.accuracy, analysis.early_exit(observed.answers)
     by_class = observed.spikes_by_class()
-    metrics = analysis.neurobench(observed, state.params, state.model_state)
+    metrics = analysis.neurobench(observed, *state.weights)
     profile = {
         "steps": observed.steps,
         "samples": len(observed.labels),

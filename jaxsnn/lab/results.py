@@ -86,8 +86,8 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     if not parallel.is_first():
         return []
     image = data.test.samples[:1]
-    spikes = make_prepare(config, train=False)(key_for(first.seed, LOOK), jax.device_put(image))
-    output, _ = program.apply(state.params, state.model_state, spikes, train=False, record=True)
+    spikes = make_prepare(config)(key_for(first.seed, LOOK), jax.device_put(image))
+    output, _ = program.apply(*state.weights, spikes, train=False, record=True)
     trains = {name: np.asarray(train[:, 0]) for name, train in output.spikes.items()}
     potentials = np.asarray(output.potentials[:, 0])
     picture = image[0].sum(0) if ENCODINGS[config.network.encoding].frames else image[0]  # where events were

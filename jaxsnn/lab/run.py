@@ -117,7 +117,7 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
             np.asarray(normalise(images, config.data.mean, config.data.std)), config.network.gain
         ):
             print(f"warning, before training: {sentence}", file=sys.stderr)
-    x = make_prepare(config, train=False)(training.key_for(config.training.seed, LOOK), images)
+    x = make_prepare(config)(training.key_for(config.training.seed, LOOK), images)
     state = parallel.local(program.start(config.training.seed))
     normed, key = bool(config.network.norm), training.key_for(config.training.seed, LOOK)
     measured = analysis.activity(program.apply, state.params, state.model_state, x, train=normed, key=key)

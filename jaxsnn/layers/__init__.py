@@ -6,7 +6,7 @@ from jaxsnn.layers.dropout import Dropout, Masks
 from jaxsnn.layers.layer import Join, Layer, Sent
 from jaxsnn.layers.neurons import Constant, NeuronLayer
 from jaxsnn.layers.norms import NORMS
-from jaxsnn.layers.pools import AvgPool, Identity, MaxPool, Subsample
+from jaxsnn.layers.pools import AvgPool, Identity, MaxPool, Subsample, Voting
 from jaxsnn.layers.synapses import Conv, Dense, Synapse
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "Sent",
     "Subsample",
     "Synapse",
+    "Voting",
 ]

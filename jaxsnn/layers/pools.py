@@ -87,6 +87,26 @@ class Subsample(nnx.Module):
         return Connection(name, source, target, "subsample", (), self.stride, NO_PADS, input_shape, reached)
 
 
+class Voting(nnx.Module):
+    """The mean of the neurons of each class: `[T, B, classes * votes]` to `[T, B, classes]`; those of a class are
+    neighbours."""
+
+    def __init__(self, num_classes: int):
+        self.num_classes = num_classes
+
+    def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
+        x = _masked(x, mask)
+        return x.reshape(*x.shape[:-1], self.num_classes, -1).mean(-1)
+
+    def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
+        if len(input_shape) != 1 or input_shape[0] % self.num_classes:
+            raise ValueError(
+                f"{name} takes the mean of equally many neurons of each of {self.num_classes} classes, but {source} "
+                f"sends {list(input_shape)}"
+            )
+        return Connection(name, source, target, "subsample", (), 1, NO_PADS, input_shape, (self.num_classes,))
+
+
 class Identity(nnx.Module):
     """An input as it is, `[T, B, ...]`: a residual connection, or neurons that receive the sum of earlier layers."""
 

@@ -19,11 +19,12 @@ from jaxsnn.layers import (
     NeuronLayer,
     Subsample,
     Synapse,
+    Voting,
 )
 from jaxsnn.models.network import Network
 from jaxsnn.models.options import NetworkOptions
 from jaxsnn.models.rows import INPUT, Tap
-from jaxsnn.neurons import Neuron
+from jaxsnn.neurons import Neuron, relay
 from jaxsnn.synapses import Padding, Window
 from jaxsnn.typing import Shape
 
@@ -188,27 +189,22 @@ class Builder:
         self._here = Tap(name, shape)
 
     def finish(self) -> Network:
-        """Adds the readout and returns the network."""
-        synapse = Dense(math.prod(self._here.shape), self.options.num_classes, **self._weights | {"standardise": False})
-        self.add(self.next_name("fc"), synapse, self.options.neurons.readout)
+        """Adds the readout, which fires if there are `votes`, and returns the network."""
+        classes, votes, neurons = self.options.num_classes, self.options.votes, self.options.neurons
+        size = math.prod(self._here.shape)
+        synapse = Dense(size, classes * (votes or 1), **self._weights | {"standardise": False})
+        self.add(self.next_name("fc"), synapse, neurons.hidden if votes else neurons.readout)
+        if votes:
+            self.add("voting", Voting(classes), relay())
         for what, values in self._per_layer.items():
             if values:
                 raise ValueError(
                     f"{what} given for {', '.join(values)}: this network has no such layer, or its neurons have no "
                     f"{what}; its layers: {', '.join(self._layers)}"
                 )
-        options = self.options
-        return Network(
-            list(self._layers.values()),
-            input_shape=options.input_shape,
-            readout=options.readout,
-            dropout=options.dropout,
-            dropout_mask=options.dropout_mask,
-            pack_spikes=options.neurons.pack_spikes,
-            static_input=options.static_input,
-            param_dtype=options.param_dtype,
-            compute_dtype=options.compute_dtype,
-        )
+        same = ("input_shape", "readout", "dropout", "dropout_mask", "static_input", "param_dtype", "compute_dtype")
+        options: dict[str, Any] = {name: getattr(self.options, name) for name in same}
+        return Network(list(self._layers.values()), pack_spikes=neurons.pack_spikes, **options)
 
     def _wide(self, features: int) -> int:
         return max(1, round(self.options.width * features))

@@ -57,7 +57,7 @@ def training_chunk(network: Network, steps: int, asked: int = 0) -> int:
     return asked or (steps if whole else default_chunk(steps))
 
 
-def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
+def in_chunks(apply: Apply, chunk: int, *, remat: bool = False, truncate: bool = False) -> Apply:
     """Makes `apply` run its T steps in chunks of time, one after another, handing the neurons' states on.
 
     A chunk of 1 is stepping, a chunk of T is the whole train. Only one chunk's currents are in memory at a time; the
@@ -67,6 +67,9 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
       apply: from `models.functionalize`.
       chunk: time steps per chunk.
       remat: store only the states between chunks, and run each chunk again in the backward pass.
+      truncate: truncated backpropagation in time: no error goes back from a chunk to the one before. Outputs are the
+        same, gradients are others: a loss on the last step's potential sees the last chunk alone, a loss on the
+        potentials or answers of all steps sees each chunk by itself.
 
     Returns:
       A function like `apply`. Neurons start from rest, where all their states are zero.
@@ -85,12 +88,13 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
 
         def step(carried: Any, x: Array) -> tuple[Any, Output]:
             carry, state = carried
+            carry = _cut(carry) if truncate else carry
             output, state = apply(params, state, x, carry=carry, record=record, **options)
             return (output.carry, state), output._replace(carry={})
 
         if carry is None:
             carry = resting(apply, params, model_state, x, **options)
-        carried = (spikebp.unfinished(carry), model_state)
+        carried = (carry if truncate else spikebp.unfinished(carry), model_state)  # cut, each chunk ends its own train
         whole = len(x) - len(x) % chunk
         ran = unroll(step, carried, x[:whole].reshape(-1, chunk, *x.shape[1:]), remat=remat)
         output, carried = _join(ran.outputs), ran.state
@@ -99,8 +103,9 @@ def in_chunks(apply: Apply, chunk: int, *, remat: bool = False) -> Apply:
             output = _append(output, rest)
         carry, model_state = carried
         output, carry = spikebp.finish(output, carry)
-        counts, spikes = (_ordered(of, apply.names) for of in (output.spike_counts, output.spikes))
-        return output._replace(carry=carry, spike_counts=counts, spikes=spikes), model_state
+        layers = (output.spike_counts, output.spikes, output.neuron_counts)
+        counts, spikes, each = (_ordered(of, apply.names) for of in layers)
+        return output._replace(carry=carry, spike_counts=counts, spikes=spikes, neuron_counts=each), model_state
 
     return replace(apply, run=run)
 
@@ -109,6 +114,11 @@ def resting(apply: Apply, params: Any, model_state: Any, x: Array, **options: An
     """The carry of neurons at rest, all zeros, for inputs like `x` `[T, B, ...]`; nothing is run."""
     carry = jax.eval_shape(lambda x: apply(params, model_state, x, **options)[0].carry, x)
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carry)
+
+
+def _cut(carry: Any) -> Any:
+    """The state without its way back, but for what the readout has gathered, which is no memory of neurons."""
+    return {name: value if name == "answers" else jax.lax.stop_gradient(value) for name, value in carry.items()}
 
 
 def _ordered(layers: dict[str, Array] | None, names: tuple[str, ...]) -> dict[str, Array] | None:
@@ -129,6 +139,7 @@ def _join(outputs: Output) -> Output:
         jax.tree.map(lambda counts: jnp.sum(counts, 0, dtype=counts.dtype), outputs.spike_counts),
         {},
         jax.tree.map(over_time, outputs.spikes),
+        jax.tree.map(lambda counts: jnp.sum(counts, 0), outputs.neuron_counts),
     )
 
 
@@ -145,4 +156,5 @@ def _append(output: Output, rest: Output) -> Output:
         jax.tree.map(jnp.add, output.spike_counts, rest.spike_counts),
         {},
         jax.tree.map(behind, output.spikes, rest.spikes),
+        jax.tree.map(jnp.add, output.neuron_counts, rest.neuron_counts),
     )

@@ -32,9 +32,9 @@ def functionalize(module: nnx.Module) -> tuple[Apply, dict[str, Any], dict[str, 
     Returns:
       `(apply, params, model_state)`. Both are nested dicts of arrays, by layer name; `model_state` holds the numbers
       that gradients do not train (leaks, thresholds, dropout rate, running statistics of norms).
-      `apply(params, model_state, x, *, train=False, key=None, carry=None, record=False, axis_name=None) -> (output,
-      new model_state)` is pure: `output` is the module's own, and the new state has the variables as the call left
-      them, e.g. moved statistics after `train=True`.
+      `apply(params, model_state, x, *, train=False, key=None, carry=None, record=False, count=False, axis_name=None) ->
+      (output, new model_state)` is pure: `output` is the module's own, and the new state has the variables as the call
+      left them, e.g. moved statistics after `train=True`.
 
     Example:
       >>> from flax import nnx

@@ -25,7 +25,7 @@ class Network(nnx.Module):
     Args:
       layers: in the order of computation; the last one's neurons need a parameter `threshold`, the unit of the logits.
       input_shape: of one sample at one time step, e.g. `(H, W, C)` or `(features,)`.
-      readout: key of `READOUTS`: the answer is the last potential ("last") or the mean over time ("mean").
+      readout: key of `READOUTS`: the answer is the last potential ("last"), say, or the mean over time ("mean").
       dropout: rate after the layers that say so.
       dropout_mask: "fixed", one mask for all steps (E5), or "fresh", another at every step.
       pack_spikes: the backward pass stores spikes in one bit each, not one byte.
@@ -111,6 +111,7 @@ class Network(nnx.Module):
         key: Array | None = None,
         carry: dict[str, Any] | None = None,
         record: bool = False,
+        count: bool = False,
         axis_name: str | None = None,
     ) -> Output:
         """Runs T steps.
@@ -121,6 +122,7 @@ class Network(nnx.Module):
           key: random key of the dropout masks, or one per sample, `[B]`; the same for all chunks of one train.
           carry: where an earlier call stopped; None starts from rest.
           record: return the spikes of all layers too.
+          count: return the spikes of each neuron, summed over time, too; for losses on firing rates.
           axis_name: mesh axis of the devices that share the batch, for norms; None for one device.
 
         Raises:
@@ -155,10 +157,11 @@ class Network(nnx.Module):
         if gathered is not None:
             carries["answers"] = gathered
         logits = answers[-1] / (self._neurons(last).params(1).threshold * steps.astype(answers.dtype))
-        counts = {
-            name: jnp.sum(spikes[name] != 0, _all_but_batch(spikes[name]), dtype=jnp.int32) for name in self.names
-        }
-        return Output(logits, potentials, answers, counts, carries, spikes if record else None)
+        axes = {name: (0, *range(2, spikes[name].ndim)) for name in self.names}
+        counts = {name: jnp.sum(spikes[name] != 0, axes[name], dtype=jnp.int32) for name in self.names}
+        firing = [row.name for row in hidden if row.neurons and count]
+        each = {name: jnp.sum(spikes[name].astype(accumulator(spikes[name].dtype)), 0) for name in firing} or None
+        return Output(logits, potentials, answers, counts, carries, spikes if record else None, each)
 
     def membranes(self, spikes: Mapping[str, Array]) -> dict[str, Array]:
         """The potentials before each reset of all hidden layers, `[T, B, ...]`, from recorded spikes and from rest."""
@@ -236,7 +239,3 @@ class Network(nnx.Module):
         start = 0 if carry is None else carry["steps"]
         normed: Array = norm(total, train=train, axis_name=axis_name, start=start, steps=steps)
         return normed
-
-
-def _all_but_batch(x: Array) -> tuple[int, ...]:
-    return (0, *range(2, x.ndim))

@@ -29,7 +29,10 @@ class NetworkOptions:
     per_layer: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Other values for single layers, by field and layer, e.g. `{"threshold": {"fc1": 0.5, "pool1": 0.6}}`."""
     readout: str = "last"
-    """The answer: the readout's last potential ("last"), or its mean over time ("mean")."""
+    """Key of `READOUTS`: how the potentials of the readout over time become the answer."""
+    votes: int = 0
+    """Output neurons of each class, which fire; potentials of the readout are the mean of their spikes, and logits over
+    time firing rates. 0: one neuron per class, which does not fire."""
     norm: str = ""
     """Key of `layers.NORMS`: between synapses and neurons of every convolution and hidden dense layer; empty: none."""
     norm_groups: int = 8
@@ -74,6 +77,10 @@ class NetworkOptions:
         for name in ("width", "init_gain"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"width and init_gain must be > 0 and finite, got {name}={getattr(self, name)}")
+        if self.votes < 0:
+            raise ValueError(
+                f"votes must be a number of output neurons per class, 0 for none that fire, got {self.votes}"
+            )
         if self.norm and self.norm not in NORMS:
             raise ValueError(
                 f"norm must be one of {', '.join(NORMS) or 'none, since there is none'}, got {self.norm!r}"

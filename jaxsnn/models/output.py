@@ -23,3 +23,6 @@ class Output(NamedTuple):
     """Layer name to neuron state after the last step, and `steps`: hand it back to go on in time."""
     spikes: dict[str, Array] | None
     """Layer name to spikes at every step `[T, B, ...]`, `input` included; None unless `record=True`."""
+    neuron_counts: dict[str, Array] | None = None
+    """Layer with neurons to the spikes of each of them over the steps of this call, `[B, ...]`, in float32 at least;
+    other than `spike_counts` they have gradients. None unless `count=True`, or where no layer has neurons."""

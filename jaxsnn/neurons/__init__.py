@@ -9,8 +9,20 @@ from collections.abc import Callable
 from jaxsnn.neurons.bptt import bptt, lif, of_cell, run_cell
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.neurons.paper import spikebp
-from jaxsnn.neurons.relu import relu
+from jaxsnn.neurons.relu import relay, relu
 
 NEURONS: dict[str, Callable[..., Neurons]] = {"spikebp": spikebp, "lif": lif, "relu": relu}
 
-__all__ = ["NEURONS", "Neuron", "Neurons", "ReadoutParams", "bptt", "lif", "of_cell", "relu", "run_cell", "spikebp"]
+__all__ = [
+    "NEURONS",
+    "Neuron",
+    "Neurons",
+    "ReadoutParams",
+    "bptt",
+    "lif",
+    "of_cell",
+    "relay",
+    "relu",
+    "run_cell",
+    "spikebp",
+]

@@ -20,6 +20,11 @@ def _pass_on(params: Any, carry: tuple[()], currents: Array) -> tuple[tuple[()],
     return carry, currents
 
 
+def relay() -> Neuron:
+    """A readout that sends on what it receives: of a ReLU network, or of a network whose output neurons fire."""
+    return Neuron(ReadoutParams(1.0, 1.0), _stateless, _pass_on, sends="numbers")
+
+
 def relu() -> Neurons:
     """Rectified linear units, average pools that send means, a linear readout.
 
@@ -29,5 +34,5 @@ def relu() -> Neurons:
     return Neurons(
         Neuron((), _stateless, _rectify, sends="numbers"),
         Neuron((), _stateless, _pass_on, sends="numbers"),
-        Neuron(ReadoutParams(1.0, 1.0), _stateless, _pass_on, sends="numbers"),
+        relay(),
     )

@@ -6,10 +6,13 @@ from jaxsnn.training.loop import Data, NonFiniteLoss, check_batch_size, copy_sta
 from jaxsnn.training.metrics import Metrics, MetricsFile, MetricsList
 from jaxsnn.training.state import TrainState, init_state, key_for, no_totals
 from jaxsnn.training.step import (
+    Augment,
     CountBatch,
     Evaluation,
+    Loss,
     Tested,
     TrainStep,
+    Visit,
     backpropagation,
     epoch_order,
     make_count_batch,
@@ -19,6 +22,7 @@ from jaxsnn.training.step import (
 from jaxsnn.training.stopping import Interrupted
 
 __all__ = [
+    "Augment",
     "CheckpointError",
     "Checkpoints",
     "Costs",
@@ -26,6 +30,7 @@ __all__ = [
     "Data",
     "Evaluation",
     "Interrupted",
+    "Loss",
     "Metrics",
     "MetricsFile",
     "MetricsList",
@@ -33,6 +38,7 @@ __all__ = [
     "Tested",
     "TrainState",
     "TrainStep",
+    "Visit",
     "backpropagation",
     "check_batch_size",
     "compile_steps",

@@ -11,13 +11,32 @@ import numpy as np
 import optax
 
 from jaxsnn.checks import check_labels
-from jaxsnn.training.state import DROPOUT, EVALUATE, INPUT, ORDER, Totals, TrainState, key_for
+from jaxsnn.training.state import DROPOUT, EVALUATE, INPUT, ORDER, SAMPLE, Totals, TrainState, key_for, moved
 from jaxsnn.typing import Apply, Array, ArrayLike, Gradients
 
 Loss = Callable[[Any, Array], Array]
-"""`(output, labels [B]) -> scalar`."""
+"""`(output, labels [B] or probabilities [B, classes]) -> scalar`."""
 Prepare = Callable[[Array, Array], Array]
 """`(keys [B], images [B, H, W, C] uint8) -> input spikes [T, B, H, W, C]`: normalisation, augmentation, encoding."""
+
+
+class Visit(NamedTuple):
+    """The samples of a batch, as a train step comes to them."""
+
+    samples: Array
+    """`[B, ...]`, as they are stored."""
+    labels: Array
+    """Class numbers `[B]`."""
+    keys: Array
+    """For this visit alone, one per sample, `[B]`."""
+    lasting: Array
+    """The key of each sample, the same at all visits of a run, `[B]`."""
+    epoch: Array
+    """The number of the epoch, from 0, int32."""
+
+
+Augment = Callable[[Visit], tuple[Array, Array]]
+"""`visit -> (samples [B, ...], labels)`; labels are `[B]`, or `[B, classes]` where classes are mixed."""
 Fetch = Callable[[Array, Array], Array]
 """`(images [N, ...], numbers [B]) -> images [B, ...]`: fetches samples from where they are kept."""
 TrainStep = Callable[[TrainState, Array, Array, Array], TrainState]
@@ -57,7 +76,8 @@ def backpropagation(apply: Apply, loss: Loss) -> Gradients:
         def objective(params: Any) -> tuple[Array, tuple[Array, Any]]:
             output, state = apply(params, model_state, x, train=True, key=keys, **options)
             vars(gradients)["classes"] = output.logits.shape[-1]  # for `fit`, which checks the labels
-            return loss(output, labels), (jnp.sum(jnp.argmax(output.logits, -1) == labels), state)
+            classes = labels if labels.ndim == 1 else jnp.argmax(labels, -1)
+            return loss(output, labels), (jnp.sum(jnp.argmax(output.logits, -1) == classes), state)
 
         return jax.value_and_grad(objective, has_aux=True)(params)
 
@@ -71,6 +91,8 @@ def make_train_step(
     batch_size: int,
     *,
     fetch: Fetch = operator.getitem,
+    augment: Augment | None = None,
+    ema: float = 0.0,
 ) -> TrainStep:
     """Builds the train step; jit it with the state donated (`jax.jit(step, donate_argnums=0)`).
 
@@ -84,17 +106,24 @@ def make_train_step(
       prepare: samples to input spikes; called on the whole batch, with a key for each sample.
       batch_size: samples per step, of all devices together.
       fetch: fetches the samples of a batch (`parallel.fetch_rows` where each process holds its own).
+      augment: changes samples before `prepare`, and labels where it mixes them; it knows epoch and sample. None to
+        leave them as they are.
+      ema: decay per step of running means of the weights and the model state (`state.average`), with which a network is
+        evaluated; 0 for none. The state needs them from `init_state`.
     """
 
     def step(state: TrainState, images: Array, labels: Array, order: Array) -> TrainState:
-        position = state.step % (order.shape[0] // batch_size) * batch_size
+        per_epoch = order.shape[0] // batch_size
+        position = state.step % per_epoch * batch_size
         chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
         places = jnp.arange(batch_size, dtype=jnp.int32)  # a key per sample: numbers are the same on any device
         of_input, of_dropout = (key_for(state.seed, purpose, state.step, places) for purpose in (INPUT, DROPOUT))
-        x = prepare(of_input, fetch(images, chosen))
-        (value, (correct, model_state)), found = gradients(
-            state.params, state.model_state, x, labels[chosen], of_dropout
-        )
+        samples, answers = fetch(images, chosen), labels[chosen]
+        if augment is not None:
+            lasting, epoch = key_for(state.seed, SAMPLE, chosen), state.step // per_epoch
+            samples, answers = augment(Visit(samples, answers, of_input, lasting, epoch))
+        x = prepare(of_input, samples)
+        (value, (correct, model_state)), found = gradients(state.params, state.model_state, x, answers, of_dropout)
         vars(step)["classes"] = getattr(inspect.unwrap(gradients), "classes", None)
         updates, optimizer_state = optimizer.update(found, state.optimizer, state.params)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(found))
@@ -104,7 +133,8 @@ def make_train_step(
             jnp.where((state.totals.bad_step < 0) & ~finite, state.step, state.totals.bad_step),
         )
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, state.seed, params, model_state, optimizer_state, totals)
+        average = moved(state.average, (params, model_state), ema, state.step) if ema else state.average
+        return TrainState(state.step + 1, state.seed, params, model_state, optimizer_state, totals, average)
 
     vars(step)["batch_size"] = batch_size
     return step
@@ -133,7 +163,7 @@ def make_count_batch(apply: Apply, prepare: Prepare, batch_size: int, *, fetch: 
         inside = index < labels.shape[0]
         index = jnp.where(inside, index, 0)
         x = prepare(key_for(state.seed, EVALUATE, number, index), fetch(images, index))
-        output, _ = apply(state.params, state.model_state, x, train=False)
+        output, _ = apply(*state.weights, x, train=False)
         answers = jnp.argmax(output.answers, -1)
         hits = jnp.sum((answers == labels[index][None]) & inside[None], 1)
         classes = output.answers.shape[-1]

@@ -56,7 +56,9 @@ def test_narrow_samples_are_normalised_in_float32(dtype):
 
 def test_what_only_images_can_have_is_refused():
     for samples in (jnp.zeros((2, 10)), jnp.zeros((2, 3, 10))):
-        with pytest.raises(ValueError, match=r"shift and flip need images \[B, H, W, C\] or frames .*samples of shape"):
+        with pytest.raises(
+            ValueError, match=r"shift and flip: expected images \[B, H, W, C\] or frames .*samples of shape"
+        ):
             shift_and_flip(jax.random.key(0), samples, shift=1, flip=False)
     with pytest.raises(ValueError, match=r"shift must lie in \[0, 3\) for images of 5x3, got 3"):
         shift_and_flip(jax.random.key(0), jnp.zeros((1, 5, 3, 1)), shift=3, flip=False)

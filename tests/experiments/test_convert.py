@@ -137,7 +137,7 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     net = converted.read(where)
     factor = 0.5 / net.state["conv2"]["neurons"]["threshold"]
     np.testing.assert_allclose(state.params["conv2"]["kernel"], net.params["conv2"]["kernel"] * factor, rtol=1e-6)
-    x = inputs.make_prepare(config, train=False)(jax.random.key(0), sets.fitting.images[:16])
+    x = inputs.make_prepare(config)(jax.random.key(0), sets.fitting.images[:16])
     ours = jax.jit(program.apply)(state.params, state.model_state, x)[0]
     neuron = neurons.lif(leak=1.0, reset="soft")
     sizes = {
@@ -225,5 +225,5 @@ def test_input_in_pieces_is_the_input(tmp_path):
     x = inputs.make_encode(config)(jax.random.key(0), frames, jax.numpy.int32(2), 5)
     for step, frame in enumerate((2, 0, 1, 2, 0)):
         np.testing.assert_array_equal(x[step], frames[:, frame])
-    mean = inputs.make_prepare(twin.configuration(config, tmp_path), train=False)(jax.random.key(0), frames)
+    mean = inputs.make_prepare(twin.configuration(config, tmp_path))(jax.random.key(0), frames)
     np.testing.assert_allclose(mean[0], np.asarray(frames, np.float32).mean(1), rtol=1e-6)

@@ -30,8 +30,9 @@ def spikes(steps, dtype=jnp.float32, batch=2):
 
 
 def loss(params, apply, state, x):
-    output, _ = apply(params, state, x, train=True, record=True)
-    return losses.squared_error(output.logits, jnp.asarray([2, 0])), output
+    output, _ = apply(params, state, x, train=True, record=True, count=True)
+    penalty = jnp.sum(losses.rate_penalty(output.neuron_counts, len(x), lower=0.4, upper=0.4))
+    return losses.squared_error(output.logits, jnp.asarray([2, 0])) + penalty, output
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,36 @@ def test_float32_agrees_to_rounding():
     whole, pieces = (run(params, a, state, x)[0] for a in (apply, models.in_chunks(apply, 2)))
     for a, b in zip(jax.tree.leaves(pieces), jax.tree.leaves(whole), strict=True):
         assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("make", [neurons.spikebp, neurons.lif])
+@pytest.mark.parametrize("value", [lambda output: output.logits, lambda output: output.potentials.sum(0)])
+def test_truncated_backpropagation_stops_at_the_start_of_a_chunk(x64, make, value):
+    """Chunks of 4 and 3 steps, the second from a carry without a way back; outputs are those of the whole."""
+    options = {"input_shape": (8, 8, 1), "num_classes": 3, "neurons": make(0.9), "param_dtype": jnp.float64}
+    net = models.Builder(init_scale=6.0, rngs=nnx.Rngs(0), **options)
+    net.dense(16)
+    apply, params, state = models.functionalize(net.finish())
+    x = spikes(7, jnp.float64)
+
+    def by_hand(params):
+        first, _ = apply(params, state, x[:4])
+        second, _ = apply(params, state, x[4:], carry=jax.lax.stop_gradient(first.carry))
+        answers = first._replace(logits=0 * first.logits), second
+        return sum(jnp.sum(jnp.square(value(output))) for output in answers)
+
+    def truncated(params):
+        output, _ = models.in_chunks(apply, 4, truncate=True)(params, state, x)
+        if value(output) is output.logits:
+            return jnp.sum(jnp.square(output.logits)), output
+        parts = output.potentials[:4].sum(0), output.potentials[4:].sum(0)
+        return sum(jnp.sum(jnp.square(part)) for part in parts), output
+
+    (loss, output), gradient = jax.jit(jax.value_and_grad(truncated, has_aux=True))(params)
+    expected, slopes = jax.jit(jax.value_and_grad(by_hand))(params)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13), (loss, gradient), (expected, slopes))
+    np.testing.assert_allclose(output.potentials, jax.jit(apply)(params, state, x)[0].potentials, rtol=1e-10)
+    assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
 
 
 def test_it_goes_on_from_a_carry():

@@ -95,7 +95,7 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
         config,
         twin_config,
         data,
-        relu.params,
+        relu.weights[0],
         sets.fitting.images,
         balance=options.balance,
         percentile=options.percentile,
@@ -110,7 +110,7 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
     test = sets.test._replace(**{name: getattr(sets.test, name)[: options.samples] for name in ("images", "labels")})
     modules = {"direct": make_model(config, data, config.training.seed), "converted": module}
     runs: dict[str, Any] = {
-        "direct": (program.apply, direct.params, direct.model_state, config.network.time_steps),
+        "direct": (program.apply, *direct.weights, config.network.time_steps),
         "converted": (models.functionalize(module)[0], net.params, net.state, options.steps),
     }
     curves = {name: _run(name, run, test, config, options, modules[name]) for name, run in runs.items()}
@@ -168,6 +168,8 @@ def _open(folder: Path, data_dir: str, cache_dir: str, progress: bool) -> Config
         raise ValueError(f"{folder} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
     if config.network.encoding == "latency":
         raise ValueError("latency input cannot be converted: it tells intensities by times, and IF neurons read rates")
+    if config.network.votes:
+        raise ValueError(f"output neurons that fire (votes={config.network.votes}) cannot be converted: no ReLU votes")
     if config.data.folds > 1:
         raise ValueError(f"{folder} is a cross-validation, whose test set is left alone: give a run with seeds")
     return opened(config, data_dir=data_dir, cache_dir=cache_dir).replace(progress=progress)

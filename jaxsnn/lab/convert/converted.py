@@ -68,7 +68,7 @@ def make(
             apply, params, state, connections, make_encode(config), images[:BATCH], **options
         ), module
     relu, _, model_state = models.functionalize(make_model(shape, data, 0))
-    see, size = make_prepare(twin, train=False), min(BATCH, samples, len(images))
+    see, size = make_prepare(twin), min(BATCH, samples, len(images))
     starts = range(0, min(samples, len(images)) - size + 1, size)
     largest = conversion.largest_activations(
         relu, params, model_state, (see(key, images[begin : begin + size]) for begin in starts), percentile=percentile

@@ -2,11 +2,13 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from jaxsnn.lab import run as training_run
 from jaxsnn.lab import run_folder, stored
 from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.network import NetworkConfig
+from jaxsnn.losses import LOSSES
 
 
 def configuration(config: Config, folder: Path, epochs: int = 0) -> Config:
@@ -25,8 +27,11 @@ def configuration(config: Config, folder: Path, epochs: int = 0) -> Config:
         encoding="events" if events else "direct",
         time_steps=config.network.time_steps if events else 1,
     )
+    of_spikes = ("nesterov", "rate_weight", "rate_lower", "rate_upper", *LOSSES[config.training.loss].options)
+    defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(config.training) if f.name in of_spikes}
     training = dataclasses.replace(
         config.training,
+        **defaults,
         loss="per_step_cross_entropy",
         optimizer="adam",
         lr=0.001,

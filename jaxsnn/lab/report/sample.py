@@ -77,7 +77,7 @@ def look(config: Config, run: Run, folder: Path, *, step: int | None, number: in
     if not 0 <= number < len(test.labels):
         raise ValueError(f"sample must be one of the test samples 0 to {len(test.labels) - 1}, got {number}")
     module = make_model(config, data, run.seed)
-    prepare, membranes = make_prepare(config, train=False), models.membranes(module)
+    prepare, membranes = make_prepare(config), models.membranes(module)
 
     @jax.jit
     def observe(params: Any, model_state: Any, x: jax.Array) -> tuple[Any, ...]:
@@ -86,7 +86,7 @@ def look(config: Config, run: Run, folder: Path, *, step: int | None, number: in
 
     keys = training.key_for(run.seed, EVALUATE, test.number, np.asarray([number]))  # the spikes of every evaluation
     x = prepare(keys, test.images[number : number + 1])
-    trains, potentials, traces = jax.device_get(observe(state.params, state.model_state, x))
+    trains, potentials, traces = jax.device_get(observe(*state.weights, x))
     return Sample(
         run=run.name,
         step=int(state.step),
@@ -98,7 +98,7 @@ def look(config: Config, run: Run, folder: Path, *, step: int | None, number: in
         neurons=dict(
             _typical(name, trains[name][:, 0], traces[name]) for name in layer_names(program.apply) if name in traces
         ),
-        filters=_filters(module, state.params),
+        filters=_filters(module, state.weights[0]),
         weights=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
     )
 

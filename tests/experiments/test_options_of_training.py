@@ -1,0 +1,153 @@
+"""Losses, augmentation and training by their flags: alone and all together, from training to the evaluation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import digits
+from jaxsnn import models, training
+from jaxsnn.data import DATASETS, Dataset, Source, Split, load
+from jaxsnn.lab import build, evaluate, inputs, run, splits
+from jaxsnn.lab.config import Config
+from jaxsnn.losses import LOSSES
+from jaxsnn.models import MODELS
+
+
+@pytest.fixture(autouse=True)
+def dense(monkeypatch):
+    def make(*, rngs, **options):
+        net = models.Builder(init_scale=6.0, rngs=rngs, **options)
+        net.dense(16)
+        return net.finish()
+
+    monkeypatch.setitem(MODELS, "dense", make)
+
+
+def small(**fields):
+    defaults = {
+        **{"model": "dense", "epochs": 2, "time_steps": 3, "limit": 128, "limit_test": 40, "validation": 40},
+        **{"seeds": 1, "progress": False, "activity": False, "figures": False, "shift": 0},
+    }
+    return digits.digits().replace(**defaults | fields)
+
+
+EVERYTHING = {
+    **{"shift": 1, "shift_fill": "reflect", "flip": True, "flip_alternating": True, "cutout": 2, "random_erasing": 0.5},
+    **{"mixup": 0.4, "loss": "tet", "tet_lambda": 0.1, "tet_target": 0.5, "label_smoothing": 0.1},
+    **{"rate_weight": 0.5, "rate_lower": 0.05, "rate_upper": 0.2, "optimizer": "sgd", "clip": 1.0},
+    **{
+        "momentum": 0.9,
+        "nesterov": True,
+        "ema": 0.9,
+        "schedule": "linear",
+        "warmup_epochs": 0.5,
+        "time_chunk": 1,
+        "truncate": True,
+        "lr": 0.1,
+    },
+}
+
+
+def test_everything_together(tmp_path):
+    """The running means are kept, evaluated and found again."""
+    config = small(**EVERYTHING, run_dir=str(tmp_path / "run"))
+    summary = run.run(config, "digits")
+    program = build.build(config, splits.load_data(config))
+    state = build.restore(program, 0, tmp_path / "run" / "seed0")
+    assert (state.average[0]["fc1"]["kernel"] != state.params["fc1"]["kernel"]).any()
+    found = evaluate.evaluate(tmp_path / "run", which="last", part="test")["networks"][0]["accuracy"]
+    assert found == summary["runs"][0]["test_accuracy"]
+    sets = splits.split(config, splits.load_data(config))
+    assert found == float(program.evaluate(state, *sets.test).accuracy[-1])
+
+
+def traced(config, data=None):
+    """The train step's output, traced and not run."""
+    data = data or load("digits")
+    program, sets = build.build(config, data), splits.split(config, data)
+    order = training.epoch_order(0, 0, len(sets.fitting.labels))
+    return jax.eval_shape(program.step, program.start(0), *sets.fitting, order)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_a_flag_with_the_options_of_all(loss):
+    votes = 2 if LOSSES[loss].fires else 0
+    state = traced(small(loss=loss, votes=votes, label_smoothing=0.1, mixup=0.2, rate_weight=0.1, rate_upper=0.5))
+    assert state.totals.loss.dtype == jnp.float32
+    assert state.average is None
+
+
+def test_options_change_the_loss_and_nothing_else():
+    """The value of a loss by hand, on the outputs of one network."""
+    data, config = load("digits"), small(loss="tet", tet_lambda=0.2, label_smoothing=0.1)
+    potentials = jax.random.normal(jax.random.key(0), (3, 4, 10))
+    counts = {"fc1": jnp.full((4, 16), 3.0)}
+    output = models.Output(potentials[-1], potentials, potentials, {}, {}, None, counts)
+    labels = jnp.asarray([1, 2, 3, 4])
+    plain = LOSSES["tet"].function(output, 0.9 * jax.nn.one_hot(labels, 10) + 0.01, tet_lambda=0.2)
+    assert float(build.make_loss(config, 10)(output, labels)) == pytest.approx(float(plain), rel=1e-6)
+    more = config.replace(rate_weight=2.0, rate_upper=0.75)
+    assert float(build.make_loss(more, 10)(output, labels)) == pytest.approx(float(plain) + 2 * 0.25**2, rel=1e-6)
+    total = build.make_loss(small(loss="squared_error", rate_weight=2.0, rate_upper=0.75), data.num_classes)
+    rest = LOSSES["squared_error"].function(output, labels)
+    assert float(total(output, labels) - rest) == pytest.approx(4 * 2 * 0.25**2, rel=1e-4)  # a sum over the batch
+
+
+def test_cut_out_pixels_are_the_mean():
+    """Zero after the normalisation, for bytes and for floats."""
+    config = small(cutout=8, mean=(0.2,), std=(0.5,))
+    change = inputs.make_augment(config, 10)
+    keys = jax.random.split(jax.random.key(0), 3)
+    for samples, tolerance in ((jnp.full((3, 8, 8, 1), 255, jnp.uint8), 0.01), (jnp.ones((3, 8, 8, 1)), 1e-6)):
+        visit = training.Visit(samples, jnp.zeros(3, jnp.int32), keys, keys, jnp.int32(0))
+        x = inputs.normalise(change(visit)[0], config.data.mean, config.data.std)
+        assert abs(float(x.min())) < tolerance
+    assert inputs.make_augment(small(), 10) is None
+
+
+def events(data_dir, cache_dir, *, steps, by, values):
+    frames = np.zeros((60, steps, 4, 4, 2), np.uint8)
+    frames[:, 2] = 3
+    split = Split(frames, np.arange(60, dtype=np.int32) % 3)
+    return Dataset("frames", split, split, 3)
+
+
+def test_events_are_changed_as_numbers_of_events(monkeypatch):
+    monkeypatch.setitem(DATASETS, "frames", Source(events, "frames", events=True))
+    fields = {"drop_events": 0.2, "time_jitter": 1, "mixup": 0.3, "event_values": "counts", "loss": "rate_mse"}
+    config = small(dataset="frames", encoding="events", validation=10, limit=0, time_steps=5, **fields)
+    data = splits.load_data(config)
+    traced(config, data)
+    keys = jax.random.split(jax.random.key(0), 60)
+    visit = training.Visit(*map(jnp.asarray, data.train), keys, keys, jnp.int32(0))
+    samples, labels = inputs.make_augment(config, 3)(visit)
+    assert labels.shape == (60, 3)
+    assert samples.dtype == jnp.float32
+    assert float(samples.sum() / data.train.samples.sum()) == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"flip_alternating": True}, "flip_alternating says in which epochs images are flipped: give flip with it"),
+        ({"drop_events": 0.1}, "drop_events and time_jitter are for event data, got them with dataset=mnist"),
+        ({"nesterov": True}, "nesterov is a form of the momentum of sgd: .* got optimizer=sgd, momentum=0.0"),
+        ({"nesterov": True, "momentum": 0.9, "optimizer": "adam"}, "nesterov is a form of the momentum of sgd"),
+        ({"warmup_epochs": 3.0, "epochs": 3}, "warmup_epochs must be fewer than epochs, got 3.0 of 3"),
+        ({"rate_weight": 1.0, "rate_lower": 0.5, "rate_upper": 0.2}, "rate_lower=0.5 must not be above rate_upper"),
+        ({"rate_upper": 0.2}, "rate_upper=0.2 needs rate_weight above 0"),
+        ({"tet_lambda": 0.2}, "tet_lambda=0.2 needs another loss: loss=squared_error does not use it"),
+        ({"loss": "first_spike_mse"}, "loss=first_spike_mse asks when output neurons fire: give votes=1, or more"),
+        ({"neuron": "relu", "votes": 2}, "relu neurons do not fire, so that they cannot vote: got votes=2"),
+        (
+            {"neuron": "relu", "time_steps": 1, "encoding": "direct", "rate_weight": 0.1},
+            "relu has no firing rates: rate_weight=0.1 goes without it",
+        ),
+        ({"truncate": True}, "truncate cuts backpropagation between chunks: give time_chunk from 1 to time_steps - 1"),
+        ({"truncate": True, "time_chunk": 100}, "got time_chunk=100, time_steps=100"),
+    ],
+)
+def test_options_that_do_not_go_together(change, message):
+    with pytest.raises(ValueError, match=message):
+        Config.of(**change)
