@@ -1,5 +1,7 @@
 """A network whose norms are folded answers as before, to the last digits; norms that cannot be folded are refused."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +14,22 @@ from jaxsnn.layers import NORMS, Conv, Subsample
 SIZE, STEPS = (6, 6, 2), 4
 
 
+def with_shortcut(**options):
+    """Two bundles of weights whose currents are summed, then normed."""
+    net = models.Builder(init_scale=2.0, **options)
+    start = net.here()
+    net.conv(3)
+    net.conv(4, stride=2, shortcut=("around", start))
+    return net.finish()
+
+
 def network(name, norm, bias=False, **options):
-    make = models.create if name in models.MODELS else models.cifar_resnet
-    if name not in models.MODELS:
-        options |= {"stages": ((4, 1), (6, 1)), "stem": 4, "join": name}
+    if name == "shortcut":
+        make = with_shortcut
+    elif name in models.MODELS:
+        make = functools.partial(models.create, name)
     else:
-        options["name"] = name
+        make = functools.partial(models.cifar_resnet, stages=((4, 1), (6, 1)), stem=4, join=name)
     model = make(
         input_shape=SIZE,
         num_classes=3,
@@ -46,6 +58,7 @@ def network(name, norm, bias=False, **options):
 @pytest.mark.parametrize(
     ("name", "norm", "bias", "options"),
     [
+        ("shortcut", "bn", False, {}),
         ("lenet", "bn_step", False, {"width": 0.2, "standardise": True}),
         ("plain", "tdbn", True, {}),
         ("ms", "bn", False, {}),
