@@ -51,13 +51,17 @@ def test_narrow_latencies_are_exact(dtype):
 SAMPLES = jax.random.uniform(jax.random.key(5), (2, 4, 3), minval=-1)  # of event data: two recordings of four frames
 
 
+OPTIONS = {"delta_threshold": 0.3, "receptive_fields": 4}
+PERIODS = {"latency": 5, "population": 5, "phase": 8, "events": 4, "delta": 4}
+
+
 @pytest.mark.parametrize("name", encoding.ENCODINGS)
 def test_a_train_in_pieces_is_the_same_train(name):
     """Any piece of any encoding, shorter or longer than T = 5; a train of a given length begins again."""
     record, key = encoding.ENCODINGS[name], jax.random.key(3)
 
     def piece(start, steps):
-        return record.encode(key, SAMPLES, start, steps, total=5, gain=0.7)
+        return record.encode(key, SAMPLES, start, steps, total=5, gain=0.7, **OPTIONS)
 
     whole = piece(0, 18)
     for steps in (1, 7):
@@ -65,9 +69,11 @@ def test_a_train_in_pieces_is_the_same_train(name):
         for start in range(12):
             np.testing.assert_array_equal(run(start, steps), whole[start : start + steps])
     assert record.spikes is None or record.spikes == bool(jnp.isin(whole, jnp.asarray([-1.0, 0.0, 1.0])).all())
-    assert whole.shape == (18, *SAMPLES.shape[:1], *SAMPLES.shape[1 + record.frames :])
-    if name in ("latency", "events"):
-        period = 5 if name == "latency" else 4
+    *shape, last = (18, *SAMPLES.shape[:1], *SAMPLES.shape[1 + record.frames :])
+    assert whole.shape == (*shape, last * (OPTIONS["receptive_fields"] if record.expands else 1))
+    assert record.constant == bool((whole == whole[:1]).all())
+    period = PERIODS.get(name)
+    if period:
         np.testing.assert_array_equal(whole[period : 2 * period], whole[:period])
 
 
@@ -93,7 +99,8 @@ def test_latency_is_one_spike_the_brighter_the_earlier():
 
 
 @pytest.mark.parametrize(
-    "encode", [lambda x, t: encoding.poisson(jax.random.key(0), x, t), encoding.direct, encoding.latency]
+    "encode",
+    [lambda x, t: encoding.poisson(jax.random.key(0), x, t), encoding.direct, encoding.latency, encoding.phase],
 )
 def test_bad_input(encode):
     with pytest.raises(ValueError, match="time steps T must be an integer >= 1, got 0"):
@@ -102,3 +109,43 @@ def test_bad_input(encode):
         encode(jnp.ones((1, 2), jnp.uint8), 3)
     with pytest.raises(TypeError, match=r"key must be a random key, as jax.random.key\(0\), got int 0"):
         encoding.poisson(0, jnp.ones((1, 2)), 3)
+
+
+def test_a_period_of_phases_adds_up_to_the_intensity():
+    """192, 1 and 255 of 256, as in the paper's table; more than that is cut."""
+    x = jnp.asarray([[192 / 256, 1 / 256, 255 / 256, 1.5, -0.5]])
+    spikes = np.asarray(encoding.phase(x, 8, weighted=False))[:, 0].T
+    assert ["".join(str(int(abs(bit))) for bit in row) for row in spikes] == [
+        *("11000000", "00000001", "11111111", "11111111", "10000000")
+    ]
+    weighted = np.asarray(encoding.phase(x, 16, start=8))
+    np.testing.assert_array_equal(weighted.sum(0)[0] / 2, [192 / 256, 1 / 256, 255 / 256, 255 / 256, -0.5])
+    coarse = encoding.phase(jax.random.uniform(jax.random.key(0), (1, 50)), 3, phases=3).sum(0)
+    np.testing.assert_array_equal(coarse * 8, jnp.floor(8 * jax.random.uniform(jax.random.key(0), (1, 50))))
+    with pytest.raises(ValueError, match="phases must be a number of bits from 1 to 24, got 0"):
+        encoding.phase(x, 3, phases=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_changes_spike(dtype):
+    frames = jnp.asarray(np.asarray([[[0, 4], [1, 4], [3, 0], [3, 1]]], dtype))
+    spikes = encoding.delta(frames, threshold=2)
+    assert spikes[:, 0].tolist() == [[0, 1], [0, 0], [1, -1], [0, 0]]
+    assert spikes.dtype == jnp.float32
+    with pytest.raises(ValueError, match=r"changes are those of frames \[B, T, ...\], got \(2,\)"):
+        encoding.delta(jnp.zeros(2))
+
+
+def test_receptive_fields_cover_the_range(x64):
+    """Centres and width of the paper, for n = 5 on [0, 1]; the nearest neuron is the most active, and the first."""
+    x = jnp.asarray([[0.0, 0.5]])
+    centres, width = np.asarray([-1 / 6, 1 / 6, 1 / 2, 5 / 6, 7 / 6]), 1 / 4.5
+    expected = np.exp(-((np.asarray(x)[..., None] - centres) ** 2) / (2 * width**2)).reshape(1, 10)
+    np.testing.assert_allclose(encoding.receptive_fields(x, 5), expected, rtol=1e-12)
+    spikes = np.asarray(encoding.population(x, 20, receptive_fields=5))[:, 0].reshape(20, 2, 5)
+    times = np.where(spikes.any(0), spikes.argmax(0), 99)
+    assert times[1].argmin() == 2
+    assert times[1, 2] == 0
+    assert times[0, 4] == 99  # too far to fire
+    with pytest.raises(ValueError, match="needs 3 neurons at least, and low < high, got 2"):
+        encoding.receptive_fields(x, 2)

@@ -70,10 +70,11 @@ class Config:
         if DATASETS[data.dataset].events != ENCODINGS[network.encoding].frames:
             events = ", ".join(name for name, source in DATASETS.items() if source.events)
             raise ValueError(
-                f"encoding=events belongs to event data ({events}) and the others to images, "
+                f"{' and '.join(f'encoding={name}' for name, e in ENCODINGS.items() if e.frames)} belong to event data "
+                f"({events}) and the others to images, "
                 f"got dataset={data.dataset} with encoding={network.encoding}"
             )
-        if network.encoding == "events" and (data.mean or data.std or network.gain != 1):
+        if ENCODINGS[network.encoding].frames and (data.mean or data.std or network.gain != 1):
             raise ValueError("event data is fed as it is: mean, std and gain are for images")
         loss = self.training.loss
         if LOSSES[loss].fires and not network.votes:

@@ -1,12 +1,12 @@
 """The groups of a configuration for data, training and runs; the network is in `lab.network`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from jaxsnn.data import DATASETS
 from jaxsnn.data.events import BINS, VALUES
 from jaxsnn.data.prepare import FILLS
 from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
-from jaxsnn.lab.options import check, option
+from jaxsnn.lab.options import check, check_used, option
 from jaxsnn.losses import LOSSES
 
 _PLACE = "it says where files are, not what is trained"
@@ -174,13 +174,9 @@ class TrainingConfig:
             raise ValueError(f"warmup_epochs must be fewer than epochs, got {self.warmup_epochs} of {self.epochs}")
         if self.rate_lower > self.rate_upper:
             raise ValueError(f"rate_lower={self.rate_lower} must not be above rate_upper={self.rate_upper}")
-        asked = {name for loss in LOSSES.values() for name in loss.options}
-        defaults = {f.name: f.default for f in fields(self)}
-        bounds = {"rate_lower", "rate_upper"} if not self.rate_weight else set()
-        for name in sorted((asked - {*LOSSES[self.loss].options}) | bounds):
-            if getattr(self, name) != defaults[name]:
-                need = "rate_weight above 0" if name in bounds else "another loss"
-                raise ValueError(f"{name}={getattr(self, name)} needs {need}: loss={self.loss} does not use it")
+        if not self.rate_weight and (self.rate_lower, self.rate_upper) != (0, 1):
+            raise ValueError("rate_lower and rate_upper are bounds of the penalty: give rate_weight above 0 with them")
+        check_used(self, LOSSES, "loss")
 
     @property
     def free_epochs(self) -> bool:

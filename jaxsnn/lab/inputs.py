@@ -6,6 +6,8 @@ key is one for the batch, or one per sample, `[B]`.
 
 from collections.abc import Callable
 
+import jax
+
 from jaxsnn.batches import Encode
 from jaxsnn.data import Dataset
 from jaxsnn.data.prepare import normalise
@@ -21,8 +23,14 @@ AUGMENT, ENCODE = range(2)
 
 def input_shape(config: Config, data: Dataset) -> Shape:
     """Shape of one sample at one time step, `[H, W, C]` of images and of the frames of event data."""
-    shape: Shape = data.train.samples.shape[1:]
-    return shape[1:] if ENCODINGS[config.network.encoding].frames else shape
+    encoding, samples = ENCODINGS[config.network.encoding], data.train.samples
+    if encoding.expands:
+        x = jax.eval_shape(
+            make_prepare(config), jax.random.key(0), jax.ShapeDtypeStruct(samples[:1].shape, samples.dtype)
+        )
+        return x.shape[2:]
+    shape: Shape = samples.shape[1:]
+    return shape[1:] if encoding.frames else shape
 
 
 def make_encode(config: Config, *, gain: ArrayLike | None = None) -> Encode:
@@ -36,10 +44,13 @@ def make_encode(config: Config, *, gain: ArrayLike | None = None) -> Encode:
       gain: another one than the configuration's; it may be traced.
     """
     encoding, gain = ENCODINGS[config.network.encoding], config.network.gain if gain is None else gain
+    options = config.values(encoding.options)
 
     def encode(key: Array, samples: Array, start: ArrayLike, steps: int) -> Array:
         x = samples if encoding.frames else normalise(samples, config.data.mean, config.data.std)
-        return encoding.encode(fold_in(key, ENCODE), x, start, steps, total=config.network.time_steps, gain=gain)
+        return encoding.encode(
+            fold_in(key, ENCODE), x, start, steps, total=config.network.time_steps, gain=gain, **options
+        )
 
     return encode
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from jaxsnn import SURROGATES, neurons
 from jaxsnn.cells import CELLS
 from jaxsnn.encoding import ENCODINGS
-from jaxsnn.lab.options import check, option, per_layer
+from jaxsnn.lab.options import check, check_used, option, per_layer
 from jaxsnn.layers import NORMS, Masks
 from jaxsnn.layers.neurons import SCOPES
 from jaxsnn.models import MODELS, READOUTS, Pool
@@ -137,8 +137,13 @@ class NetworkConfig:
         bound="[0, inf)",
     )
     encoding: str = option(
-        "poisson", "Images to spikes; events for event data, fed as it is.", choices=ENCODINGS, common=True
+        "poisson",
+        "Samples to spikes; events and delta for event data, as it is or its changes.",
+        choices=ENCODINGS,
+        common=True,
     )
+    delta_threshold: float = option(0.1, "Change of a sample that makes a spike, of delta input.", bound="(0, inf)")
+    receptive_fields: int = option(8, "Neurons for each value, of population input.", bound="[3, 1000]")
     gain: float = option(1.0, "Scales the firing rate of the Poisson input.", bound="(0, inf)", traced="step")
     time_steps: int = option(100, "Number of time steps T.", bound="[1, 1000000]", common=True)
     time_chunk: int = option(
@@ -178,6 +183,7 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        check_used(self, ENCODINGS, "encoding")
         paper = self.spiking and self.gradient == "spikebp"
         if self.spiking:
             self._check_cell()

@@ -3,7 +3,7 @@ what resumptions and sweeps may do with them. Flags, stored files and sweeps are
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_args, get_origin
 
@@ -95,6 +95,24 @@ def check(options: Any) -> None:
         value = getattr(options, f.name)
         if not _allowed(f, value):
             raise ValueError(f"{f.name} must be {describe(f)}, got {value!r}")
+
+
+def check_used(options: Any, table: Mapping[str, Any], chosen: str) -> None:
+    """Checks that no option belongs to another member of a table, whose members name theirs in `options`.
+
+    Args:
+      options: a dataclass of options, with one of the name `chosen`.
+      table: the members by name.
+      chosen: the option that holds the name of the member.
+
+    Raises:
+      ValueError: if an option of another member has not its default value.
+    """
+    name, defaults = getattr(options, chosen), {f.name: f.default for f in dataclasses.fields(options)}
+    for member, record in table.items():
+        for other in record.options:
+            if other not in table[name].options and getattr(options, other) != defaults[other]:
+                raise ValueError(f"{other} belongs to {chosen}={member}, got it with {chosen}={name}: leave it out")
 
 
 def kind(f: dataclasses.Field) -> tuple[type, bool, bool]:

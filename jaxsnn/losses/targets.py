@@ -42,6 +42,6 @@ def smooth(labels: Array, smoothing: ArrayLike, num_classes: int) -> Array:
     Source: Szegedy et al. (2016), CVPR, arXiv 1512.00567.
     """
     soft = jnp.issubdtype(jnp.result_type(labels), jnp.floating)
-    probabilities = targets(labels, jnp.zeros(num_classes, labels.dtype if soft else jnp.float32))
+    probabilities = targets(labels, jnp.zeros(num_classes, labels.dtype if soft else None))
     s = jnp.asarray(smoothing, probabilities.dtype)
     return (1 - s) * probabilities + s / num_classes

@@ -57,7 +57,7 @@ def test_fields_go_into_their_groups():
         ({"dropout_mask": "new"}, "dropout_mask must be one of fixed, fresh"),
         ({"learn": ("leak",)}, "spikebp resets hard.*choose gradient=bptt"),
         ({"reset": "soft"}, "spikebp resets hard"),
-        ({"dataset": "nmnist"}, "encoding=events belongs to event data .nmnist.*dataset=nmnist with encoding=poisson"),
+        ({"dataset": "nmnist"}, "encoding=events belong to event data .nmnist.*dataset=nmnist with encoding=poisson"),
         ({"encoding": "events"}, "dataset=mnist with encoding=events"),
         ({"dataset": "nmnist", "encoding": "events", "gain": 0.5}, "event data is fed as it is"),
         ({"folds": 3, "seeds": 2}, "give folds or seeds, not both"),

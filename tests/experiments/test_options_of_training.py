@@ -127,6 +127,23 @@ def test_events_are_changed_as_numbers_of_events(monkeypatch):
     assert float(samples.sum() / data.train.samples.sum()) == pytest.approx(0.8, abs=0.05)
 
 
+@pytest.mark.parametrize("encoding", ["phase", "population"])
+def test_encodings_of_images(encoding, tmp_path):
+    """With figures, since a population code has other channels than an image."""
+    options = {"receptive_fields": 5} if encoding == "population" else {}
+    config = small(encoding=encoding, run_dir=str(tmp_path / "run"), figures=True, epochs=1, **options)
+    assert inputs.input_shape(config, load("digits")) == (16, 16, 5 if options else 1)
+    assert run.run(config, "digits")["test_accuracy"]["mean"] >= 0
+
+
+def test_changes_of_recordings_by_their_flag(monkeypatch):
+    monkeypatch.setitem(DATASETS, "frames", Source(events, "frames", events=True))
+    config = small(dataset="frames", encoding="delta", delta_threshold=2.0, validation=10, limit=0, time_steps=5)
+    frames = jnp.asarray(splits.load_data(config).train.samples[:1])
+    x = inputs.make_prepare(config)(jax.random.key(0), frames)
+    assert x[:, 0, 0, 0, 0].tolist() == [0, 0, 1, -1, 0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -136,8 +153,10 @@ def test_events_are_changed_as_numbers_of_events(monkeypatch):
         ({"nesterov": True, "momentum": 0.9, "optimizer": "adam"}, "nesterov is a form of the momentum of sgd"),
         ({"warmup_epochs": 3.0, "epochs": 3}, "warmup_epochs must be fewer than epochs, got 3.0 of 3"),
         ({"rate_weight": 1.0, "rate_lower": 0.5, "rate_upper": 0.2}, "rate_lower=0.5 must not be above rate_upper"),
-        ({"rate_upper": 0.2}, "rate_upper=0.2 needs rate_weight above 0"),
-        ({"tet_lambda": 0.2}, "tet_lambda=0.2 needs another loss: loss=squared_error does not use it"),
+        ({"rate_upper": 0.2}, "rate_lower and rate_upper are bounds of the penalty: give rate_weight above 0"),
+        ({"tet_lambda": 0.2}, "tet_lambda belongs to loss=tet, got it with loss=squared_error: leave it out"),
+        ({"receptive_fields": 9}, "receptive_fields belongs to encoding=population, got it with encoding=poisson"),
+        ({"encoding": "delta"}, "encoding=delta and encoding=events belong to event data .nmnist. and the others"),
         ({"loss": "first_spike_mse"}, "loss=first_spike_mse asks when output neurons fire: give votes=1, or more"),
         ({"neuron": "relu", "votes": 2}, "relu neurons do not fire, so that they cannot vote: got votes=2"),
         (

@@ -17,6 +17,7 @@ from absl import flags
 from tqdm import tqdm
 
 from jaxsnn import models, training
+from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab import fingerprints, profile, run_folder
 from jaxsnn.lab.build import Program, build, make_model, restore
 from jaxsnn.lab.command import command, define_flag, define_run_flags
@@ -166,8 +167,11 @@ def _open(folder: Path, data_dir: str, cache_dir: str, progress: bool) -> Config
     config = run_folder.read_config(folder)
     if not config.network.spiking:
         raise ValueError(f"{folder} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
-    if config.network.encoding == "latency":
-        raise ValueError("latency input cannot be converted: it tells intensities by times, and IF neurons read rates")
+    if not ENCODINGS[config.network.encoding].rates:
+        raise ValueError(
+            f"{config.network.encoding} input cannot be converted: it tells intensities by times, and IF neurons read "
+            "rates"
+        )
     if config.network.votes:
         raise ValueError(f"output neurons that fire (votes={config.network.votes}) cannot be converted: no ReLU votes")
     if config.data.folds > 1:
