@@ -6,7 +6,7 @@ cell, `relu()` no spiking neuron at all. Each returns `Neurons`, for `models.cre
 
 from collections.abc import Callable
 
-from jaxsnn.neurons.bptt import bptt, lif, of_cell, run_cell
+from jaxsnn.neurons.bptt import bptt, lif, of_cell, of_neuron, run_cell
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.neurons.paper import spikebp
 from jaxsnn.neurons.relu import relay, relu
@@ -22,6 +22,7 @@ __all__ = [
     "lif",
     "of_cell",
     "relay",
+    "of_neuron",
     "relu",
     "run_cell",
     "spikebp",
