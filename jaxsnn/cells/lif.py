@@ -116,7 +116,7 @@ def step(
     al. 2023 (arXiv 2109.12894). `scale_input`: Fang et al. 2021 (arXiv 2007.05785).
     """
     check_state(state.potential, current)
-    _check(reset, leak_first)
+    check_options(reset, leak_first)
     potential = integrate(params, state, current, leak_first=leak_first, scale_input=scale_input)
     spikes = spike(potential - params.threshold)
     delayed = reset == "delayed"
@@ -136,8 +136,10 @@ def plain(reset: Reset) -> reset_of.Reset:
     return "soft" if reset == "delayed" else "hard" if reset == "value" else reset
 
 
-def _check(reset: str, leak_first: bool) -> None:
-    check_reset(reset, get_args(Reset))
+def check_options(reset: str, leak_first: bool = False, *, value: bool = True) -> None:
+    """Raises ValueError unless these options of `step` go together; `value`: whether `reset="value"` may be."""
+    known = get_args(Reset)
+    check_reset(reset, known if value else tuple(name for name in known if name != "value"))
     if reset == "delayed" and leak_first:
         raise ValueError("a delayed reset subtracts after the leak: it goes without leak_first, which leaks earlier")
 
@@ -154,7 +156,7 @@ def cell(
     Raises:
       ValueError: for an unknown `reset`, or "delayed" with `leak_first`.
     """
-    _check(reset, leak_first)
+    check_options(reset, leak_first)
     order: dict[str, Any] = {"leak_first": leak_first, "scale_input": scale_input}
     bounds = {"leak": UNIT, "threshold": POSITIVE}
     return Cell(

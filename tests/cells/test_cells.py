@@ -9,19 +9,23 @@ import pytest
 from hypothesis import given, settings
 
 from jaxsnn import integrate_and_fire, leaky_integrator, lif, unroll
-from jaxsnn.cells import CELLS, check_cell
+from jaxsnn.cells import CELLS, adlif, check_cell, izhikevich
 
-PARAMS = {
+PARAMS = {name: cell.params() for name, cell in CELLS.items()} | {
     "lif": lif.LIFParams(0.9, 0.8),
     "integrate_and_fire": integrate_and_fire.IFParams(0.8),
     "leaky_integrator": leaky_integrator.LeakyIntegratorParams(0.9),
+    "izhikevich": izhikevich.IzhikevichParams(coupling=0.3, jump=0.2),
+    "adlif": adlif.AdLIFParams(coupling=0.2),
 }
+SCALES = {"alif": 40.0, "adlif": 20.0, "plif": 4.0, "klif": 4.0, "izhikevich": 4.0}
+"""Largest currents of cells whose input is scaled by their leak."""
 every = pytest.mark.parametrize("name", CELLS)
 
 
 @every
 def test_protocol(name):
-    check_cell(CELLS[name], PARAMS[name])
+    check_cell(CELLS[name], PARAMS[name], scale=SCALES.get(name, 2.0))
     assert CELLS[name].fires == (name != "leaky_integrator")
 
 
