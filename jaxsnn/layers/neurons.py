@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxsnn.neurons import Neuron
+from jaxsnn.neurons import Neuron, RecurrentState, run_recurrent
+from jaxsnn.storage import Storage
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, accumulator
 
 SCOPES = ("layer", "channel", "neuron")
@@ -78,10 +79,28 @@ class NeuronLayer(nnx.Module):
         bound = self.neuron.bounds[name]
         return bound.into(getattr(self, f"{name}_{bound.name}")[...])
 
-    def __call__(self, currents: Array, carry: Any = None) -> tuple[Array, Any]:
-        """Runs T steps: `[T, B, ...]` to outputs of the same shape and dtype; `carry` None starts from rest."""
-        params, carry = self._start(currents, carry)
-        carry, output = self.neuron.run(params, carry, currents)
+    def __call__(
+        self, currents: Array, carry: Any = None, *, back: nnx.Module | None = None, storage: Storage = "floats"
+    ) -> tuple[Array, Any]:
+        """Runs T steps: `[T, B, ...]` to outputs of the same shape and dtype; `carry` None starts from rest.
+
+        Args:
+          currents: from other layers, `[T, B, ...]`.
+          carry: where an earlier call stopped.
+          back: recurrent synapses, through which the outputs of a step come back at the next; the carry is a
+            `neurons.RecurrentState` then.
+          storage: how the backward pass keeps what goes through them.
+
+        Raises:
+          ValueError: if these neurons cannot be recurrent.
+        """
+        params, carry = self._start(currents, carry, recurrent=back is not None)
+        if back is None:
+            carry, output = self.neuron.run(params, carry, currents)
+            return output, carry
+        graph, weights = nnx.split(back)
+        feedback = lambda weights, x: nnx.merge(graph, weights)(x)  # noqa: E731
+        carry, output = run_recurrent(self.neuron, feedback, params, weights, carry, currents, storage=storage)
         return output, carry
 
     def membranes(self, currents: Array) -> Array:
@@ -94,10 +113,11 @@ class NeuronLayer(nnx.Module):
             raise TypeError("these neurons have no membrane potential: their cell declares no `membrane`")
         return self.neuron.membranes(*self._start(currents, None), currents)
 
-    def _start(self, currents: Array, carry: Any) -> tuple[Any, Any]:
+    def _start(self, currents: Array, carry: Any, *, recurrent: bool = False) -> tuple[Any, Any]:
         params = self.params(currents.ndim - 1)
         if carry is None:
             carry = self.neuron.init(params, currents.shape[1:], accumulator(currents.dtype))
+            carry = RecurrentState(carry, jnp.zeros_like(currents[0])) if recurrent else carry
         return params, carry
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from jaxsnn.neurons.bptt import bptt, lif, of_cell, of_neuron, run_cell
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.neurons.paper import spikebp
+from jaxsnn.neurons.recurrent import RecurrentState, run_recurrent
 from jaxsnn.neurons.relu import relay, relu
 
 NEURONS: dict[str, Callable[..., Neurons]] = {"spikebp": spikebp, "lif": lif, "relu": relu}
@@ -18,6 +19,7 @@ __all__ = [
     "Neuron",
     "Neurons",
     "ReadoutParams",
+    "RecurrentState",
     "bptt",
     "lif",
     "of_cell",
@@ -25,5 +27,6 @@ __all__ = [
     "of_neuron",
     "relu",
     "run_cell",
+    "run_recurrent",
     "spikebp",
 ]

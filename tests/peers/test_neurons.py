@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsnn import unroll
+from jaxsnn import neurons, unroll
 from jaxsnn.cells import (
     Cell,
     alif,
@@ -185,6 +185,22 @@ OURS = {
 }
 
 
+def rleaky(beta, linear_features):
+    return snn_leaky(beta), lambda p: p["recurrent_weight"].T, lambda p: p["recurrent_bias"]
+
+
+def norse_recurrent(**arguments):
+    return norse_lif(**arguments, detach_reset=True), lambda p: p["weights"].T, lambda p: jnp.zeros(())
+
+
+def rlif(beta):
+    return spyx_lif(beta), lambda p: p["recurrent_w"], lambda p: jnp.zeros(())
+
+
+RECURRENT = {"RLeaky": rleaky, "lif_step": norse_recurrent, "RLIF": rlif}
+"""The cell, its recurrent weights `[from, to]` and a bias, which we do not have, from those of theirs."""
+
+
 def compare(case, run, late=False):
     """`run(theirs, x) -> y` against the recorded outputs and gradients of `x` and of every learned parameter."""
     arrays = case.arrays
@@ -211,7 +227,11 @@ def compare(case, run, late=False):
     assert np.abs(d_x).max() > 0.1
 
 
-@pytest.mark.parametrize("case", [case for case in recorded.cases("neuron") if case.name in OURS], ids=str)
+def members(names):
+    return pytest.mark.parametrize("case", [case for case in recorded.cases("neuron") if case.name in names], ids=str)
+
+
+@members(OURS)
 def test_neurons_are_theirs(case, x64):
     ours = OURS[case.name](**case.arguments)
 
@@ -220,5 +240,19 @@ def test_neurons_are_theirs(case, x64):
         step = partial(ours.cell.step, params, spike=ours.spike)
         currents = ours.currents(x)
         return unroll(step, ours.cell.init(params, x.shape[1:], x.dtype), currents).outputs
+
+    compare(case, run, ours.late)
+
+
+@members(RECURRENT)
+def test_recurrent_neurons_are_theirs(case, x64):
+    ours, weights, bias = RECURRENT[case.name](**case.arguments)
+    neuron = neurons.bptt(ours.cell, ours.spike)
+
+    def run(theirs, x):
+        params = ours.params(theirs)
+        rest = neurons.RecurrentState(neuron.init(params, x.shape[1:], x.dtype), jnp.zeros_like(x[0]))
+        currents = x + jnp.broadcast_to(bias(theirs), x.shape)
+        return neurons.run_recurrent(neuron, lambda w, s: s @ w, params, weights(theirs), rest, currents)[1]
 
     compare(case, run, ours.late)
