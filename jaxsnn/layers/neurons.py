@@ -23,7 +23,8 @@ class NeuronLayer(nnx.Module):
     """The neurons of one layer, with a value for each of their parameters.
 
     A constant field is part of `model_state` under its name; a learned field is part of `params` as a free number,
-    under its name and that of its bound: `leak_logit`, `threshold_log`. Both have float32 at least.
+    under its name and that of its bound: `leak_logit`, `threshold_log`; a field of `neuron.weights` is part of `params`
+    under its name. All have float32 at least.
 
     Args:
       neuron: its functions and starting values.
@@ -31,9 +32,11 @@ class NeuronLayer(nnx.Module):
       learn: learned fields, `leak` (one number for the layer), `leak:channel` or `leak:neuron`.
       shape: of the neurons, without time and batch; needed for learned numbers per channel or neuron.
       dtype: of the network's parameters.
+      rngs: for the initial values of `neuron.weights`; needed if it has any.
 
     Raises:
-      ValueError: for a field that the neuron does not have or cannot learn, or a value outside its range.
+      ValueError: for a field that the neuron does not have or cannot learn, a value outside its range, or no `rngs`
+        where they are needed.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class NeuronLayer(nnx.Module):
         learn: tuple[str, ...] = (),
         shape: Shape = (),
         dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs | None = None,
     ):
         self.neuron, dtype = neuron, accumulator(dtype)
         fields = getattr(neuron.params, "_fields", ())
@@ -53,7 +57,12 @@ class NeuronLayer(nnx.Module):
                 f"these neurons have no {', '.join(unknown)}: their parameters are {', '.join(fields) or 'none'}"
             )
         self.learned = tuple(scopes)
+        if neuron.weights and rngs is None:
+            raise ValueError(f"these neurons have weights ({', '.join(neuron.weights)}): give NeuronLayer their rngs")
         for name in fields:
+            if name in neuron.weights and rngs is not None:
+                setattr(self, name, nnx.Param(neuron.weights[name](rngs.params()).astype(dtype)))
+                continue
             value = jnp.asarray((values or {}).get(name, getattr(neuron.params, name)), dtype)
             if name in scopes:
                 bound = neuron.bounds[name]
@@ -71,13 +80,15 @@ class NeuronLayer(nnx.Module):
     def params(self, ndim: int) -> Any:
         """The parameters as the neuron's functions take them, for neurons `[B, ...]` of this rank."""
         fields = getattr(self.neuron.params, "_fields", ())
-        return type(self.neuron.params)(*(_aligned(self._value(name), ndim) for name in fields))
+        return type(self.neuron.params)(*(self._value(name, ndim) for name in fields))
 
-    def _value(self, name: str) -> Array:
-        if name not in self.learned:
+    def _value(self, name: str, ndim: int) -> Array:
+        if name in self.neuron.weights:
             return getattr(self, name)[...]
+        if name not in self.learned:
+            return _aligned(getattr(self, name)[...], ndim)
         bound = self.neuron.bounds[name]
-        return bound.into(getattr(self, f"{name}_{bound.name}")[...])
+        return _aligned(bound.into(getattr(self, f"{name}_{bound.name}")[...]), ndim)
 
     def __call__(
         self, currents: Array, carry: Any = None, *, back: nnx.Module | None = None, storage: Storage = "floats"

@@ -241,7 +241,8 @@ class Builder:
             what: layers.pop(name) for what, layers in self._per_layer.items() if name in layers and what in fields
         }
         learn = tuple(entry for entry in self.options.neurons.learn if self._learns(neuron, entry))
-        return NeuronLayer(neuron, values=values, learn=learn, shape=shape, dtype=self.options.param_dtype)
+        options: dict[str, Any] = {"dtype": self.options.param_dtype, "rngs": self._rngs}
+        return NeuronLayer(neuron, values=values, learn=learn, shape=shape, **options)
 
     def _learns(self, neuron: Neuron, entry: str) -> bool:
         """Hidden layers learn all fields of `learn` (or refuse), a readout those that it can, a pool none."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from jaxsnn.neurons.bptt import bptt, lif, of_cell, of_neuron, run_cell
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.neurons.paper import spikebp
+from jaxsnn.neurons.psn import PARALLEL, masked_psn, psn, sliding_psn
 from jaxsnn.neurons.recurrent import RecurrentState, run_recurrent
 from jaxsnn.neurons.relu import relay, relu
 
@@ -16,17 +17,21 @@ NEURONS: dict[str, Callable[..., Neurons]] = {"spikebp": spikebp, "lif": lif, "r
 
 __all__ = [
     "NEURONS",
+    "PARALLEL",
     "Neuron",
     "Neurons",
     "ReadoutParams",
     "RecurrentState",
     "bptt",
     "lif",
+    "masked_psn",
     "of_cell",
     "relay",
     "of_neuron",
+    "psn",
     "relu",
     "run_cell",
     "run_recurrent",
+    "sliding_psn",
     "spikebp",
 ]

@@ -201,6 +201,18 @@ RECURRENT = {"RLeaky": rleaky, "lif_step": norse_recurrent, "RLIF": rlif}
 """The cell, its recurrent weights `[from, to]` and a bias, which we do not have, from those of theirs."""
 
 
+def single(number):
+    """As PyTorch holds it, in float32."""
+    return jnp.float64(np.float32(number))
+
+
+PARALLEL = {
+    "PSN": lambda T: (neurons.psn(T), {}),
+    "MaskedPSN": lambda k, T, lambda_init: (neurons.masked_psn(T, order=k), {"masking": single(lambda_init)}),
+    "SlidingPSN": lambda k: (neurons.sliding_psn(order=k), {}),
+}
+
+
 def compare(case, run, late=False):
     """`run(theirs, x) -> y` against the recorded outputs and gradients of `x` and of every learned parameter."""
     arrays = case.arrays
@@ -256,3 +268,19 @@ def test_recurrent_neurons_are_theirs(case, x64):
         return neurons.run_recurrent(neuron, lambda w, s: s @ w, params, weights(theirs), rest, currents)[1]
 
     compare(case, run, ours.late)
+
+
+@members(PARALLEL)
+def test_parallel_neurons_are_theirs(case, x64):
+    neuron, constants = PARALLEL[case.name](**case.arguments)
+
+    def run(theirs, x):
+        bias = theirs["bias"]
+        params = neuron.params._replace(weight=theirs["weight"], bias=bias[:, 0] if bias.ndim else bias, **constants)
+        return neuron.run(params, neuron.init(params, x.shape[1:], x.dtype), x)[1]
+
+    compare(case, run)
+
+
+def test_every_recorded_neuron_is_compared():
+    assert {case.name for case in recorded.cases("neuron")} == {*OURS, *RECURRENT, *PARALLEL}
