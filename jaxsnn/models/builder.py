@@ -241,7 +241,7 @@ class Builder:
             what: layers.pop(name) for what, layers in self._per_layer.items() if name in layers and what in fields
         }
         learn = tuple(entry for entry in self.options.neurons.learn if self._learns(neuron, entry))
-        options: dict[str, Any] = {"dtype": self.options.param_dtype, "rngs": self._rngs}
+        options: dict[str, Any] = {"dtype": self.options.param_dtype, "rngs": self._weights["rngs"]}
         return NeuronLayer(neuron, values=values, learn=learn, shape=shape, **options)
 
     def _learns(self, neuron: Neuron, entry: str) -> bool:
