@@ -35,14 +35,15 @@ def test_forward_is_a_strict_heaviside(spike):
 
 @every
 def test_slope_is_a_traced_argument_without_gradient(spike):
-    slopes = jnp.asarray([0.5, 2.0, 8.0])
-    gradients = jax.jit(jax.vmap(jax.grad(spike), (None, 0)))(jnp.float32(0.03), slopes)
-    assert len(set(np.asarray(gradients))) == 3
+    slopes, sides = jnp.asarray([0.5, 2.0, 8.0]), jnp.asarray([-0.03, 0.03])
+    gradients = jax.jit(jax.vmap(jax.vmap(jax.grad(spike), (0, None)), (None, 0)))(sides, slopes)
+    assert len(set(map(tuple, np.asarray(gradients)))) == 3
     assert jax.grad(spike, argnums=1)(jnp.float32(0.1), jnp.float32(2.0)) == 0
 
 
 # The slopes at which the sources of the docstrings, or the libraries that spread them, use each: SuperSpike's 25 as in
-# snnTorch, arctan's 2 and the logistic function's 4 as in SpikingJelly, a Gaussian of standard deviation 0.4.
+# snnTorch, arctan's 2 and the logistic function's 4 as in SpikingJelly, a Gaussian of standard deviation 0.4. The rest
+# are compared with SpikingJelly's and Norse's own in tests/peers.
 DEFAULTS = {
     "straight_through": lambda x: 1.0,
     "boxcar": lambda x: float(abs(x) < 0.5),
@@ -58,9 +59,45 @@ DEFAULTS = {
 def test_default_slope_and_partial(spike):
     x = np.asarray([-1.2, -0.45, 0.0, 0.01, 0.3, 0.7], np.float32)
     found = jax.vmap(jax.grad(spike))(x)
-    np.testing.assert_allclose(found, [DEFAULTS[spike.name](float(value)) for value in x], rtol=1e-5)
+    if spike.name in DEFAULTS:
+        np.testing.assert_allclose(found, [DEFAULTS[spike.name](float(value)) for value in x], rtol=1e-5)
     np.testing.assert_array_equal(found, jax.vmap(jax.grad(functools.partial(spike, slope=spike.slope)))(x))
-    assert set(DEFAULTS) == set(SURROGATES)
+
+
+@every
+def test_inclusive_fires_at_the_threshold_and_height_scales(spike):
+    x = jnp.asarray([-0.7, -0.0, 0.0, 0.2])
+    np.testing.assert_array_equal(spike(x, inclusive=True), [0, 1, 1, 1])
+    grad = jax.vmap(jax.grad(spike))
+    np.testing.assert_array_equal(jax.vmap(jax.grad(functools.partial(spike, inclusive=True)))(x), grad(x))
+    np.testing.assert_allclose(jax.vmap(jax.grad(functools.partial(spike, height=0.3)))(x), 0.3 * grad(x), rtol=1e-6)
+
+
+SECOND = {
+    "piecewise_leaky_relu": {"leak": 0.2},
+    "squarewave_fourier": {"terms": 3},
+    "s2nn": {"beta": 0.4},
+    "q_pseudo_spike": {"power": 3.5},
+    "leaky_k_relu": {"leak": 0.3},
+    "log_tailed_relu": {"leak": 0.3},
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_numbers_belong_to_primitive_and_derivative_alike(name, x64):
+    spike, x, k, h = SURROGATES[name], jnp.asarray(GRID, jnp.float64), jnp.float64(1.3), 1e-6
+    primitive = functools.partial(spike.primitive, **SECOND[name])
+    slopes = (primitive(x + h, k) - primitive(x - h, k)) / (2 * h)
+    found = jax.vmap(jax.grad(lambda x: spike(x, k, **SECOND[name])))(x)
+    np.testing.assert_allclose(found, slopes, atol=1e-5)
+    assert np.abs(found - jax.vmap(jax.grad(lambda x: spike(x, k)))(x)).max() > 1e-3
+
+
+def test_unknown_numbers_are_refused():
+    with pytest.raises(TypeError, match=r"surrogate 's2nn' has no leak: it has slope, height, beta"):
+        SURROGATES["s2nn"](0.1, leak=0.1)
+    with pytest.raises(TypeError, match=r"surrogate 'arctan' has no leak: it has slope, height"):
+        SURROGATES["arctan"](0.1, leak=0.1)
 
 
 def test_integer_potential_is_refused():

@@ -38,6 +38,8 @@ def fan_out(connection: Connection, kernel: np.ndarray | None = None) -> np.ndar
         raise ValueError(f"{connection.name} has weights {connection.kernel}, got {kernel.shape}")
     if kernel is None:  # every tap reaches all output features
         kernel = np.ones(connection.kernel, bool)
+    if connection.hollow:
+        kernel = kernel * ~np.eye(len(kernel), dtype=bool)
     if connection.kind == "dense":
         return np.count_nonzero(kernel, axis=-1).astype(np.int64).reshape(connection.input_shape)
     *taps, channels, features = kernel.shape

@@ -31,8 +31,20 @@ UNIT = Bound("logit", jax.nn.sigmoid, _logit, "(0, 1)")
 """A sigmoid of the trained number."""
 POSITIVE = Bound("log", jnp.exp, jnp.log, "(0, inf)")
 """The exponential of the trained number."""
+TIME_CONSTANT = Bound("rate_logit", lambda x: 1 / jax.nn.sigmoid(x), lambda tau: -jnp.log(tau - 1), "(1, inf)")
+"""The inverse of a sigmoid of the trained number, as in PLIF (Fang et al. 2021, arXiv 2007.05785)."""
 REAL = Bound("value", jnp.asarray, jnp.asarray, "(-inf, inf)")
 """The trained number itself."""
+
+
+def interval(low: float, high: float) -> Bound:
+    """The range (low, high): a sigmoid of the trained number, stretched."""
+    return Bound(
+        "logit",
+        lambda x: low + (high - low) * jax.nn.sigmoid(x),
+        lambda value: _logit((value - low) / (high - low)),
+        f"({low:g}, {high:g})",
+    )
 
 
 class Cell(NamedTuple):
@@ -53,3 +65,8 @@ class Cell(NamedTuple):
     """Field to its range if it is learned; a field without an entry is any real number."""
     fires: bool = True
     """Whether the outputs are spikes; False for a cell that sends its potential, as a readout does."""
+    make: Callable[..., "Cell"] | None = None
+    """Makes the record with other options, e.g. `CELLS["lif"].make(reset="soft")`; None if it has no options. They are
+    keywords with defaults, each a `bool`, a whole number or one of a `Literal`, and values of `--neuron_options`."""
+    learned: tuple[str, ...] = ()
+    """Fields that are learned where nothing else is asked for, as in the cell's source."""

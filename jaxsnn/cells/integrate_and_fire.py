@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxsnn.cells import lif
 from jaxsnn.cells.cell import POSITIVE, Cell
+from jaxsnn.cells.reset import Reset, check_reset
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
 
@@ -34,13 +35,20 @@ def init(params: IFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> IFSt
 
 
 def step(
-    params: IFParams, state: IFState, current: Array, *, spike: SpikeFunction = arctan, reset: lif.Reset = "hard"
+    params: IFParams,
+    state: IFState,
+    current: Array,
+    *,
+    spike: SpikeFunction = arctan,
+    reset: Reset = "hard",
+    detach_reset: bool = True,
 ) -> tuple[IFState, Array]:
     """One time step: integrate, fire, reset; arguments and errors as in `lif.step`.
 
     Source: Lee et al. (2020): (E3) in docs/equations.md.
     """
-    return lif.step(lif.LIFParams(1.0, params.threshold), state, current, spike=spike, reset=reset)
+    whole = lif.LIFParams(1.0, params.threshold)
+    return lif.step(whole, state, current, spike=spike, reset=reset, detach_reset=detach_reset)
 
 
 def integrate(params: IFParams, state: IFState, current: Array) -> Array:
@@ -48,9 +56,15 @@ def integrate(params: IFParams, state: IFState, current: Array) -> Array:
     return state.potential + current
 
 
-def cell(*, reset: lif.Reset = "hard") -> Cell:
-    """The record of this neuron; `reset` as in `lif.step`."""
-    return Cell(IFParams, init, partial(step, reset=reset), integrate, {"threshold": POSITIVE})
+def cell(*, reset: Reset = "hard", detach_reset: bool = True) -> Cell:
+    """The record of this neuron; options as in `lif.step`.
+
+    Raises:
+      ValueError: for an unknown `reset`.
+    """
+    check_reset(reset)
+    run = partial(step, reset=reset, detach_reset=detach_reset)
+    return Cell(IFParams, init, run, integrate, {"threshold": POSITIVE}, make=cell)
 
 
 CELL = cell()

@@ -65,7 +65,8 @@ def step(
 
 def cell(*, leak_first: bool = False) -> Cell:
     """The record of this neuron; `leak_first` as in `step`."""
-    return Cell(LeakyIntegratorParams, init, partial(step, leak_first=leak_first), bounds={"leak": UNIT}, fires=False)
+    run = partial(step, leak_first=leak_first)
+    return Cell(LeakyIntegratorParams, init, run, bounds={"leak": UNIT}, make=cell, fires=False)
 
 
 CELL = cell()

@@ -7,6 +7,7 @@ from jaxsnn.layers.layer import Join, Layer, Sent
 from jaxsnn.layers.neurons import Constant, NeuronLayer
 from jaxsnn.layers.norms import NORMS
 from jaxsnn.layers.pools import AvgPool, Identity, MaxPool, Subsample, Voting
+from jaxsnn.layers.recurrent import Recurrence, Recurrent
 from jaxsnn.layers.synapses import Conv, Dense, Synapse
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Masks",
     "MaxPool",
     "NeuronLayer",
+    "Recurrence",
+    "Recurrent",
     "SelfAttention",
     "Sent",
     "Subsample",

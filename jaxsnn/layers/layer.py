@@ -31,8 +31,9 @@ class Layer(NamedTuple):
 
     name: str
     synapses: Mapping[str, tuple[str, Synapse]]
-    """Name of each bundle of synapses to its source, `input` or an earlier layer, and its module. Parameters are found
-    under this name; the layer's own bundle has the layer's name."""
+    """Name of each bundle of synapses to its source and its module. The source is `input`, an earlier layer or, of
+    recurrent synapses, the layer itself. Parameters are found under the name; the layer's own bundle has the name of
+    the layer."""
     neurons: NeuronLayer | None = None
     """None: the currents are sent on as they are, e.g. the means of an average pool, or the sum of two spike trains."""
     norm: nnx.Module | None = None

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxsnn.neurons import Neuron
+from jaxsnn.neurons import Neuron, RecurrentState, run_recurrent
+from jaxsnn.storage import Storage
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, accumulator
 
 SCOPES = ("layer", "channel", "neuron")
@@ -22,7 +23,8 @@ class NeuronLayer(nnx.Module):
     """The neurons of one layer, with a value for each of their parameters.
 
     A constant field is part of `model_state` under its name; a learned field is part of `params` as a free number,
-    under its name and that of its bound: `leak_logit`, `threshold_log`. Both have float32 at least.
+    under its name and that of its bound: `leak_logit`, `threshold_log`; a field of `neuron.weights` is part of `params`
+    under its name. All have float32 at least.
 
     Args:
       neuron: its functions and starting values.
@@ -30,9 +32,11 @@ class NeuronLayer(nnx.Module):
       learn: learned fields, `leak` (one number for the layer), `leak:channel` or `leak:neuron`.
       shape: of the neurons, without time and batch; needed for learned numbers per channel or neuron.
       dtype: of the network's parameters.
+      rngs: for the initial values of `neuron.weights`; needed if it has any.
 
     Raises:
-      ValueError: for a field that the neuron does not have or cannot learn, or a value outside its range.
+      ValueError: for a field that the neuron does not have or cannot learn, a value outside its range, or no `rngs`
+        where they are needed.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class NeuronLayer(nnx.Module):
         learn: tuple[str, ...] = (),
         shape: Shape = (),
         dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs | None = None,
     ):
         self.neuron, dtype = neuron, accumulator(dtype)
         fields = getattr(neuron.params, "_fields", ())
@@ -52,7 +57,12 @@ class NeuronLayer(nnx.Module):
                 f"these neurons have no {', '.join(unknown)}: their parameters are {', '.join(fields) or 'none'}"
             )
         self.learned = tuple(scopes)
+        if neuron.weights and rngs is None:
+            raise ValueError(f"these neurons have weights ({', '.join(neuron.weights)}): give NeuronLayer their rngs")
         for name in fields:
+            if name in neuron.weights and rngs is not None:
+                setattr(self, name, nnx.Param(neuron.weights[name](rngs.params()).astype(dtype)))
+                continue
             value = jnp.asarray((values or {}).get(name, getattr(neuron.params, name)), dtype)
             if name in scopes:
                 bound = neuron.bounds[name]
@@ -70,18 +80,38 @@ class NeuronLayer(nnx.Module):
     def params(self, ndim: int) -> Any:
         """The parameters as the neuron's functions take them, for neurons `[B, ...]` of this rank."""
         fields = getattr(self.neuron.params, "_fields", ())
-        return type(self.neuron.params)(*(_aligned(self._value(name), ndim) for name in fields))
+        return type(self.neuron.params)(*(self._value(name, ndim) for name in fields))
 
-    def _value(self, name: str) -> Array:
-        if name not in self.learned:
+    def _value(self, name: str, ndim: int) -> Array:
+        if name in self.neuron.weights:
             return getattr(self, name)[...]
+        if name not in self.learned:
+            return _aligned(getattr(self, name)[...], ndim)
         bound = self.neuron.bounds[name]
-        return bound.into(getattr(self, f"{name}_{bound.name}")[...])
+        return _aligned(bound.into(getattr(self, f"{name}_{bound.name}")[...]), ndim)
 
-    def __call__(self, currents: Array, carry: Any = None) -> tuple[Array, Any]:
-        """Runs T steps: `[T, B, ...]` to outputs of the same shape and dtype; `carry` None starts from rest."""
-        params, carry = self._start(currents, carry)
-        carry, output = self.neuron.run(params, carry, currents)
+    def __call__(
+        self, currents: Array, carry: Any = None, *, back: nnx.Module | None = None, storage: Storage = "floats"
+    ) -> tuple[Array, Any]:
+        """Runs T steps: `[T, B, ...]` to outputs of the same shape and dtype; `carry` None starts from rest.
+
+        Args:
+          currents: from other layers, `[T, B, ...]`.
+          carry: where an earlier call stopped.
+          back: recurrent synapses, through which the outputs of a step come back at the next; the carry is a
+            `neurons.RecurrentState` then.
+          storage: how the backward pass keeps what goes through them.
+
+        Raises:
+          ValueError: if these neurons cannot be recurrent.
+        """
+        params, carry = self._start(currents, carry, recurrent=back is not None)
+        if back is None:
+            carry, output = self.neuron.run(params, carry, currents)
+            return output, carry
+        graph, weights = nnx.split(back)
+        feedback = lambda weights, x: nnx.merge(graph, weights)(x)  # noqa: E731
+        carry, output = run_recurrent(self.neuron, feedback, params, weights, carry, currents, storage=storage)
         return output, carry
 
     def membranes(self, currents: Array) -> Array:
@@ -94,10 +124,11 @@ class NeuronLayer(nnx.Module):
             raise TypeError("these neurons have no membrane potential: their cell declares no `membrane`")
         return self.neuron.membranes(*self._start(currents, None), currents)
 
-    def _start(self, currents: Array, carry: Any) -> tuple[Any, Any]:
+    def _start(self, currents: Array, carry: Any, *, recurrent: bool = False) -> tuple[Any, Any]:
         params = self.params(currents.ndim - 1)
         if carry is None:
             carry = self.neuron.init(params, currents.shape[1:], accumulator(currents.dtype))
+            carry = RecurrentState(carry, jnp.zeros_like(currents[0])) if recurrent else carry
         return params, carry
 
 

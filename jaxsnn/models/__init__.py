@@ -14,6 +14,7 @@ from jaxsnn.models.fold import fold
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.membranes import Membrane, Membranes, membranes
+from jaxsnn.models.mlp import mlp
 from jaxsnn.models.network import Network
 from jaxsnn.models.options import NetworkOptions, Pool
 from jaxsnn.models.output import Output
@@ -25,6 +26,7 @@ from jaxsnn.models.vgg import vgg, vgg5, vgg7, vgg9, vgg11, vgg13, vgg16
 
 MODELS: dict[str, Callable[..., Network]] = {
     "lenet": lenet,
+    "mlp": mlp,
     "vgg5": vgg5,
     "vgg7": vgg7,
     "vgg9": vgg9,
@@ -63,6 +65,7 @@ __all__ = [
     "in_chunks",
     "lenet",
     "membranes",
+    "mlp",
     "resnet",
     "resnet7",
     "resnet9",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from flax import nnx
 
@@ -17,6 +17,8 @@ from jaxsnn.layers import (
     Layer,
     MaxPool,
     NeuronLayer,
+    Recurrence,
+    Recurrent,
     Subsample,
     Synapse,
     Voting,
@@ -129,16 +131,19 @@ class Builder:
         synapse = MaxPool(window) if window is not None and self.options.pool == "max" else AvgPool(window)
         self.add(name, synapse, self.options.neurons.pool if spiking else None)
 
-    def dense(self, features: int) -> None:
-        """A hidden dense layer with neurons."""
-        features = self._wide(features)
-        size, longest = math.prod(self._here.shape), self.options.delays
+    def dense(self, features: int, *, recurrent: Recurrence | Literal[""] | None = None) -> None:
+        """A hidden dense layer with neurons; `recurrent` instead of the network's option of this name."""
+        features, name, options = self._wide(features), self.next_name("fc"), self.options
+        size, longest = math.prod(self._here.shape), options.delays
         synapse: Synapse = Dense(size, features, **self._weights)
         if longest:
             weights = {key: self._weights[key] for key in ("rngs", "init_scale", "param_dtype")}
             synapse = DelayedDense(size, features, longest, **weights)
-        name = self.next_name("fc")
-        self.add(name, synapse, self.options.neurons.hidden, norm=self._norm(name, features), dropout=True)
+        more: dict[str, tuple[str, Synapse]] = {}
+        if connect := options.recurrent if recurrent is None else recurrent:
+            same: dict[str, Any] = {key: self._weights[key] for key in ("rngs", "param_dtype", "precision")}
+            more = {f"{name}/recurrent": (name, Recurrent(features, connect=connect, gain=options.init_gain, **same))}
+        self.add(name, synapse, options.neurons.hidden, norm=self._norm(name, features), more=more, dropout=True)
 
     def neurons(self, name: str | None = None) -> None:
         """Neurons that receive what the last layer sends, as it is: before the weights, "pre-activation"."""
@@ -236,7 +241,8 @@ class Builder:
             what: layers.pop(name) for what, layers in self._per_layer.items() if name in layers and what in fields
         }
         learn = tuple(entry for entry in self.options.neurons.learn if self._learns(neuron, entry))
-        return NeuronLayer(neuron, values=values, learn=learn, shape=shape, dtype=self.options.param_dtype)
+        options: dict[str, Any] = {"dtype": self.options.param_dtype, "rngs": self._weights["rngs"]}
+        return NeuronLayer(neuron, values=values, learn=learn, shape=shape, **options)
 
     def _learns(self, neuron: Neuron, entry: str) -> bool:
         """Hidden layers learn all fields of `learn` (or refuse), a readout those that it can, a pool none."""

@@ -83,7 +83,7 @@ class Network(nnx.Module):
         """Every bundle of synapses between trains, in network order; average pools alone are passed through."""
         connections: list[Connection] = []
         through: dict[str, Connection] = {}
-        shapes = {INPUT: self.input_shape}
+        shapes = {INPUT: self.input_shape, **{row.name: row.shape for row in self.rows}}
         for row in self.rows:
             for name, source in row.synapses:
                 made = getattr(self, name).connection(name, source, row.name, shapes[source])
@@ -95,7 +95,6 @@ class Network(nnx.Module):
                     through[row.name] = made
                 else:
                     connections.append(made)
-            shapes[row.name] = row.shape
         return tuple(connections)
 
     @property
@@ -171,6 +170,9 @@ class Network(nnx.Module):
             currents = self._currents(
                 row, sent, None, carries={}, steps=len(spikes[INPUT]), train=False, axis_name=None
             )
+            if row.recurrent:
+                sent_before = jnp.pad(spikes[row.name][:-1], ((1, 0), *((0, 0),) * (currents.ndim - 1)))
+                currents = currents + getattr(self, row.recurrent)(sent_before.astype(currents.dtype))
             if row.neurons:
                 potentials[row.name] = self._neurons(row).membranes(currents)
             sent[row.name] = Sent(currents if row.through else spikes[row.name], None, "numbers")
@@ -197,7 +199,11 @@ class Network(nnx.Module):
         neurons = self._neurons(row)
         if not neurons.neuron.causal and carry is not None:
             raise ValueError(f"the neurons of {row.name} need the whole train at once: run without chunks and carry")
-        y, options["carries"][row.name] = neurons(currents, None if carry is None else carry[row.name])
+        storage = storage_of(neurons.neuron.sends, pack=self.pack_spikes)
+        back = getattr(self, row.recurrent) if row.recurrent else None
+        y, options["carries"][row.name] = neurons(
+            currents, None if carry is None else carry[row.name], back=back, storage=storage
+        )
         return y if exact else y.astype(self.compute_dtype), neurons.neuron.sends
 
     def _currents(
@@ -214,7 +220,7 @@ class Network(nnx.Module):
     ) -> Array:
         """The sum of a layer's currents, normed; `exact` computes in the parameters' dtype at least (the readout)."""
         currents = []
-        for name, source in row.synapses:
+        for name, source in row.incoming:
             (x, mask, kind), synapse = sent[source], getattr(self, name)
             x = x.astype(self.param_dtype) if exact else x
             if hasattr(synapse, "over_time"):  # synapses with delays need earlier inputs

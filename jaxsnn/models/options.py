@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import jax.numpy as jnp
 
 from jaxsnn import neurons as rules
-from jaxsnn.layers import NORMS, Masks
+from jaxsnn.layers import NORMS, Masks, Recurrence
 from jaxsnn.neurons import Neurons
 from jaxsnn.synapses import Precision
 from jaxsnn.typing import DTypeLike, Shape
@@ -61,6 +61,9 @@ class NetworkOptions:
     """Largest learned delay of the synapses of hidden dense layers, in time steps; 0 for none."""
     standardise: bool = False
     """Whether the weights of all layers but the readout are standardised (see `layers.Conv`)."""
+    recurrent: Recurrence | Literal[""] = ""
+    """Neurons of hidden dense layers receive the spikes of their layer one step later: from "all" of its neurons, or
+    from all "others"; empty: not at all."""
     static_input: bool = False
     """Promise that the input is the same at every step (direct input): the layers that receive it alone are computed
     once, not T times."""
@@ -84,6 +87,10 @@ class NetworkOptions:
         if self.norm and self.norm not in NORMS:
             raise ValueError(
                 f"norm must be one of {', '.join(NORMS) or 'none, since there is none'}, got {self.norm!r}"
+            )
+        if self.recurrent not in ("", *get_args(Recurrence)):
+            raise ValueError(
+                f"recurrent must be empty or one of {', '.join(get_args(Recurrence))}, got {self.recurrent!r}"
             )
         if self.pool not in get_args(Pool):
             raise ValueError(f"pool must be one of {', '.join(get_args(Pool))}, got {self.pool!r}")

@@ -40,6 +40,16 @@ class Row:
     """How a layer without norm, neurons and weights is counted: see `layers.pools`; None: it sends numbers."""
 
     @property
+    def recurrent(self) -> str | None:
+        """Name of the bundle of synapses whose source is the layer itself; None if there is none."""
+        return next((name for name, source in self.synapses if source == self.name), None)
+
+    @property
+    def incoming(self) -> tuple[tuple[str, str], ...]:
+        """Name and source of the other bundles."""
+        return tuple((name, source) for name, source in self.synapses if source != self.name)
+
+    @property
     def through(self) -> bool:
         """Whether its spikes act on the layers behind, so that it sends no train of its own."""
         return self.relays == "through"
@@ -83,10 +93,13 @@ def row_shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
     """The shape of a layer's output, checked."""
     if layer.name in shapes:
         raise ValueError(f"two layers are called {layer.name!r}: give each a name of its own")
-    if not layer.synapses:
-        raise ValueError(f"{layer.name} has no synapses: a layer needs one bundle at least")
     reached: dict[str, Shape] = {}
+    recurrent = {name: synapse for name, (source, synapse) in layer.synapses.items() if source == layer.name}
+    if len(recurrent) == len(layer.synapses):
+        raise ValueError(f"{layer.name} has no synapses from elsewhere: a layer needs one bundle at least")
     for name, (source, synapse) in layer.synapses.items():
+        if name in recurrent:
+            continue
         if source not in shapes:
             raise ValueError(
                 f"{name} receives {source!r}, which is no earlier layer; layers so far: {', '.join(shapes)}"
@@ -103,7 +116,14 @@ def row_shape(layer: Layer, shapes: Mapping[str, Shape]) -> Shape:
         raise ValueError(f"{layer.name}: join must be one of {', '.join(JOINS)} or a function, got {layer.join!r}")
     if layer.join == "iand" and len(reached) != 2:
         raise ValueError(f"{layer.name} joins by iand, which needs two bundles of synapses, got {len(reached)}")
-    return next(iter(reached.values()))
+    shape = next(iter(reached.values()))
+    if recurrent and (layer.neurons is None or len(recurrent) > 1):
+        raise ValueError(f"{layer.name}: recurrent synapses need neurons, and there may be one bundle of them")
+    for name, synapse in recurrent.items():
+        back = synapse.connection(name, layer.name, layer.name, shape).output_shape
+        if back != shape:
+            raise ValueError(f"{name} sends {list(back)} back to {layer.name}, which has {list(shape)}")
+    return shape
 
 
 def check_input(x: Array, sample: Shape, dtype: DTypeLike) -> None:

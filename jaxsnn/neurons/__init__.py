@@ -6,23 +6,32 @@ cell, `relu()` no spiking neuron at all. Each returns `Neurons`, for `models.cre
 
 from collections.abc import Callable
 
-from jaxsnn.neurons.bptt import bptt, lif, of_cell, run_cell
+from jaxsnn.neurons.bptt import bptt, lif, of_cell, of_neuron, run_cell
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.neurons.paper import spikebp
+from jaxsnn.neurons.psn import PARALLEL, masked_psn, psn, sliding_psn
+from jaxsnn.neurons.recurrent import RecurrentState, run_recurrent
 from jaxsnn.neurons.relu import relay, relu
 
 NEURONS: dict[str, Callable[..., Neurons]] = {"spikebp": spikebp, "lif": lif, "relu": relu}
 
 __all__ = [
     "NEURONS",
+    "PARALLEL",
     "Neuron",
     "Neurons",
     "ReadoutParams",
+    "RecurrentState",
     "bptt",
     "lif",
+    "masked_psn",
     "of_cell",
+    "of_neuron",
+    "psn",
     "relay",
     "relu",
     "run_cell",
+    "run_recurrent",
+    "sliding_psn",
     "spikebp",
 ]

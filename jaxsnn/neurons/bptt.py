@@ -48,6 +48,7 @@ def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, 
         None if membrane is None else membranes,
         "spikes" if cell.fires else "numbers",
         bounds=cell.bounds,
+        step=step,
     )
 
 
@@ -84,7 +85,10 @@ def lif(
     spike: SpikeFunction = arctan,
     reset: lif_cell.Reset = "hard",
     leak_first: bool = False,
-    learn: tuple[str, ...] = (),
+    detach_reset: bool = True,
+    scale_input: bool = False,
+    v_reset: Any = None,
+    learn: tuple[str, ...] | None = None,
     remat: bool = False,
     pack_spikes: bool = False,
 ) -> Neurons:
@@ -93,21 +97,24 @@ def lif(
     Args:
       leak, threshold, pool_threshold: the paper's by default; starting values where learned.
       spike: surrogate, e.g. `surrogate.arctan` or `partial(surrogate.arctan, slope=4.0)`.
-      reset: "hard" or "soft".
-      leak_first: leak before integrating, the order of most libraries; the paper leaks last.
+      reset, leak_first, detach_reset, scale_input: as in `cells.lif.step`. Pools reset alike: softly if `reset` is
+        "delayed", to zero if it is "value".
+      v_reset: potential after a spike, for `reset="value"`.
       learn: learned fields of hidden layers and readout, see `Neurons.learn`.
       remat: recompute the cells' inner values in the backward pass instead of storing them.
       pack_spikes: the backward pass stores spikes in one bit each, not one byte.
 
     Raises:
-      ValueError: for a leak outside (0, 1], or a threshold that is not positive.
+      ValueError: for a leak outside (0, 1], a threshold that is not positive, or options that do not go together.
     """
-    cell = lif_cell.cell(reset=reset, leak_first=leak_first)
+    if (v_reset is not None) != (reset == "value"):
+        raise ValueError(f"v_reset and reset='value' go together, got v_reset={v_reset} with reset={reset!r}")
+    cell = lif_cell.cell(reset=reset, leak_first=leak_first, detach_reset=detach_reset, scale_input=scale_input)
     return of_cell(
         cell,
         spike,
-        params=lif_cell.LIFParams(leak, threshold),
-        pool=integrate_and_fire.cell(reset=reset),
+        params=cell.params(leak, threshold, *(() if v_reset is None else (v_reset,))),
+        pool=integrate_and_fire.cell(reset=lif_cell.plain(reset), detach_reset=detach_reset),
         pool_threshold=pool_threshold,
         readout_leak=leak,
         readout_threshold=threshold,
@@ -123,6 +130,28 @@ def of_cell(
     spike: SpikeFunction | None = None,
     *,
     params: Any = None,
+    learn: tuple[str, ...] | None = None,
+    remat: bool = False,
+    **more: Any,
+) -> Neurons:
+    """Any cell in the hidden layers of a network; pools are integrate-and-fire neurons, the readout a leaky integrator.
+
+    Args:
+      cell, spike, params, remat: as in `bptt`.
+      learn: learned fields, see `Neurons.learn`; the readout learns those that it has. None for `cell.learned`.
+      more: as in `of_neuron`.
+
+    Raises:
+      ValueError: for parameters that a cell refuses.
+    """
+    hidden = bptt(cell, spike, params=params, remat=remat)
+    return of_neuron(hidden, spike, learn=cell.learned if learn is None else learn, remat=remat, **more)
+
+
+def of_neuron(
+    neuron: Neuron,
+    spike: SpikeFunction | None = None,
+    *,
     pool: Cell = integrate_and_fire.CELL,
     pool_threshold: Any = 0.75,
     readout_leak: Any = 0.99,
@@ -132,13 +161,15 @@ def of_cell(
     remat: bool = False,
     pack_spikes: bool = False,
 ) -> Neurons:
-    """Any cell in the hidden layers of a network; pools are integrate-and-fire neurons, the readout a leaky integrator.
+    """Any neuron in the hidden layers of a network, e.g. `sliding_psn(4)`; pools and readout as in `of_cell`.
 
     Args:
-      cell, spike, params, remat: as in `bptt`.
+      neuron: of the hidden layers.
+      spike: surrogate of the pools; None for arctan.
       pool, pool_threshold: of the pools.
       readout_leak, readout_threshold, leak_first: of the readout.
       learn: learned fields, see `Neurons.learn`; the readout learns those that it has.
+      remat: as in `bptt`, of pools and readout.
       pack_spikes: the backward pass stores spikes in one bit each, not one byte.
 
     Raises:
@@ -146,7 +177,7 @@ def of_cell(
     """
     pool_params = integrate_and_fire.IFParams(pool_threshold)
     return Neurons(
-        bptt(cell, spike, params=params, remat=remat),
+        neuron,
         bptt(pool, arctan if spike is None else spike, params=pool_params, remat=remat),
         _readout(readout_leak, readout_threshold, leak_first=leak_first, remat=remat),
         learn,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxsnn.cells.cell import Bound
-from jaxsnn.typing import Array, Sends
+from jaxsnn.typing import Array, CellStep, Sends
 
 
 class ReadoutParams(NamedTuple):
@@ -38,6 +38,12 @@ class Neuron(NamedTuple):
     """Whether output t depends on currents up to t alone; otherwise the train cannot come in chunks."""
     bounds: Mapping[str, Bound] = MappingProxyType({})
     """The fields that can be learned, with their ranges."""
+    weights: Mapping[str, Callable[[Array], Array]] = MappingProxyType({})
+    """Fields that are trained always, in arrays of a shape of their own (not one number per neuron), each with its
+    initial value, `key -> array`."""
+    step: CellStep | None = None
+    """`(params, state, current [B, ...]) -> (state, output [B, ...])`, one step of `run` in the dtype of the state, for
+    recurrent synapses; None: these neurons cannot have any."""
 
 
 class Neurons(NamedTuple):

@@ -37,6 +37,8 @@ class Connection(NamedTuple):
     """Whether a number is added to every current at every step: a bias, or a norm, which folds into one."""
     neurons: bool = True
     """Whether the target has neurons; otherwise it sends currents on, or a maximum or sum of spikes."""
+    hollow: bool = False
+    """Whether no neuron of a dense layer reaches itself: the diagonal of the kernel is no synapses."""
     through: "Connection | None" = None
     """Synapses of a layer without neurons (an average pool) that the spikes pass on their way; None: none."""
 

@@ -9,19 +9,23 @@ import pytest
 from hypothesis import given, settings
 
 from jaxsnn import integrate_and_fire, leaky_integrator, lif, unroll
-from jaxsnn.cells import CELLS, check_cell
+from jaxsnn.cells import CELLS, adlif, check_cell, izhikevich
 
-PARAMS = {
+PARAMS = {name: cell.params() for name, cell in CELLS.items()} | {
     "lif": lif.LIFParams(0.9, 0.8),
     "integrate_and_fire": integrate_and_fire.IFParams(0.8),
     "leaky_integrator": leaky_integrator.LeakyIntegratorParams(0.9),
+    "izhikevich": izhikevich.IzhikevichParams(coupling=0.3, jump=0.2),
+    "adlif": adlif.AdLIFParams(coupling=0.2),
 }
+SCALES = {"alif": 40.0, "adlif": 20.0, "plif": 4.0, "klif": 4.0, "izhikevich": 4.0}
+"""Largest currents of cells whose input is scaled by their leak."""
 every = pytest.mark.parametrize("name", CELLS)
 
 
 @every
 def test_protocol(name):
-    check_cell(CELLS[name], PARAMS[name])
+    check_cell(CELLS[name], PARAMS[name], scale=SCALES.get(name, 2.0))
     assert CELLS[name].fires == (name != "leaky_integrator")
 
 
@@ -56,9 +60,13 @@ def test_threshold_not_positive(threshold):
         lif.init(lif.LIFParams(0.9, threshold), (1,))
 
 
-def test_unknown_reset():
-    with pytest.raises(ValueError, match="reset must be 'hard' or 'soft', got 'none'"):
-        lif.step(lif.LIFParams(), lif.init(lif.LIFParams(), (1,)), jnp.ones(1), reset="none")
+def test_unknown_resets():
+    with pytest.raises(ValueError, match="reset must be one of hard, soft, none, delayed, value, got 'zero'"):
+        lif.step(lif.LIFParams(), lif.init(lif.LIFParams(), (1,)), jnp.ones(1), reset="zero")
+    with pytest.raises(ValueError, match="delayed reset subtracts after the leak: it goes without leak_first"):
+        lif.cell(reset="delayed", leak_first=True)
+    with pytest.raises(ValueError, match="reset must be one of hard, soft, none, got 'value'"):
+        integrate_and_fire.cell(reset="value")
 
 
 def test_paper_order_by_hand():
@@ -76,6 +84,38 @@ def test_soft_reset_and_leak_first_by_hand():
     np.testing.assert_allclose(state.potential, [0.1], rtol=1e-6)
     state, spikes = lif.step(params, before, jnp.asarray([0.7]), leak_first=True)
     np.testing.assert_allclose((state.potential, spikes), ([0.9], [0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "after"),
+    [
+        ({"reset": "none"}, 0.5 * 1.2),
+        ({"reset": "delayed"}, 0.5 * 1.2 - 1.0),
+        ({"reset": "value"}, 0.5 * -0.3),
+        ({"reset": "value", "leak_first": True}, -0.3),
+        ({"scale_input": True, "reset": "soft"}, None),
+    ],
+)
+def test_options_by_hand(options, after):
+    """From 0.4 with a current of 0.8 to 1.2 (0.8 with a scaled input), which fires at 1."""
+    cell = lif.cell(**options)
+    params = cell.params(0.5, 1.0, -0.3) if options["reset"] == "value" else cell.params(0.5, 1.0)
+    start = 0.8 if options.get("leak_first") else 0.4
+    state, spikes = cell.step(params, lif.LIFState(jnp.asarray([start])), jnp.asarray([0.8]))
+    if after is None:
+        np.testing.assert_allclose((state.potential, spikes), ([0.5 * 0.8], [0]), rtol=1e-6)
+    else:
+        np.testing.assert_allclose((state.potential, spikes), ([after], [1]), rtol=1e-6)
+
+
+def test_a_reset_that_is_differentiated():
+    """The slope of the potential after a spike, by hand: (1 - s) u has 1 - s - u ds/du, u - V s has 1 - V ds/du."""
+    du = float(jax.grad(lif.arctan)(0.2))
+    for reset, expected in (("hard", 0 - 1.2 * du), ("soft", 1 - du), ("value", (-0.3 - 1.2) * du)):
+        cell = lif.cell(reset=reset, detach_reset=False)
+        params = cell.params(1.0, 1.0, -0.3) if reset == "value" else cell.params(1.0, 1.0)
+        slope = jax.grad(lambda current: cell.step(params, lif.LIFState(jnp.float32(0.4)), current)[0].potential)  # noqa: B023
+        np.testing.assert_allclose(slope(jnp.float32(0.8)), expected, rtol=1e-5)
 
 
 @settings(deadline=None, max_examples=30)

@@ -1,0 +1,1 @@
+"""Vectors of other libraries for our tests: see `__main__.py`."""
