@@ -18,6 +18,7 @@ from jaxsnn.models.mlp import mlp
 from jaxsnn.models.network import Network
 from jaxsnn.models.options import NetworkOptions, Pool
 from jaxsnn.models.output import Output
+from jaxsnn.models.plif_net import plif_cifar10, plif_mnist, plif_net
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.resnet import block, resnet, resnet7, resnet9, resnet11
 from jaxsnn.models.rows import Row, Tap
@@ -37,6 +38,8 @@ MODELS: dict[str, Callable[..., Network]] = {
     "resnet9": resnet9,
     "resnet11": resnet11,
     **CIFAR_RESNETS,
+    "plif_mnist": plif_mnist,
+    "plif_cifar10": plif_cifar10,
     "spikformer_4_256": spikformer_4_256,
 }
 
@@ -66,6 +69,9 @@ __all__ = [
     "lenet",
     "membranes",
     "mlp",
+    "plif_cifar10",
+    "plif_mnist",
+    "plif_net",
     "resnet",
     "resnet7",
     "resnet9",

@@ -6,23 +6,8 @@ from typing import Any, Literal
 
 from flax import nnx
 
-from jaxsnn.layers import (
-    NORMS,
-    AvgPool,
-    Conv,
-    DelayedDense,
-    Dense,
-    Identity,
-    Join,
-    Layer,
-    MaxPool,
-    NeuronLayer,
-    Recurrence,
-    Recurrent,
-    Subsample,
-    Synapse,
-    Voting,
-)
+from jaxsnn import layers
+from jaxsnn.layers import Join, Layer, NeuronLayer, Recurrence, Synapse
 from jaxsnn.models.network import Network
 from jaxsnn.models.options import NetworkOptions
 from jaxsnn.models.rows import INPUT, Tap
@@ -110,7 +95,7 @@ class Builder:
         features, channels = self._wide(features), self._channels(name, self._here)
         more: dict[str, tuple[str, Synapse]] = {}
         options: dict[str, Any] = {"padding": around, "groups": groups or channels, "dilation": dilation}
-        synapse = Conv(channels, features, kernel_size, stride=stride, **options, **self._weights)
+        synapse = layers.Conv(channels, features, kernel_size, stride=stride, **options, **self._weights)
         if shortcut is not None:
             label, tap = shortcut
             more = {label: (tap.source, self._shortcut(label, tap, features, stride))}
@@ -128,26 +113,31 @@ class Builder:
                 f"input_shape={self.options.input_shape} is too small for this network"
             )
         spiking = window is not None and self.options.pool == "spiking"
-        synapse = MaxPool(window) if window is not None and self.options.pool == "max" else AvgPool(window)
+        synapse = (
+            layers.MaxPool(window) if window is not None and self.options.pool == "max" else layers.AvgPool(window)
+        )
         self.add(name, synapse, self.options.neurons.pool if spiking else None)
 
-    def dense(self, features: int, *, recurrent: Recurrence | Literal[""] | None = None) -> None:
-        """A hidden dense layer with neurons; `recurrent` instead of the network's option of this name."""
+    def dense(self, features: int, *, recurrent: Recurrence | Literal[""] | None = None, normed: bool = True) -> None:
+        """A hidden dense layer with neurons; `recurrent` instead of the network's option; unless `normed`, no norm."""
         features, name, options = self._wide(features), self.next_name("fc"), self.options
         size, longest = math.prod(self._here.shape), options.delays
-        synapse: Synapse = Dense(size, features, **self._weights)
+        synapse: Synapse = layers.Dense(size, features, **self._weights)
         if longest:
             weights = {key: self._weights[key] for key in ("rngs", "init_scale", "param_dtype")}
-            synapse = DelayedDense(size, features, longest, **weights)
+            synapse = layers.DelayedDense(size, features, longest, **weights)
         more: dict[str, tuple[str, Synapse]] = {}
         if connect := options.recurrent if recurrent is None else recurrent:
             same: dict[str, Any] = {key: self._weights[key] for key in ("rngs", "param_dtype", "precision")}
-            more = {f"{name}/recurrent": (name, Recurrent(features, connect=connect, gain=options.init_gain, **same))}
-        self.add(name, synapse, options.neurons.hidden, norm=self._norm(name, features), more=more, dropout=True)
+            more = {
+                f"{name}/recurrent": (name, layers.Recurrent(features, connect=connect, gain=options.init_gain, **same))
+            }
+        norm = self._norm(name, features) if normed else None
+        self.add(name, synapse, options.neurons.hidden, norm=norm, more=more, dropout=True)
 
     def neurons(self, name: str | None = None) -> None:
         """Neurons that receive what the last layer sends, as it is: before the weights, "pre-activation"."""
-        self.add(self.next_name("act") if name is None else name, Identity(), self.options.neurons.hidden)
+        self.add(self.next_name("act") if name is None else name, layers.Identity(), self.options.neurons.hidden)
 
     def join(self, name: str, other: tuple[str, Tap], how: Join = "sum", *, neurons: bool = False) -> None:
         """Joins the last layer with another place, e.g. the begin of a residual block.
@@ -159,8 +149,8 @@ class Builder:
           neurons: whether neurons receive the result; otherwise it is sent on as it is.
         """
         label, tap = other
-        more: dict[str, tuple[str, Synapse]] = {label: (tap.source, Identity())}
-        self.add(name, Identity(), self.options.neurons.hidden if neurons else None, more=more, join=how)
+        more: dict[str, tuple[str, Synapse]] = {label: (tap.source, layers.Identity())}
+        self.add(name, layers.Identity(), self.options.neurons.hidden if neurons else None, more=more, join=how)
 
     def add(
         self,
@@ -197,10 +187,10 @@ class Builder:
         """Adds the readout, which fires if there are `votes`, and returns the network."""
         classes, votes, neurons = self.options.num_classes, self.options.votes, self.options.neurons
         size = math.prod(self._here.shape)
-        synapse = Dense(size, classes * (votes or 1), **self._weights | {"standardise": False})
+        synapse = layers.Dense(size, classes * (votes or 1), **self._weights | {"standardise": False})
         self.add(self.next_name("fc"), synapse, neurons.hidden if votes else neurons.readout)
         if votes:
-            self.add("voting", Voting(classes), relay())
+            self.add("voting", layers.Voting(classes), relay())
         for what, values in self._per_layer.items():
             if values:
                 raise ValueError(
@@ -217,14 +207,14 @@ class Builder:
     def _shortcut(self, name: str, tap: Tap, features: int, stride: int) -> Synapse:
         channels = self._channels(name, tap)
         if channels == features:
-            return Subsample(stride)
-        return Conv(channels, features, 1, stride=stride, padding=0, **self._weights)
+            return layers.Subsample(stride)
+        return layers.Conv(channels, features, 1, stride=stride, padding=0, **self._weights)
 
     def _norm(self, name: str, features: int, branches: int = 1) -> nnx.Module | None:
         options, own = self.options, self._per_layer.get("threshold", {})
         threshold = own.get(name, getattr(options.neurons.hidden.params, "threshold", None))
         more = {"steps": options.time_steps, "threshold": threshold, "branches": branches}
-        make = NORMS.get(options.norm)
+        make = layers.NORMS.get(options.norm)
         return make and make(features, options.param_dtype, groups=options.norm_groups, **more)
 
     def _channels(self, name: str, tap: Tap) -> int:
