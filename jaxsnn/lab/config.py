@@ -76,6 +76,13 @@ class Config:
             )
         if ENCODINGS[network.encoding].frames and (data.mean or data.std or network.gain != 1):
             raise ValueError("event data is fed as it is: mean, std and gain are for images")
+        if network.truncate and not 0 < network.time_chunk < network.time_steps:
+            raise ValueError(
+                "truncate cuts backpropagation between chunks: give time_chunk from 1 to time_steps - 1, got "
+                f"time_chunk={network.time_chunk}, time_steps={network.time_steps}"
+            )
+        if network.votes and not network.spiking:
+            raise ValueError(f"relu neurons do not fire, so that they cannot vote: got votes={network.votes}")
         loss = self.training.loss
         if LOSSES[loss].fires and not network.votes:
             raise ValueError(f"loss={loss} asks when output neurons fire: give votes=1, or more neurons per class")

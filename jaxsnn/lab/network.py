@@ -201,15 +201,8 @@ class NetworkConfig:
             raise ValueError(
                 f"spikebp has no surrogate: surrogate={self.surrogate} and slope={self.slope} need gradient=bptt"
             )
-        if self.truncate and not 0 < self.time_chunk < self.time_steps:
-            raise ValueError(
-                "truncate cuts backpropagation between chunks: give time_chunk from 1 to time_steps - 1, got "
-                f"time_chunk={self.time_chunk}, time_steps={self.time_steps}"
-            )
         if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
-        if not self.spiking and self.votes:
-            raise ValueError(f"relu neurons do not fire, so that they cannot vote: got votes={self.votes}")
         if not self.spiking and self.encoding != "events" and (self.time_steps, self.encoding) != (1, "direct"):
             raise ValueError(
                 "relu takes the analog image once: use --time_steps=1 --encoding=direct, got "

@@ -10,18 +10,20 @@ from jaxsnn import models, training
 from jaxsnn.data import DATASETS, Dataset, Source, Split, load
 from jaxsnn.lab import build, evaluate, inputs, run, splits
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.sweep import plan, populations
 from jaxsnn.losses import LOSSES
 from jaxsnn.models import MODELS
 
 
+def dense_network(*, rngs, **options):
+    net = models.Builder(init_scale=6.0, rngs=rngs, **options)
+    net.dense(16)
+    return net.finish()
+
+
 @pytest.fixture(autouse=True)
 def dense(monkeypatch):
-    def make(*, rngs, **options):
-        net = models.Builder(init_scale=6.0, rngs=rngs, **options)
-        net.dense(16)
-        return net.finish()
-
-    monkeypatch.setitem(MODELS, "dense", make)
+    monkeypatch.setitem(MODELS, "dense", dense_network)
 
 
 def small(**fields):
@@ -68,6 +70,58 @@ def traced(config, data=None):
     program, sets = build.build(config, data), splits.split(config, data)
     order = training.epoch_order(0, 0, len(sets.fitting.labels))
     return jax.eval_shape(program.step, program.start(0), *sets.fitting, order)
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_everything_lowers_for_accelerators(platform):
+    config, data = small(**EVERYTHING), load("digits")
+    program, sets = build.build(config, data), splits.split(config, data)
+    order = training.epoch_order(0, 0, len(sets.fitting.labels))
+    step = jax.jit(program.step, donate_argnums=0).trace(program.start(0), *sets.fitting, order)
+    assert "stablehlo" in step.lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_everything_is_resumed_bit_for_bit(tmp_path, monkeypatch):
+    """A run that stops in the second epoch goes on with the same running means, flips and learning rates."""
+    config = small(**EVERYTHING, checkpoint_every=5)
+    whole = run.run(config.replace(run_dir=str(tmp_path / "whole")), "digits")
+    save, broken = training.Checkpoints.save, config.replace(run_dir=str(tmp_path / "broken"))
+
+    def stop(self, step, *rest):
+        save(self, step, *rest)
+        if step == 10:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Checkpoints, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(broken, "digits")
+    monkeypatch.undo()
+    monkeypatch.setitem(MODELS, "dense", dense_network)
+    resumed = run.run(broken.replace(resume=True), "digits")
+    assert resumed["test_accuracy"] == whole["test_accuracy"]
+    program = build.build(config, splits.load_data(config))
+    states = [build.restore(program, 0, tmp_path / name / "seed0") for name in ("whole", "broken")]
+    for a, b in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_numbers_of_the_loss_are_axes_of_one_program():
+    """Members of a sweep have the parameters of single runs, each with numbers of its own."""
+    changes = {"label_smoothing": 0.3, "tet_lambda": 0.5, "tet_target": 2.0, "rate_weight": 5.0, "rate_upper": 0.1}
+    configs = [small(**EVERYTHING), small(**EVERYTHING | changes)]
+    assert len(plan.programs(configs)) == 1
+    data = load("digits")
+    sets = splits.split(configs[0], data)
+    population = populations.create(configs, data)
+    step = jax.jit(populations.functions(configs[0], data)[0])
+    orders = jnp.stack([training.epoch_order(0, 0, len(sets.fitting.labels))] * 2)
+    after = step(population, *sets.fitting, orders).states
+    for number, config in enumerate(configs):
+        program = build.build(config, data)
+        alone = jax.jit(program.step)(program.start(0), *sets.fitting, orders[0])
+        for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(after), strict=True):
+            np.testing.assert_allclose(a, b[number], rtol=2e-5, atol=1e-6)
+    assert (after.average[0]["fc1"]["kernel"][0] != after.average[0]["fc1"]["kernel"][1]).any()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -158,7 +212,10 @@ def test_changes_of_recordings_by_their_flag(monkeypatch):
         ({"receptive_fields": 9}, "receptive_fields belongs to encoding=population, got it with encoding=poisson"),
         ({"encoding": "delta"}, "encoding=delta and encoding=events belong to event data .nmnist. and the others"),
         ({"loss": "first_spike_mse"}, "loss=first_spike_mse asks when output neurons fire: give votes=1, or more"),
-        ({"neuron": "relu", "votes": 2}, "relu neurons do not fire, so that they cannot vote: got votes=2"),
+        (
+            {"neuron": "relu", "time_steps": 1, "encoding": "direct", "votes": 2},
+            "relu neurons do not fire, so that they cannot vote: got votes=2",
+        ),
         (
             {"neuron": "relu", "time_steps": 1, "encoding": "direct", "rate_weight": 0.1},
             "relu has no firing rates: rate_weight=0.1 goes without it",
