@@ -10,6 +10,7 @@ from jaxsnn.models.builder import Builder
 from jaxsnn.models.chunks import default_chunk, in_chunks, resting, training_chunk
 from jaxsnn.models.cifar_resnet import CIFAR_RESNETS, JOINS, cifar_resnet
 from jaxsnn.models.connections import connections
+from jaxsnn.models.fast import fast, fast_cifar
 from jaxsnn.models.fold import fold
 from jaxsnn.models.functional import Apply, functionalize
 from jaxsnn.models.lenet import lenet
@@ -38,6 +39,7 @@ MODELS: dict[str, Callable[..., Network]] = {
     "resnet9": resnet9,
     "resnet11": resnet11,
     **CIFAR_RESNETS,
+    "fast_cifar": fast_cifar,
     "plif_mnist": plif_mnist,
     "plif_cifar10": plif_cifar10,
     "spikformer_4_256": spikformer_4_256,
@@ -63,6 +65,8 @@ __all__ = [
     "connections",
     "create",
     "default_chunk",
+    "fast",
+    "fast_cifar",
     "fold",
     "functionalize",
     "in_chunks",

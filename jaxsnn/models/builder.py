@@ -70,6 +70,7 @@ class Builder:
         name: str | None = None,
         shortcut: tuple[str, Tap] | None = None,
         neurons: bool = True,
+        normed: bool = True,
     ) -> None:
         """A convolution with neurons, whose zero padding keeps height and width at stride 1.
 
@@ -82,6 +83,7 @@ class Builder:
           shortcut: name and source of synapses whose currents are added (E4): a 1x1 convolution of the same stride,
             or, where the widths are equal, every `stride`-th row and column.
           neurons: False sends the (normed) currents on, to a `join` with one other branch.
+          normed: False for no norm, e.g. where a pool of the currents comes first.
 
         Raises:
           ValueError: for an even kernel, or behind a layer that sends no maps.
@@ -100,9 +102,8 @@ class Builder:
             label, tap = shortcut
             more = {label: (tap.source, self._shortcut(label, tap, features, stride))}
         neuron = self.options.neurons.hidden if neurons else None
-        self.add(
-            name, synapse, neuron, norm=self._norm(name, features, 1 if neurons else 2), more=more, dropout=neurons
-        )
+        norm = self.norm(name, features, 1 if neurons else 2) if normed else None
+        self.add(name, synapse, neuron, norm=norm, more=more, dropout=neurons)
 
     def pool(self, window: Window | None = 2) -> None:
         """A pool of the network's kind; an odd last row or column is left out. None: the whole map, without neurons."""
@@ -132,7 +133,7 @@ class Builder:
             more = {
                 f"{name}/recurrent": (name, layers.Recurrent(features, connect=connect, gain=options.init_gain, **same))
             }
-        norm = self._norm(name, features) if normed else None
+        norm = self.norm(name, features) if normed else None
         self.add(name, synapse, options.neurons.hidden, norm=norm, more=more, dropout=True)
 
     def neurons(self, name: str | None = None) -> None:
@@ -210,7 +211,8 @@ class Builder:
             return layers.Subsample(stride)
         return layers.Conv(channels, features, 1, stride=stride, padding=0, **self._weights)
 
-    def _norm(self, name: str, features: int, branches: int = 1) -> nnx.Module | None:
+    def norm(self, name: str, features: int, branches: int = 1) -> nnx.Module | None:
+        """The network's norm for a layer of this name, whose currents are one of `branches` that are summed."""
         options, own = self.options, self._per_layer.get("threshold", {})
         threshold = own.get(name, getattr(options.neurons.hidden.params, "threshold", None))
         more = {"steps": options.time_steps, "threshold": threshold, "branches": branches}
