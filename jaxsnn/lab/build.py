@@ -65,7 +65,8 @@ def build(
       ValueError: if the model cannot be built for this data, or a value is out of range.
     """
     hparams = hparams or hparams_of(config)
-    optimizer = make_optimizer(config, sizes(config, data).fitting // config.training.batch_size, hparams)
+    per_epoch = sizes(config, data).fitting // config.training.batch_size
+    optimizer = make_optimizer(config, per_epoch, hparams)
 
     def model(seed: int) -> models.Network:
         return make_model(config, data, seed, hparams=hparams, param_dtype=param_dtype)
@@ -75,25 +76,33 @@ def build(
         return place(config, training.init_state(params, model_state, optimizer, seed, ema=config.training.ema))
 
     module = model(config.training.seed)
-    chunk = models.training_chunk(module, config.network.time_steps, config.network.time_chunk)
+    whole, fetch, steps = models.functionalize(module)[0], make_fetch(config), config.network.time_steps
     options: dict[str, Any] = {"remat": config.network.remat, "truncate": config.network.truncate}
-    apply = models.in_chunks(models.functionalize(module)[0], chunk, **options)
 
-    def prepare(keys: jax.Array, images: jax.Array) -> jax.Array:
-        return make_prepare(config, gain=hparams["gain"])(keys, images).astype(param_dtype)
+    def in_time(steps: int) -> tuple[models.Apply, training.Prepare]:
+        """The model in chunks and its input, of trains of this many steps."""
+        chunk = models.training_chunk(module, steps, min(config.network.time_chunk, steps))
+        encode = make_prepare(config.replace(time_steps=steps, short_epochs=0), gain=hparams["gain"])
+        return models.in_chunks(whole, chunk, **options), lambda keys, images: encode(keys, images).astype(param_dtype)
 
-    fetch = make_fetch(config)
-    trained = functools.partial(apply, count=True) if config.training.rate_weight else apply
-    gradients = training.backpropagation(trained, make_loss(config, data.num_classes, hparams))
-    step = training.make_train_step(
-        spread_gradients(config, gradients),
-        optimizer,
-        prepare,
-        config.training.batch_size,
-        fetch=fetch,
-        augment=make_augment(config, data.num_classes),
-        ema=config.training.ema,
-    )
+    def train_step(apply: models.Apply, prepare: training.Prepare) -> training.TrainStep:
+        trained = functools.partial(apply, count=True) if config.training.rate_weight else apply
+        gradients = training.backpropagation(trained, make_loss(config, data.num_classes, hparams))
+        return training.make_train_step(
+            spread_gradients(config, gradients),
+            optimizer,
+            prepare,
+            config.training.batch_size,
+            fetch=fetch,
+            augment=make_augment(config, data.num_classes),
+            ema=config.training.ema,
+        )
+
+    apply, prepare = in_time(steps)
+    step = train_step(apply, prepare)
+    if config.training.short_epochs:
+        short = train_step(*in_time(config.training.short_steps))
+        step = training.switch_step(short, step, config.training.short_epochs * per_epoch)
     batch = config.training.evaluation_batch
     seen = (spread_evaluation(config, apply), prepare)
 

@@ -76,6 +76,14 @@ class Config:
             )
         if ENCODINGS[network.encoding].frames and (data.mean or data.std or network.gain != 1):
             raise ValueError("event data is fed as it is: mean, std and gain are for images")
+        training = self.training
+        if training.short_epochs and (ENCODINGS[network.encoding].frames or training.short_steps >= network.time_steps):
+            raise ValueError(
+                "short_epochs train with fewer time steps than the others, of samples that are no frames, got "
+                f"short_steps={training.short_steps}, time_steps={network.time_steps}, encoding={network.encoding}"
+            )
+        if training.short_epochs > training.epochs:
+            raise ValueError(f"short_epochs={training.short_epochs} are more than epochs={training.epochs}")
         if network.truncate and not 0 < network.time_chunk < network.time_steps:
             raise ValueError(
                 "truncate cuts backpropagation between chunks: give time_chunk from 1 to time_steps - 1, got "

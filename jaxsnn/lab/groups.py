@@ -135,6 +135,8 @@ class TrainingConfig:
         "Learning rate over the run: constant, steps (see lr_decay), linear or cosine to 0, onecycle (up, then to 0).",
         choices=SCHEDULES,
     )
+    short_epochs: int = option(0, "Epochs at the start that train with short_steps time steps.", bound="[0, inf)")
+    short_steps: int = option(1, "Number of time steps in the short_epochs; not of event data.", bound="[1, inf)")
     warmup_epochs: float = option(
         0.0,
         "Epochs in which the learning rate rises to lr, before the schedule; of onecycle its own rise.",

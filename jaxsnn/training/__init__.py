@@ -10,6 +10,7 @@ from jaxsnn.training.step import (
     CountBatch,
     Evaluation,
     Loss,
+    Prepare,
     Tested,
     TrainStep,
     Visit,
@@ -18,6 +19,7 @@ from jaxsnn.training.step import (
     make_count_batch,
     make_evaluate,
     make_train_step,
+    switch_step,
 )
 from jaxsnn.training.stopping import Interrupted
 
@@ -35,6 +37,7 @@ __all__ = [
     "MetricsFile",
     "MetricsList",
     "NonFiniteLoss",
+    "Prepare",
     "Tested",
     "TrainState",
     "TrainStep",
@@ -51,4 +54,5 @@ __all__ = [
     "make_evaluate",
     "make_train_step",
     "no_totals",
+    "switch_step",
 ]

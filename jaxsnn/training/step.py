@@ -140,6 +140,23 @@ def make_train_step(
     return step
 
 
+def switch_step(first: TrainStep, then: TrainStep, number: int) -> TrainStep:
+    """The train step `first` before step `number`, `then` from it on: one program, which holds both.
+
+    Args:
+      first, then: from `make_train_step`, for one batch size and one optimiser; the numbers of time steps, say, differ.
+      number: of steps that `first` takes.
+    """
+
+    def step(state: TrainState, images: Array, labels: Array, order: Array) -> TrainState:
+        after = jax.lax.cond(state.step < number, first, then, state, images, labels, order)
+        vars(step)["classes"] = getattr(then, "classes", None)
+        return after
+
+    vars(step)["batch_size"] = getattr(then, "batch_size", None)
+    return step
+
+
 class Evaluation(NamedTuple):
     """How well a network does on a set."""
 
