@@ -160,6 +160,20 @@ def test_cut_out_pixels_are_the_mean():
     assert inputs.make_augment(small(), 10) is None
 
 
+def test_two_epochs_show_every_image_in_both_directions():
+    """Whatever the keys of the visits, which belong to a step."""
+    change = inputs.make_augment(small(flip=True, flip_alternating=True), 10)
+    images = jnp.arange(16, dtype=jnp.uint8).reshape(1, 1, 16, 1).repeat(20, 0)
+    lasting = jax.random.split(jax.random.key(0), 20)
+    shown = []
+    for epoch in (0, 1):
+        keys = jax.random.split(jax.random.key(1 + epoch), 20)
+        visit = training.Visit(images, jnp.zeros(20, jnp.int32), keys, lasting, jnp.int32(epoch))
+        shown.append(change(visit)[0][:, 0, 0, 0])
+    assert (shown[0] + shown[1] == 15).all()
+    assert 0 < int((shown[0] == 0).sum()) < 20
+
+
 def events(data_dir, cache_dir, *, steps, by, values):
     frames = np.zeros((60, steps, 4, 4, 2), np.uint8)
     frames[:, 2] = 3
