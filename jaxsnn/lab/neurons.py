@@ -16,7 +16,7 @@ from jaxsnn.typing import ArrayLike
 if TYPE_CHECKING:
     from jaxsnn.lab.network import NetworkConfig
 
-NEURONS: Mapping[str, Any] = ChainMap({"relu": None}, CELLS, PARALLEL)
+NEURONS: Mapping[str, Any] = ChainMap({"relu": None}, PARALLEL, CELLS)
 """Names of `--neuron`: every cell in `cells.CELLS`, every neuron in `neurons.PARALLEL`, and `relu` for an analog
 network."""
 OWN = ("reset", "leak_first")
