@@ -153,7 +153,7 @@ def stream(
     operations = {c.name: np.zeros(steps, np.int64) for c in connections}
     analog = dict.fromkeys(shape.trains, False)
     for batch in parts:
-        carry = shape.at_rest()
+        carry = shape.at_rest() if chunk < steps else None  # None says that it is the whole train
         for start in range(0, steps, chunk):
             carry, counts = run_chunk(params, state, carry, *batch, jnp.int32(start))
             counts = jax.device_get(counts)

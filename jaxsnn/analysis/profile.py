@@ -128,7 +128,8 @@ def make_profile(
     def run(params: Any, state: Any, key: Array, samples: Array, labels: Array) -> Profile:
         parts, size = batches(key, samples, labels, batch_size), min(batch_size, len(labels))
         keys = fold_in(key, np.arange(size))
-        first = jax.eval_shape(lambda keys, x: encode(keys, x, jnp.int32(0), 1), keys, samples[:size])
+        most = min(chunk, steps)
+        first = jax.eval_shape(lambda keys, x: encode(keys, x, jnp.int32(0), most), keys, samples[:size])
         shape = outline(apply, params, state, first)
         check_labels(labels, shape.classes)
         fans = _fans(connections, params if effective else None)
@@ -137,7 +138,7 @@ def make_profile(
         answers = []
         for batch in parts:
             inside = batch.inside
-            carry = shape.at_rest()
+            carry = shape.at_rest() if chunk < steps else None  # None says that it is the whole train
             so_far = {name: statistics.at_rest(train.shape[1:], len(bins)) for name, train in shape.trains.items()}
             over_time = []
             for start in range(0, steps, chunk):

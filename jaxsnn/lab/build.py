@@ -16,7 +16,7 @@ from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.config import Config, fields_with
 from jaxsnn.lab.devices import make_fetch, place, spread_evaluation, spread_gradients
 from jaxsnn.lab.inputs import input_shape, make_augment, make_prepare
-from jaxsnn.lab.network import make_neurons
+from jaxsnn.lab.neurons import make_neurons
 from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
 from jaxsnn.lab.splits import sizes
 from jaxsnn.losses import LOSSES, rate_penalty, smooth
@@ -151,9 +151,11 @@ def make_model(
         precision=network.precision,
         bias=network.bias,
         delays=network.delays,
+        recurrent=network.recurrent,
         standardise=network.standardise,
         static_input=ENCODINGS[network.encoding].constant,
         rngs=nnx.Rngs(training.key_for(seed, INIT)),
+        **({"hidden": network.hidden} if network.hidden else {}),
     )
 
 

@@ -1,61 +1,24 @@
 """The group of a configuration for the network, and the neurons that it names."""
 
-import functools
+import inspect
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from jaxsnn import SURROGATES, neurons
-from jaxsnn.cells import CELLS
+from jaxsnn import SURROGATES
+from jaxsnn.cells.lif import Reset
 from jaxsnn.encoding import ENCODINGS
+from jaxsnn.lab.neurons import NEURONS, check_neuron
 from jaxsnn.lab.options import check, check_used, option, per_layer
-from jaxsnn.layers import NORMS, Masks
-from jaxsnn.layers.neurons import SCOPES
+from jaxsnn.layers import NORMS, Masks, Recurrence
 from jaxsnn.models import MODELS, READOUTS, Pool
-from jaxsnn.neurons import Neurons
 from jaxsnn.synapses import Precision
-from jaxsnn.typing import ArrayLike, LeakBackward
+from jaxsnn.typing import LeakBackward
 
 NORMS_OR_NONE: Mapping[str, Any] = ChainMap({"": None}, NORMS)
 GRADIENTS = ("spikebp", "bptt")
 DTYPES = ("float32", "bfloat16")
-NEURONS: Mapping[str, Any] = ChainMap({"relu": None}, CELLS)
-"""Names of `--neuron`: every cell in `cells.CELLS`, and `relu` for an analog network."""
-
-
-def make_neurons(network: "NetworkConfig", slope: ArrayLike | None = None) -> Neurons:
-    """The neurons that a configuration names; the slope of the surrogate may be traced.
-
-    Raises:
-      ValueError: for values that the cell refuses.
-    """
-    if not network.spiking:
-        return neurons.relu()
-    common: dict[str, Any] = {"pool_threshold": network.pool_threshold, "pack_spikes": network.pack_spikes}
-    if network.gradient == "spikebp":
-        return neurons.spikebp(
-            network.leak,
-            network.threshold,
-            leak_correction=network.leak_correction,
-            leak_backward=network.leak_backward,  # type: ignore[arg-type]
-            **common,
-        )
-    common |= {"learn": network.learn, "leak_first": network.leak_first}
-    spike = functools.partial(SURROGATES[network.surrogate], slope=slope)
-    if network.neuron == "lif":
-        reset: Any = network.reset
-        return neurons.lif(network.leak, network.threshold, spike=spike, reset=reset, **common)
-    cell = CELLS[network.neuron]
-    shared = {name: getattr(network, name) for name in ("leak", "threshold") if name in cell.params()._fields}
-    return neurons.of_cell(
-        cell,
-        spike,
-        params=cell.params(**shared | per_layer(network.neuron_params)),
-        readout_leak=network.leak,
-        readout_threshold=network.threshold,
-        **common,
-    )
 
 
 @dataclass(frozen=True)
@@ -102,11 +65,22 @@ class NetworkConfig:
     standardise: bool = option(
         False, "Scaled weight standardisation, with a trained gain per feature, of all layers but the readout."
     )
+    neuron_options: tuple[str, ...] = option(
+        (), "Options of the neuron, option:value, e.g. reset:soft,detach_reset:false or order:4; see `cells`."
+    )
     neuron_params: tuple[str, ...] = option(
         (),
-        "Other parameters of the cell, field:number, e.g. rise:0.3,decay:0.95. Not of lif.",
+        "Other parameters of the cell, field:number, e.g. adaptation:0.3,adaptation_leak:0.95.",
         per_layer=True,
         traced="state",
+    )
+    hidden: tuple[int, ...] = option(
+        (), "Widths of the hidden layers of mlp; empty for its own.", bound="[1, inf)", analog=True
+    )
+    recurrent: str = option(
+        "",
+        "Hidden dense layers receive their own spikes one step later: from all neurons, or all others; empty: not.",
+        choices=("", *get_args(Recurrence)),
     )
     norm: str = option("", "Norm of convolutions and hidden dense layers; empty for none.", choices=NORMS_OR_NONE)
     norm_groups: int = option(8, "Groups of features of the norm gn; they divide the features.", bound="[1, inf)")
@@ -117,13 +91,19 @@ class NetworkConfig:
         (), "Other thresholds for single layers, e.g. pool1:0.6,fc1:0.5.", bound="(0, inf)", per_layer=True
     )
     reset: str = option(
-        "hard", "Reset to zero (hard) or by subtraction (soft). spikebp is hard.", choices=("hard", "soft")
+        "hard",
+        "Reset of lif: to zero (hard), to v_reset of neuron_params (value), by subtraction before (soft) or after the "
+        "leak (delayed), or none. spikebp is hard.",
+        choices=get_args(Reset),
     )
-    leak_first: bool = option(False, "Leak before integrating, as most libraries do. spikebp leaks last.")
+    leak_first: bool = option(
+        False, "lif and readouts leak before integrating, as most libraries do. spikebp leaks last."
+    )
+    inclusive: bool = option(False, "Fire at the threshold (>=), not above it, as SpikingJelly does. Not of spikebp.")
     learn: tuple[str, ...] = option(
         (),
         "Parameters of neurons to train, e.g. leak,threshold:channel: one number per layer, per channel or per neuron. "
-        "Not with spikebp.",
+        "Empty for those that the neuron learns by itself, e.g. leak of plif. Not with spikebp.",
     )
     readout: str = option(
         "",
@@ -186,7 +166,7 @@ class NetworkConfig:
         check_used(self, ENCODINGS, "encoding")
         paper = self.spiking and self.gradient == "spikebp"
         if self.spiking:
-            self._check_cell()
+            check_neuron(self)
         if not paper and not (self.leak_correction and self.leak_backward == "straight_through"):
             raise ValueError(
                 "leak_correction and leak_backward are variants of spikebp, got them with "
@@ -197,36 +177,23 @@ class NetworkConfig:
                 "spikebp resets hard, leaks last, and has no gradient of leak or threshold; "
                 "for learn, reset=soft or leak_first choose gradient=bptt"
             )
+        if paper and (self.recurrent or self.inclusive):
+            raise ValueError("spikebp has no recurrent synapses and fires above the threshold: choose gradient=bptt")
+        if self.hidden and "hidden" not in inspect.signature(MODELS[self.model]).parameters:
+            raise ValueError(f"hidden is for networks with a choice of widths, e.g. mlp, got model={self.model}")
         if paper and (self.slope is not None or self.surrogate != "arctan"):
             raise ValueError(
                 f"spikebp has no surrogate: surrogate={self.surrogate} and slope={self.slope} need gradient=bptt"
             )
         if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
+        if not self.spiking and self.recurrent:
+            raise ValueError(f"relu neurons have no time for recurrent synapses: got recurrent={self.recurrent}")
         if not self.spiking and self.encoding != "events" and (self.time_steps, self.encoding) != (1, "direct"):
             raise ValueError(
                 "relu takes the analog image once: use --time_steps=1 --encoding=direct, got "
                 f"{self.time_steps} steps, {self.encoding} (of event data it takes the mean of the steps)"
             )
-
-    def _check_cell(self) -> None:
-        """Raises ValueError unless the cell fires and has the parameters that are named."""
-        cell = CELLS[self.neuron]
-        if not cell.fires:
-            raise ValueError(f"neuron={self.neuron} never fires: it is a readout, not the neuron of hidden layers")
-        if self.gradient == "spikebp" and self.neuron != "lif":
-            raise ValueError(f"spikebp is a rule for lif neurons: neuron={self.neuron} needs gradient=bptt")
-        if self.neuron == "lif" and self.neuron_params:
-            raise ValueError("neuron_params are for other cells: give lif's leak and threshold by their own flags")
-        fields = cell.params()._fields
-        if unknown := [name for name in per_layer(self.neuron_params) if name not in fields]:
-            raise ValueError(f"neuron={self.neuron} has no {', '.join(unknown)}: it has {', '.join(fields)}")
-        for entry in self.learn if self.gradient == "bptt" else ():
-            name, _, scope = entry.partition(":")
-            if name not in cell.bounds or scope not in ("", *SCOPES):
-                raise ValueError(
-                    f"learn takes {', '.join(cell.bounds)}, alone or followed by :{', :'.join(SCOPES)}, got {entry!r}"
-                )
 
     @property
     def spiking(self) -> bool:

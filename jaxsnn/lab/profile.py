@@ -30,7 +30,7 @@ def make_profile(config: Config, data: Dataset) -> analysis.RunProfile:
         make_encode(config),
         models.connections(model),
         steps=config.network.time_steps,
-        chunk=config.network.time_chunk or models.default_chunk(config.network.time_steps),
+        chunk=models.causal_chunk(model, config.network.time_steps, config.network.time_chunk),
         batch_size=config.training.evaluation_batch,
         effective=True,
     )

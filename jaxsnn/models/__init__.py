@@ -7,7 +7,7 @@ from typing import Any
 from flax import nnx
 
 from jaxsnn.models.builder import Builder
-from jaxsnn.models.chunks import default_chunk, in_chunks, resting, training_chunk
+from jaxsnn.models.chunks import causal_chunk, default_chunk, in_chunks, resting, training_chunk
 from jaxsnn.models.cifar_resnet import CIFAR_RESNETS, JOINS, cifar_resnet
 from jaxsnn.models.connections import connections
 from jaxsnn.models.fast import fast, fast_cifar
@@ -61,6 +61,7 @@ __all__ = [
     "Row",
     "Tap",
     "block",
+    "causal_chunk",
     "cifar_resnet",
     "connections",
     "create",

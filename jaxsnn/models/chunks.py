@@ -1,6 +1,7 @@
 """A model over time in chunks: memory that hardly grows with T, the same numbers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,25 +37,49 @@ def default_chunk(steps: int, platform: str | None = None) -> int:
     return min(near, key=lambda n: abs(n - aim), default=aim)
 
 
+def causal_chunk(network: Network, steps: int, asked: int = 0) -> int:
+    """Steps per chunk in which a network runs.
+
+    Args:
+      network: whose neurons may need the whole train.
+      steps: T.
+      asked: the user's choice; 0 for `default_chunk`, or T where neurons need it.
+
+    Raises:
+      ValueError: if less than T is asked for and neurons need the whole train.
+    """
+    neurons = {row.name: getattr(network, f"{row.name}/neurons").neuron for row in network.rows if row.neurons}
+    _check_whole([name for name, neuron in neurons.items() if not neuron.causal], "neurons", steps, asked)
+    return asked or (default_chunk(steps) if all(neuron.causal for neuron in neurons.values()) else steps)
+
+
 def training_chunk(network: Network, steps: int, asked: int = 0) -> int:
     """Steps per chunk in which a network is trained.
 
     Args:
-      network: whose norms may take their statistics over the whole train.
+      network: whose norms may take their statistics over the whole train, and whose neurons may need it.
       steps: T.
-      asked: the user's choice; 0 for `default_chunk`, or T where a norm needs it.
+      asked: the user's choice; 0 for `default_chunk`, or T where a norm or neurons need it.
 
     Raises:
-      ValueError: if less than T is asked for and a norm needs the whole train.
+      ValueError: if less than T is asked for and a norm or neurons need the whole train.
     """
     norms = {row.name: getattr(network, f"{row.name}/norm") for row in network.rows if row.norm}
     whole = [name for name, norm in norms.items() if getattr(norm, "span", "train") == "train"]
-    if whole and 0 < asked < steps:
+    _check_whole(whole, "norm", steps, asked)
+    return causal_chunk(network, steps, asked or (steps if whole else 0))
+
+
+def _check_whole(names: Sequence[str], what: str, steps: int, asked: int) -> None:
+    if names and 0 < asked < steps:
+        why, instead = {
+            "norm": ("takes its statistics over", "a norm with statistics per step"),
+            "neurons": ("need", "neurons that are causal, e.g. sliding_psn"),
+        }[what]
         raise ValueError(
-            f"the norm of {', '.join(whole)} takes its statistics over the whole train of {steps} steps, got chunks of "
-            f"{asked}: leave time_chunk at 0, or use a norm with statistics per step"
+            f"the {what} of {', '.join(names)} {why} the whole train of {steps} steps, got chunks of {asked}: leave "
+            f"time_chunk at 0, or use {instead}"
         )
-    return asked or (steps if whole else default_chunk(steps))
 
 
 def in_chunks(apply: Apply, chunk: int, *, remat: bool = False, truncate: bool = False) -> Apply:
