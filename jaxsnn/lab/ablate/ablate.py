@@ -1,6 +1,7 @@
 """Ablations that the paper leaves open: each one command and one small table, mean and spread over seeds.
 
     python -m jaxsnn.lab.ablate --which=leak_correction|backward_leak|pool|dropout_mask [--preset=mnist --data_dir=...]
+    python -m jaxsnn.lab.ablate --which=time_constant --preset=plif_mnist|plif_cifar10 --data_dir=...
 
 Every variant is trained with the same seeds (weights, order of samples, input spikes), and differences are taken seed
 by seed. A field that a table varies over its rows is held fixed by giving its flag: `--time_steps=32`. Results are
@@ -78,6 +79,8 @@ def _prepared(config: Config) -> tuple[Program, Sets, fingerprints.Sums]:
 
 def _shared(job: Job, config: Config) -> Config:
     """The configuration that the jobs have in common which differ in leak alone: that of their program."""
+    if job.config.network.neuron != "lif" or job.config.network.learn:  # the leak may be trained, and is no constant
+        return job.config.replace(resume=False)
     return job.config.replace(leak=config.network.leak, resume=False)
 
 
