@@ -14,6 +14,8 @@ class Ablation(NamedTuple):
     """Field of the configuration to its values; the table has a row for each combination."""
     variants: dict[str, dict[str, Any]]
     """Name of the column to the fields that make it."""
+    preset: str = "digits"
+    """The preset that the first variant is."""
 
 
 _AS_PLIF = {"neuron_options": ("scale_input:true",), "leak_first": True}
@@ -52,6 +54,7 @@ ABLATIONS = {
             "PLIF, from 16": {"neuron": "plif", "leak": 1 - 1 / 16},
             "LIF, 16": {"neuron": "lif", "leak": 1 - 1 / 16, **_AS_PLIF},
         },
+        preset="plif_mnist",
     ),
 }
 
@@ -90,6 +93,8 @@ def plif_mnist() -> Config:
     return mnist().replace(
         model="plif_mnist",
         width=1 / 16,
+        neuron="plif",
+        leak=0.5,
         init_gain=1.0,
         gain=1.0,
         gradient="bptt",
