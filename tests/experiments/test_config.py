@@ -48,7 +48,7 @@ def test_fields_go_into_their_groups():
         ({"dataset": "imagenet"}, "dataset must be one of digits, .*got 'imagenet'"),
         ({"neuron": "magic"}, "neuron must be one of lif, .*, relu, got 'magic'"),
         ({"surrogate": "magic"}, "surrogate must be one of straight_through"),
-        ({"pool": "max"}, "pool must be one of spiking, average, got 'max'"),
+        ({"pool": "min"}, "pool must be one of spiking, average, max, got 'min'"),
         ({"leak_backward": "none"}, "leak_backward must be one of straight_through, true"),
         ({"leak_correction": False, "gradient": "bptt"}, "are variants of spikebp, got them with .*gradient=bptt"),
         ({"leak_backward": "true", "gradient": "bptt"}, "are variants of spikebp"),
@@ -97,7 +97,7 @@ def test_runs_of_other_versions_name_the_commit_that_reads_them(tmp_path):
     for values, message in (
         (stored, "no fields network.pool: it was"),
         (stored | {"run": stored["run"] | {"flux": 1}}, "unknown fields run.flux: it was"),
-        (flat, "unknown fields activity, batch_size, cache_dir, checkpoint_every, ...: it was"),
+        (flat, "unknown fields activity, batch_size, bias, cache_dir, ...: it was"),
         (stored | {"data": None}, "unknown fields data: it was"),
         ([], "no fields data.cache_dir, .*: it was"),
     ):
