@@ -43,7 +43,7 @@ def fold(
     for row in network.rows:
         if row.norm:
             factor, offset = _constants(network, row)
-            for number, (name, _) in enumerate(row.synapses):
+            for number, (name, _) in enumerate(row.incoming):  # recurrent currents are added behind the norm
                 _scale(getattr(network, name), row.name, name, factor, offset if number == 0 else None)
             delattr(network, f"{row.name}/norm")
     network.rows = tuple(replace(row, norm=False) for row in network.rows)

@@ -154,6 +154,20 @@ def test_maps_with_a_recurrent_convolution_and_its_membranes(x64):
     assert np.abs(gradient["conv1"]["back"]["kernel"]).max() > 0
 
 
+def test_a_norm_is_of_the_currents_from_elsewhere_and_folds(x64):
+    """As in sparch: recurrent currents are added behind the norm."""
+    model, apply, params, state = build(norm="bn")
+    state["fc1"]["norm"]["mean"] = jnp.linspace(-0.5, 0.5, 5)
+    state["fc1"]["norm"]["var"] = jnp.linspace(0.3, 2.0, 5)
+    x = spikes()
+    folded, *weights = models.fold(model, params, state)
+    jitted = jax.jit(lambda a, p, s, x: a(p, s, x, record=True)[0], static_argnums=0)
+    found, expected = jitted(models.functionalize(folded)[0], *weights, x), jitted(apply, params, state, x)
+    np.testing.assert_allclose(found.potentials, expected.potentials, rtol=1e-10, atol=1e-12)
+    assert 0.05 < expected.spikes["fc1"].mean() < 0.95
+    np.testing.assert_array_equal(weights[0]["fc1"]["recurrent"]["kernel"], params["fc1"]["recurrent"]["kernel"])
+
+
 @pytest.mark.parametrize(("connect", "reached"), [("all", 5), ("others", 4)])
 def test_operations_are_counted(connect, reached):
     model, apply, params, state = build(recurrent=connect, dtype=jnp.float32)
