@@ -25,6 +25,7 @@ TINY = {  # other values for the names of the cell tagged "parameters"
     "04_a_spiking_lenet": {"steps": 3, "epochs": 1, "samples": 32, "tested": 24, "width": 0.1},
     "05_a_sweep": {"steps": 2, "epochs": 1, "samples": 48, "tested": 24, "leaks": (0.6, 0.9), "thresholds": (0.5,)},
     "06_coming_from_other_libraries": {"steps": 3, "updates": 2, "batch": 4},
+    "07_a_network_of_your_own": {"steps": 2, "epochs": 1, "samples": 32, "tested": 24},
 }
 every = pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
 
