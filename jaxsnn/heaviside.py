@@ -1,6 +1,6 @@
 """A spike function as a record: the step forward, a pseudo-derivative backward; its members are in `surrogate.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,6 +49,11 @@ class Surrogate:
     derivative: Derivative
     slope: float
 
+    @property
+    def more(self) -> Mapping[str, float]:
+        """Further numbers of the derivative, with their defaults."""
+        return getattr(self.derivative, "__kwdefaults__", None) or {}
+
     def __call__(
         self,
         x: ArrayLike,
@@ -77,11 +82,9 @@ class Surrogate:
                 f"surrogate {self.name!r} needs a floating potential, got dtype {x.dtype}; "
                 "convert with x.astype('float32')"
             )
-        known = getattr(self.derivative, "__kwdefaults__", None) or {}
-        if unknown := sorted(set(more) - set(known)):
-            raise TypeError(
-                f"surrogate {self.name!r} has no {', '.join(unknown)}: it has {', '.join(('slope', 'height', *known))}"
-            )
+        if unknown := sorted(set(more) - set(self.more)):
+            known = ", ".join(("slope", "height", *self.more))
+            raise TypeError(f"surrogate {self.name!r} has no {', '.join(unknown)}: it has {known}")
         derivative = partial(self.derivative, **more) if more else self.derivative
         if height is not None:
             derivative = partial(_scaled, derivative, height)

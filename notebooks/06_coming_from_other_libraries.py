@@ -147,19 +147,22 @@ plt.show()
 # | `snn.Leaky(beta=1.0)` | `neuron.IFNode` | `integrate_and_fire` |
 # | no reset: `reset_mechanism="none"` | `NonSpikingLIFNode` | `leaky_integrator` |
 # | `beta=0.9` | `tau=10.0`, that is 1 / (1 - 0.9) | `leak=0.9` |
-# | the input is taken as it is | `decay_input=False`; by default it is divided by `tau` | the input is taken as it is |
+# | input as it is | `decay_input=False`; by default it is divided by `tau` | input as it is; or `scale_input=True` |
 # | leak, then input | leak, then input | `leak_first=True`; the default is that of Lee et al.: the leak comes last |
 # | `threshold` | `v_threshold` | `threshold` |
 # | `reset_mechanism="zero"` | `v_reset=0.0` | `reset="hard"`, the default |
 # | `"subtract"`, the default, with `reset_delay=False` | `v_reset=None` | `reset="soft"` |
-# | the reset is never differentiated | `detach_reset=True` | the reset is never differentiated |
-# | fires above the threshold | fires at or above the threshold | fires above the threshold |
+# | `"subtract"` with `reset_delay=True`, both the defaults | | `reset="delayed"` |
+# | `reset_delay=False`: the reset is differentiated | `detach_reset=False`, the default | `detach_reset=False` |
+# | fires above the threshold | fires at or above it | above it; or `partial(spike, inclusive=True)` |
 # | `surrogate.atan(alpha=2.0)`, the default | `surrogate.ATan(alpha=2.0)` | `SURROGATES["arctan"]`, the default |
 # | `surrogate.fast_sigmoid(slope=25)` | | `SURROGATES["fast_sigmoid"]` |
 # | `surrogate.sigmoid(slope=25)` | `surrogate.Sigmoid(alpha=4.0)`, the default | `SURROGATES["sigmoid"]`, slope 4 |
 # | | `surrogate.PiecewiseQuadratic(alpha=1.0)` | `SURROGATES["triangle"]` |
 # | `surrogate.straight_through_estimator()` | | `SURROGATES["straight_through"]` |
-# | `learn_beta=True` | `ParametricLIFNode` | `neurons.lif(learn=("leak",))` |
+# | `learn_beta=True` | `ParametricLIFNode` | `neurons.lif(learn=("leak",))`, `CELLS["plif"]` |
+# | `snn.Synaptic` | `neuron.CUBALIFNode` | `CELLS["synaptic"]` |
+# | `snn.RLeaky` | | `layers.Recurrent` with any cell |
 # | a loop over time | `step_mode="m"` | `unroll`, one compiled loop |
 # | `x`: time first, by custom | `x_seq`: time first | `[T, B, ...]`, time first, everywhere |
 # | images `[N, C, H, W]` | images `[N, C, H, W]` | images `[N, H, W, C]`, channels last |

@@ -42,8 +42,15 @@ class NetworkConfig:
     slope: float | None = option(
         None, "Steepness of the surrogate; none for its own default.", bound="(0, inf)", traced="step", off=None
     )
+    surrogate_params: tuple[str, ...] = option(
+        (), "Other numbers of the surrogate, e.g. height:0.3,leak:0.1; see `surrogate`.", per_layer=True
+    )
     leak: float = option(
-        0.99, "Membrane decay per time step, exp(-1 / tau).", bound="(0, 1]", traced="state", common=True
+        0.99,
+        "Membrane decay per time step, exp(-1 / tau), of readouts and of neurons that have one.",
+        bound="(0, 1]",
+        traced="state",
+        common=True,
     )
     leak_correction: bool = option(True, "The leak-correction term in the derivative of spikebp (E8), or (E12).")
     leak_backward: str = option(
@@ -177,8 +184,11 @@ class NetworkConfig:
                 "spikebp resets hard, leaks last, and has no gradient of leak or threshold; "
                 "for learn, reset=soft or leak_first choose gradient=bptt"
             )
-        if paper and (self.recurrent or self.inclusive):
-            raise ValueError("spikebp has no recurrent synapses and fires above the threshold: choose gradient=bptt")
+        if paper and (self.recurrent or self.inclusive or self.surrogate_params):
+            raise ValueError(
+                "spikebp has no surrogate and no recurrent synapses, and fires above the threshold: surrogate_params, "
+                "recurrent and inclusive need gradient=bptt"
+            )
         if self.hidden and "hidden" not in inspect.signature(MODELS[self.model]).parameters:
             raise ValueError(f"hidden is for networks with a choice of widths, e.g. mlp, got model={self.model}")
         if paper and (self.slope is not None or self.surrogate != "arctan"):

@@ -40,7 +40,7 @@ def make_neurons(network: "NetworkConfig", slope: ArrayLike | None = None) -> Ne
             leak_backward=network.leak_backward,  # type: ignore[arg-type]
             **common,
         )
-    spike = functools.partial(SURROGATES[network.surrogate], slope=slope, inclusive=network.inclusive)
+    spike = functools.partial(SURROGATES[network.surrogate], slope=slope, **_surrogate(network))
     params, options = per_layer(network.neuron_params), _options(network)
     common["leak_first"] = network.leak_first
     if network.neuron == "lif":
@@ -65,6 +65,7 @@ def check_neuron(network: "NetworkConfig") -> None:
         raise ValueError("spikebp has no options of neurons: for neuron_options choose gradient=bptt")
     if name != "lif" and network.reset != "hard":
         raise ValueError(f"reset is a flag of lif: of neuron={name} give neuron_options=reset:{network.reset}")
+    _surrogate(network)
     options, params = _options(network), per_layer(network.neuron_params)
     if name == "lif" and (own := {*options} & {*OWN} or {*params} & {"leak", "threshold"}):
         raise ValueError(f"lif has flags for {', '.join(sorted(own))}: give {' and '.join(f'--{o}' for o in own)}")
@@ -84,6 +85,17 @@ def check_neuron(network: "NetworkConfig") -> None:
         if field not in bounds or scope not in ("", *SCOPES):
             known = ", ".join(bounds) or f"nothing of neuron={name}"
             raise ValueError(f"learn takes {known}, alone or followed by :{', :'.join(SCOPES)}, got {entry!r}")
+
+
+def _surrogate(network: "NetworkConfig") -> dict[str, Any]:
+    """Keywords of the surrogate's call."""
+    known = {"height": 1.0, **SURROGATES[network.surrogate].more}
+    given = per_layer(network.surrogate_params)
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(
+            f"surrogate={network.surrogate} has no {', '.join(unknown)}: surrogate_params may be {', '.join(known)}"
+        )
+    return {"inclusive": network.inclusive} | {name: type(known[name])(value) for name, value in given.items()}
 
 
 def _cell(network: "NetworkConfig") -> Cell:

@@ -1,6 +1,7 @@
 """Neurons, their options and recurrence by flag: each configuration builds what the functions build."""
 
 import re
+from functools import partial
 from typing import get_args, get_type_hints
 
 import jax
@@ -14,7 +15,7 @@ from jaxsnn.lab import evaluate, run
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.neurons import make_neurons
 from jaxsnn.neurons import PARALLEL
-from jaxsnn.surrogate import triangle
+from jaxsnn.surrogate import squarewave_fourier, triangle
 
 
 def network(**fields):
@@ -45,6 +46,10 @@ SAME = [
     (
         {"neuron": "plif", "leak": 0.5, "neuron_options": ("reset:soft",), "surrogate": "triangle"},
         lambda: neurons.of_cell(CELLS["plif"].make(reset="soft"), triangle),
+    ),
+    (
+        {"leak": 0.8, "surrogate": "squarewave_fourier", "surrogate_params": ("terms:3", "height:0.5")},
+        lambda: neurons.lif(0.8, spike=partial(squarewave_fourier, terms=3, height=0.5)),
     ),
     (
         {"neuron": "synaptic", "leak": 0.8, "neuron_params": ("synaptic_leak:0.6",)},
@@ -105,7 +110,8 @@ REFUSED = [
     ({"neuron": "psn", "neuron_params": ("weight:1",)}, "neuron=psn has no weight: it has no parameters"),
     ({"reset": "delayed", "leak_first": True}, "delayed reset subtracts after the leak"),
     ({"hidden": (3,)}, "hidden is for networks with a choice of widths, e.g. mlp, got model=lenet"),
-    ({"gradient": "spikebp", "recurrent": "all"}, "spikebp has no recurrent synapses"),
+    ({"gradient": "spikebp", "recurrent": "all"}, "spikebp has no surrogate and no recurrent synapses"),
+    ({"surrogate_params": ("leak:1",)}, "surrogate=arctan has no leak: surrogate_params may be height"),
     ({"gradient": "spikebp", "neuron_options": ("scale_input:true",)}, "spikebp has no options of neurons"),
 ]
 
