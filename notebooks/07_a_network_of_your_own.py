@@ -60,7 +60,7 @@ class Shift(nnx.Module):
 # %% [markdown]
 # ## Fifteen lines
 #
-# `Builder` names the layers, keeps sizes, and gives each its norm and its neurons. `net.here()` is a place in the network
+# `Builder` names the layers, keeps sizes, and gives each its norm and neurons. `net.here()` is a place in the network
 # that a later layer can receive from.
 
 # %%
