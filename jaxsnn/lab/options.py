@@ -127,7 +127,7 @@ def describe(f: dataclasses.Field) -> str:
     """The values that a field may have, in words."""
     element, several, optional = kind(f)
     if f.metadata["per_layer"]:
-        return f"a tuple of layer:number, e.g. conv1:0.9, each a finite number{f.metadata['bound']}"
+        return f"a tuple of layer:number, e.g. conv1:0.9, each layer once, each a finite number{f.metadata['bound']}"
     if element is bool:
         return "True or False"
     if element is str:
@@ -140,7 +140,9 @@ def describe(f: dataclasses.Field) -> str:
 def _allowed(f: dataclasses.Field, value: Any) -> bool:
     element, several, optional = kind(f)
     if several:
-        return isinstance(value, tuple) and all(_element_allowed(f, element, item) for item in value)
+        if not isinstance(value, tuple) or not all(_element_allowed(f, element, item) for item in value):
+            return False
+        return not f.metadata["per_layer"] or len(per_layer(value)) == len(value)
     return (optional and value is None) or _element_allowed(f, element, value)
 
 

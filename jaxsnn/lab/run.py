@@ -59,8 +59,6 @@ def run(config: Config, name: str) -> dict[str, Any]:
 
 def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, Any]:
     writes = parallel.is_first()
-    if config.run.compilation_cache:
-        keep_compiled(config.run.compilation_cache)
     data = load_data(config)
     sums = fingerprints.sums(data)
     if config.run.resume:
@@ -69,6 +67,8 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
         parallel.check_same(sums, "data")
     runs = run_folder.runs(config)
     first = split(config, data, runs[0].fold)
+    if config.run.compilation_cache:
+        keep_compiled(config.run.compilation_cache)
     program = build(config, data)
     if config.network.init_from and not config.run.resume:
         converted.start_from(config, program.start(runs[0].seed), program.connections)

@@ -46,7 +46,8 @@ def refused(f):
         wrong += [value for value in ("", "magic", max(choices).upper()) if value not in choices]
     if several:
         valid = () if element is str else (1,)
-        return [(*valid, value) for value in wrong] + [None, 1, "1", 1.5, True, {}, list(valid)]
+        twice = [("conv1:0.5", "conv1:0.6")] if f.metadata["per_layer"] else []
+        return [(*valid, value) for value in wrong] + twice + [None, 1, "1", 1.5, True, {}, list(valid)]
     return [value for value in wrong if not (optional and value is None)]
 
 

@@ -284,3 +284,10 @@ def test_mnist_starts_on_real_data(tmp_path, prepared_data):
     assert code == 0, error
     assert "60000 training and 10000 test samples" in out
     assert os.listdir(tmp_path / "cache")
+
+
+def test_data_that_are_missing_leave_no_folder_for_programs(tmp_path):
+    config = small(tmp_path / "run", dataset="mnist", data_dir=str(tmp_path), compilation_cache=str(tmp_path / "cache"))
+    with pytest.raises(FileNotFoundError, match="the data set 'mnist' is not prepared"):
+        run.run(config, "digits")
+    assert not (tmp_path / "cache").exists()

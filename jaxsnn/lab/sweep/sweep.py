@@ -90,12 +90,12 @@ def _sweep(
     done = {table.key(row, names) for row in rows}
     part = [net for net in plan.share(networks, worker) if table.key(net.values([*names, "seed"]), names) not in done]
     groups = plan.programs(part)
-    if config.run.compilation_cache:
-        keep_compiled(config.run.compilation_cache)
     sums: fingerprints.Sums = {}
     for group in groups:
         sums |= populations.check(group[0])
     fingerprints.check(folder, sums)
+    if config.run.compilation_cache:
+        keep_compiled(config.run.compilation_cache)
     _create(folder, facts, rows, held, new=not config.run.resume)
     fingerprints.remember(folder, sums)
     print(f"{name}: {len(part)} networks to train ({len(rows)} are there), programs: {len(groups)}, folder {folder}")
