@@ -48,7 +48,7 @@ def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, 
         None if membrane is None else membranes,
         "spikes" if cell.fires else "numbers",
         bounds=cell.bounds,
-        step=step,
+        step=jax.checkpoint(step) if remat else step,
     )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxsnn import SURROGATES, lif
-from jaxsnn.cells import Cell, check_cell
+from jaxsnn.cells import Cell, check_cell, izhikevich, klif, resonate_and_fire, synaptic
 
 PARAMS = lif.LIFParams(0.9, 0.8)
 
@@ -37,6 +37,20 @@ def adaptive_step(params, state, current):
 @pytest.mark.parametrize("options", [{"reset": "soft"}, {"leak_first": True}])
 def test_options_of_lif(options):
     check(lif.init, partial(lif.step, **options), PARAMS)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lif.cell(reset="value", detach_reset=False),
+        synaptic.cell(reset="hard", leak_first=True, scale_input=True),
+        klif.cell(reset="soft", scale_input=False, scale_reset=True, detach_reset=False),
+        resonate_and_fire.cell(part="imaginary", reset="soft"),
+        izhikevich.cell(reset="none", detach_reset=False),
+    ],
+)
+def test_options_of_other_cells(cell):
+    check_cell(cell, shape=(2, 3), steps=6, scale=3.0)
 
 
 def test_a_cell_with_two_variables():

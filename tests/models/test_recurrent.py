@@ -8,7 +8,7 @@ from flax import nnx
 
 from jaxsnn import models, neurons
 from jaxsnn.analysis.operations import fan_out, synaptic_operations
-from jaxsnn.cells import synaptic
+from jaxsnn.cells import clif, synaptic
 from jaxsnn.layers import Conv, Dense, Layer, NeuronLayer, Recurrent
 from jaxsnn.surrogate import arctan
 
@@ -166,6 +166,18 @@ def test_a_norm_is_of_the_currents_from_elsewhere_and_folds(x64):
     np.testing.assert_allclose(found.potentials, expected.potentials, rtol=1e-10, atol=1e-12)
     assert 0.05 < expected.spikes["fc1"].mean() < 0.95
     np.testing.assert_array_equal(weights[0]["fc1"]["recurrent"]["kernel"], params["fc1"]["recurrent"]["kernel"])
+
+
+def test_rematerialised_cells_keep_less(x64):
+    """CLIF has inner values that its backward pass needs."""
+    run, sizes, found = jax.jit(jax.grad(lambda p, a, s, x: objective(a, p, s, x)[0]), static_argnums=1), [], []
+    for remat in (False, True):
+        _, apply, params, state = build(neurons.of_cell(clif.CELL, remat=remat), hidden=(5,))
+        pull = jax.eval_shape(lambda p: jax.vjp(lambda p: objective(apply, p, state, spikes())[0], p)[1], params)  # noqa: B023
+        sizes.append(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(pull)))
+        found.append(run(params, apply, state, spikes()))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), *found)
+    assert sizes[1] < sizes[0] - 7 * 2 * 5 * 8
 
 
 @pytest.mark.parametrize(("connect", "reached"), [("all", 5), ("others", 4)])
