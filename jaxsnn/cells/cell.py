@@ -68,5 +68,7 @@ class Cell(NamedTuple):
     make: Callable[..., "Cell"] | None = None
     """Makes the record with other options, e.g. `CELLS["lif"].make(reset="soft")`; None if it has no options. They are
     keywords with defaults, each a `bool`, a whole number or one of a `Literal`, and values of `--neuron_options`."""
+    options: Mapping[str, Any] = MappingProxyType({})
+    """The options that it was made with, for those who write the cell down in another format."""
     learned: tuple[str, ...] = ()
     """Fields that are learned where nothing else is asked for, as in the cell's source."""

@@ -64,7 +64,8 @@ def cell(*, reset: Reset = "hard", detach_reset: bool = True) -> Cell:
     """
     check_reset(reset)
     run = partial(step, reset=reset, detach_reset=detach_reset)
-    return Cell(IFParams, init, run, integrate, {"threshold": POSITIVE}, make=cell)
+    options = {"reset": reset}
+    return Cell(IFParams, init, run, integrate, {"threshold": POSITIVE}, make=cell, options=options)
 
 
 CELL = cell()

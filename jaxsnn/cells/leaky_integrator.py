@@ -66,7 +66,8 @@ def step(
 def cell(*, leak_first: bool = False) -> Cell:
     """The record of this neuron; `leak_first` as in `step`."""
     run = partial(step, leak_first=leak_first)
-    return Cell(LeakyIntegratorParams, init, run, bounds={"leak": UNIT}, make=cell, fires=False)
+    options = {"leak_first": leak_first}
+    return Cell(LeakyIntegratorParams, init, run, bounds={"leak": UNIT}, make=cell, fires=False, options=options)
 
 
 CELL = cell()

@@ -166,6 +166,7 @@ def cell(
         partial(integrate, **order),
         bounds | {"v_reset": REAL} if reset == "value" else bounds,
         make=cell,
+        options={"reset": reset, **order},
     )
 
 

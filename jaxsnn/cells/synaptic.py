@@ -110,6 +110,7 @@ def cell(
         partial(integrate, **order),
         {"synaptic_leak": UNIT, "leak": UNIT, "threshold": POSITIVE},
         make=cell,
+        options={"reset": reset, **order},
     )
 
 

@@ -48,6 +48,7 @@ def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, 
         None if membrane is None else membranes,
         "spikes" if cell.fires else "numbers",
         bounds=cell.bounds,
+        cell=cell,
         step=jax.checkpoint(step) if remat else step,
     )
 
@@ -74,7 +75,8 @@ def _readout(leak: Any, threshold: Any, *, leak_first: bool, remat: bool) -> Neu
         step = partial(cell.step, leaky_integrator.LeakyIntegratorParams(params.leak))
         return run_cell(step, carry, currents, remat=remat)
 
-    return Neuron(ReadoutParams(leak, threshold), init, run, sends="numbers", bounds={"leak": UNIT})
+    params = ReadoutParams(leak, threshold)
+    return Neuron(params, init, run, sends="numbers", bounds={"leak": UNIT}, cell=cell)
 
 
 def lif(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxsnn.cells.cell import Bound
+from jaxsnn.cells.cell import Bound, Cell
 from jaxsnn.typing import Array, CellStep, Sends
 
 
@@ -41,6 +41,8 @@ class Neuron(NamedTuple):
     weights: Mapping[str, Callable[[Array], Array]] = MappingProxyType({})
     """Fields that are trained always, in arrays of a shape of their own (not one number per neuron), each with its
     initial value, `key -> array`."""
+    cell: Cell | None = None
+    """The cell that it is forward, for those who write it down in another format; None if it is none."""
     step: CellStep | None = None
     """`(params, state, current [B, ...]) -> (state, output [B, ...])`, one step of `run` in the dtype of the state, for
     recurrent synapses; None: these neurons cannot have any."""

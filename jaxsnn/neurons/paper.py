@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from jaxsnn import spikebp as rule
-from jaxsnn.cells import integrate_and_fire
+from jaxsnn.cells import integrate_and_fire, leaky_integrator
 from jaxsnn.cells import lif as lif_cell
 from jaxsnn.cells.leaky_integrator import LeakyIntegratorParams
 from jaxsnn.cells.leaky_integrator import init as init_readout
@@ -41,8 +41,8 @@ def spikebp(
     lif = bptt(lif_cell.CELL, params=lif_cell.LIFParams(leak, threshold))
     pool = bptt(integrate_and_fire.CELL, params=integrate_and_fire.IFParams(pool_threshold))
     return Neurons(
-        Neuron(lif.params, rule.init, hidden, _of_rest(lif)),
-        Neuron(pool.params, pool.init, partial(rule.pool, **options), pool.membranes),
+        Neuron(lif.params, rule.init, hidden, _of_rest(lif), cell=lif.cell),
+        Neuron(pool.params, pool.init, partial(rule.pool, **options), pool.membranes, cell=pool.cell),
         _readout(leak, threshold, leak_backward),
         pack_spikes=pack_spikes,
     )
@@ -64,4 +64,4 @@ def _readout(leak: Any, threshold: Any, leak_backward: LeakBackward) -> Neuron:
     def run(params: ReadoutParams, carry: Any, currents: Array) -> tuple[Any, Array]:
         return rule.readout(LeakyIntegratorParams(params.leak), carry, currents, leak_backward=leak_backward)
 
-    return Neuron(ReadoutParams(leak, threshold), init, run, sends="numbers")
+    return Neuron(ReadoutParams(leak, threshold), init, run, sends="numbers", cell=leaky_integrator.CELL)
