@@ -144,7 +144,7 @@ class _Builder:
                         Identity(),
                     )
                     divide, shape = divide * made.factor, made.shape
-                if not np.all(membrane.gain == membrane.gain.flat[0]):
+                if not np.allclose(membrane.gain, membrane.gain.flat[0], rtol=1e-9, atol=0):
                     raise ValueError(f"{name} scales its input neuron by neuron, and has no weights that could take it")
                 divide = divide / float(membrane.gain.flat[0])
         if shape is None:
@@ -166,7 +166,8 @@ class _Builder:
         layers = list(self.layers.values())
         if layers[-1].name != made.name:
             layers.append(layers.pop(layers.index(self.layers[made.name])))
-        if layers[-1].neurons is None:
+        last = layers[-1].neurons
+        if last is None or last.neuron.sends == "spikes":  # whose threshold is no unit of the answer
             relay = NeuronLayer(neurons.relay())
             layers.append(Layer("output", {"output": (made.name, Identity())}, relay))
         return layers

@@ -34,9 +34,11 @@ def _scaled(name: str, weight: np.ndarray, bias: Any, gain: Any, told: Mapping[s
         return weight, bias
     per = np.asarray(gain)
     if per.ndim == 3:
-        if not np.all(per == per[:1, :1]):
+        if not np.allclose(per, per[:1, :1], rtol=1e-9, atol=0):
             raise ValueError(f"{name}: the neurons of one channel scale their input differently")
         per = per[0, 0]
+    if per.ndim and per.shape != weight.shape[:1]:
+        raise ValueError(f"{name} has {weight.shape[0]} outputs, the neurons behind are {list(np.shape(gain))}")
     per = np.broadcast_to(per, weight.shape[:1])
     scaled = (weight * per.reshape(-1, *(1,) * (weight.ndim - 1))).astype(weight.dtype)
     return scaled, None if bias is None else (bias * per).astype(bias.dtype)
@@ -50,13 +52,13 @@ def _equal(name: str, what: str, value: Any) -> int:
 
 
 def _conv2d(name: str, node: Any, source: Made, gain: Any) -> tuple[Synapse, Made]:
+    if len(source.shape) != 3:
+        raise ValueError(f"{name} is a convolution of maps, but {source.name} sends {list(source.shape)}")
     weight, bias = _scaled(name, np.asarray(node.weight), node.bias, gain, node.metadata)
     if isinstance(node.padding, str):
         padding: Any = node.padding.upper()
     else:
         padding = tuple((int(p), int(p)) for p in np.broadcast_to(np.asarray(node.padding), (2,)))
-    if len(source.shape) != 3:
-        raise ValueError(f"{name} is a convolution of maps, but {source.name} sends {list(source.shape)}")
     groups = int(node.groups)
     options: dict[str, Any] = {
         "stride": _equal(name, "stride", node.stride),

@@ -65,6 +65,7 @@ def _node(node, kind, name, x, state, dt):
     if kind == "Output":
         return x
     if kind in ("Affine", "Linear"):
+        x = np.broadcast_to(x, (1, node.weight.shape[1])) if x.ndim == 0 else x  # nothing was sent yet
         return x @ node.weight.T + (node.bias if kind == "Affine" else 0)
     if kind == "Conv2d":
         return _conv(x, node.weight, node.stride, node.padding, node.dilation, int(node.groups), node.bias)

@@ -93,8 +93,8 @@ def test_every_model_is_exported_or_refused_by_name():
             interchange.to_nir(model, params, state, dt=DT)
         except ValueError as error:
             refused[name] = str(error)
-    assert all("NIR" in message for message in refused.values())
-    assert {"sew_and" in n or "sew_iand" in n or n.startswith(("spikformer", "plif", "fast")) for n in refused} == {
+    assert {name: message for name, message in refused.items() if "NIR" not in message and "cannot be folded" not in message} == {}
+    assert {"sew_and" in n or "sew_iand" in n or n.startswith(("spikformer", "plif", "fast", "resnet11")) for n in refused} == {
         True
     }
 
@@ -160,7 +160,7 @@ def graphs(draw):
         edges += [("n2", "back"), ("back", "n2")]
     nodes["output"] = nir.Output({"output": np.array([3])})
     x = (rng.random((4, 2, channels, size, size)) < 0.5).astype(np.float32)
-    return nir.NIRGraph(nodes, edges), x
+    return nir.NIRGraph(nodes, edges, type_check=False), x  # which knows no groups
 
 
 @settings(max_examples=8, deadline=None)
@@ -193,6 +193,7 @@ def test_the_recurrent_network_of_the_reference_file():
     assert [row.synapses for row in imported.model.rows] == [
         (("lif1/lif", "input"), ("lif1/w_rec", "lif1/lif")),
         (("lif2", "lif1/lif"),),
+        (("output", "lif2"),),
     ]
     graph = nir.read(FILES / "braille_noDelay_bias_zero.nir")
     x = (np.random.default_rng(0).random((30, 2, 12)) < 0.3).astype(np.float32)
