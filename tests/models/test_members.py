@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from jaxsnn import losses, parallel, training
 from tests.models import members
@@ -99,6 +100,7 @@ print(json.dumps({"devices": len(jax.devices()), **{name: float(abs(one[name] - 
 """
 
 
+@pytest.mark.thorough
 def test_eight_devices_give_one_devices_numbers():
     """Parameters and statistics after a step, in float64."""
     found = eight_devices.run(PROGRAM)
