@@ -63,6 +63,7 @@ def test_they_are_lowered_for_accelerators():
     assert "stablehlo" in text
 
 
+@pytest.mark.thorough
 def test_a_population_trains_each_as_alone():
     step, data, state, after = trained()
     other = state._replace(params=jax.tree.map(lambda p: 0.9 * p, state.params))
