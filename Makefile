@@ -1,6 +1,7 @@
 # make demo   sets up .venv and trains a spiking LeNet on the embedded digits
-# make test   sets up .venv and runs all that CI runs: lint, types, tests
-# make slow   the tests that take minutes
+# make test   sets up .venv and runs lint, types and tests, in under 5 minutes on 2 cores
+# make thorough   those tests and longer ones: combinations, kills, whole runs; CI runs it under the newest Python
+# make slow   the tests that take minutes each, by programs optimised as in users' runs
 # make mutants   changes the core point by point and says which changes no test notices, hours
 # make notebooks   executes the notebooks anew: notebooks/*.py to notebooks/*.ipynb, minutes
 
@@ -12,7 +13,7 @@ RUN = $(VENV)/bin/python -m
 # glibc only: large pages and no returning of memory between steps make a CPU train step 1.4 times as fast
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456
 
-.PHONY: demo test slow mutants bench notebooks peers clean
+.PHONY: demo test thorough slow mutants bench notebooks peers clean
 
 demo: $(VENV)/.demo
 	$(RUN) experiments.digits
@@ -22,6 +23,9 @@ test: $(VENV)/.test
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) pytest
+
+thorough: $(VENV)/.test
+	$(RUN) pytest -m 'not slow'
 
 slow: $(VENV)/.test
 	XLA_FLAGS= $(RUN) pytest -m slow -n 0

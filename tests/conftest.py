@@ -4,10 +4,13 @@ import os
 import tempfile
 from pathlib import Path
 
-# Most of the tests' time is LLVM's, for programs that run for milliseconds. `make slow` optimises as users' runs do.
+# Most of the tests' time is LLVM's, for programs that run for milliseconds: XLA's older emitters and one module per
+# program halve it twice. `make slow` optimises as users' runs do.
 # (Not with a GPU: unoptimised, XLA of jax 0.11.2 made wrong float64 gradients on an H200; optimised, right ones.)
 if not Path("/dev/nvidiactl").exists():
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+    unoptimised = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ.setdefault("XLA_FLAGS", f"{unoptimised} {quick}")
 
 # Most programs are compiled by several tests, workers and child processes: they share what was compiled, by a folder.
 CACHE = Path(os.environ.setdefault("JAXSNN_TEST_CACHE", str(Path(tempfile.gettempdir()) / "jaxsnn-test-programs")))

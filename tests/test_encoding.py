@@ -63,12 +63,12 @@ def test_a_train_in_pieces_is_the_same_train(name):
     def piece(start, steps):
         return record.encode(key, SAMPLES, start, steps, total=5, gain=0.7, **OPTIONS)
 
-    whole = piece(0, 18)
+    run = jax.jit(piece, static_argnums=1)
+    whole = np.asarray(run(0, 18))
     for steps in (1, 7):
-        run = jax.jit(piece, static_argnums=1)
         for start in range(12):
             np.testing.assert_array_equal(run(start, steps), whole[start : start + steps])
-    assert record.spikes is None or record.spikes == bool(jnp.isin(whole, jnp.asarray([-1.0, 0.0, 1.0])).all())
+    assert record.spikes is None or record.spikes == bool(np.isin(whole, [-1, 0, 1]).all())
     *shape, last = (18, *SAMPLES.shape[:1], *SAMPLES.shape[1 + record.frames :])
     assert whole.shape == (*shape, last * (OPTIONS["receptive_fields"] if record.expands else 1))
     assert record.constant == bool((whole == whole[:1]).all())

@@ -15,6 +15,17 @@ PADDING = st.sampled_from(["SAME", "VALID", 0, 1, 2])
 SIZE = st.tuples(st.integers(4, 8), st.integers(4, 8))
 
 
+def with_gradients(functions, inputs, g):
+    """Of each function its value and its gradients, for cotangents `g`; one program for all."""
+
+    @jax.jit
+    def each(inputs, g):
+        pairs = [jax.vjp(function, *inputs) for function in functions]
+        return [(y, *pull(g.astype(y.dtype))) for y, pull in pairs]
+
+    return each(inputs, g)
+
+
 def same_as_xlas(x_shape, kernel_shape, stride, padding, piece_bytes, monkeypatch):
     monkeypatch.setattr(im2col, "TILE_BYTES", piece_bytes)
     monkeypatch.setattr(winograd, "TILE_BYTES", piece_bytes)
@@ -29,16 +40,8 @@ def same_as_xlas(x_shape, kernel_shape, stride, padding, piece_bytes, monkeypatc
     def xlas(x, kernel):
         return synapses.over_time(lambda x: convolution._lax_conv(convolution.Grid(stride, pads), x, kernel), x)
 
-    @jax.jit
-    def both(x, kernel, g):
-        results = []
-        for function in (ours, xlas):
-            y, pull = jax.vjp(function, x, kernel)
-            results.append((y, *pull(g)))
-        return results
-
     g = jax.random.normal(keys[2], jax.eval_shape(ours, x, kernel).shape, jnp.float64)
-    for a, b in zip(*both(x, kernel, g), strict=True):
+    for a, b in zip(*with_gradients((ours, xlas), (x, kernel), g), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
@@ -97,40 +100,38 @@ def test_winograd_is_used_and_rounds_little(window, height, fewer):
         return synapses.over_time(lambda x: convolution._lax_conv(convolution.Grid(1, pads), x, kernel), x)
 
     g = jax.random.normal(jax.random.key(2), x.shape)
-    results = []
-    for conv in (synapses.conv, exact):
-        y, pull = jax.vjp(conv, x, kernel)
-        results.append((y, *pull(g)))
-    for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=2e-5 * jnp.max(jnp.abs(theirs)))
+    for ours, theirs in zip(*with_gradients((synapses.conv, exact), (x, kernel), g), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
 
 
-@settings(deadline=None, max_examples=8)
-@given(st.integers(1, 40), st.integers(1, 3))
+@pytest.mark.parametrize(("samples", "width"), [(1, 3), (7, 1), (8, 2), (9, 2), (40, 3)])
 def test_bits_and_bytes_hold_spikes(samples, width):
-    x = jax.random.bernoulli(jax.random.key(samples), 0.5, (samples, width)).astype(jnp.float32)
-    for how, size in (("bits", -(-samples // 8) * width), ("bytes", samples * width), ("floats", 4 * samples * width)):
-        stored = storage.store(x, how)
-        assert stored.nbytes == size
-        np.testing.assert_array_equal(storage.restore(stored, how, samples, x.dtype), x)
+    x = np.random.default_rng(samples).integers(0, 2, (samples, width)).astype(np.float32)
+    sizes = {"bits": -(-samples // 8) * width, "bytes": samples * width, "floats": 4 * samples * width}
+
+    @jax.jit
+    def through(x):
+        kept = {how: storage.store(x, how) for how in sizes}
+        return kept, [storage.restore(stored, how, samples, x.dtype) for how, stored in kept.items()]
+
+    kept, restored = through(x)
+    assert {how: stored.nbytes for how, stored in kept.items()} == sizes
+    for found in restored:
+        np.testing.assert_array_equal(found, x)
 
 
-@settings(deadline=None, max_examples=5)
-@given(st.integers(1, 3), st.sampled_from([1, 2]), st.sampled_from(["bits", "bytes", "signed"]))
+@pytest.mark.parametrize(("window", "channels", "how"), [(3, 2, "bits"), (2, 1, "bytes"), (1, 2, "signed")])
 def test_how_spikes_are_kept_changes_nothing(window, channels, how):
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(1), 3)
         x = jax.random.randint(keys[0], (2, 3, 6, 6, channels), -(how == "signed"), 2).astype(jnp.float64)
         kernel = jax.random.normal(keys[1], (window, window, channels, 4), jnp.float64)
         flat = (x.reshape(2, 3, -1), jax.random.normal(keys[2], (36 * channels, 5), jnp.float64))
+        small = "bits" if how == "bits" else "bytes"
         for synapse, inputs in ((synapses.conv, (x, kernel)), (synapses.dense, flat)):
-            small, floats = (
-                jax.jit(
-                    jax.grad(lambda x, k, storage=kept, f=synapse: jnp.sum(jnp.sin(f(x, k, storage=storage))), (0, 1))
-                )(*inputs)
-                for kept in ("bits" if how == "bits" else "bytes", "floats")
-            )
-            for a, b in zip(small, floats, strict=True):
+            ways = [lambda x, k, f=synapse, kept=kept: jnp.sin(f(x, k, storage=kept)) for kept in (small, "floats")]
+            g = jnp.ones(jax.eval_shape(ways[0], *inputs).shape)
+            for a, b in zip(*with_gradients(ways, inputs, g), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-13)
 
 
@@ -150,8 +151,7 @@ def test_a_mask_is_the_masked_input(window, storage):
         kernel = jax.random.normal(keys[2], shape, jnp.float64)
         masked = lambda x, k: jnp.sum(jnp.sin(synapse(x, k, storage=storage, mask=mask)))  # noqa: E731
         plain = lambda x, k: jnp.sum(jnp.sin(synapse(x * mask[None], k)))  # noqa: E731
-        ours, plain = (jax.jit(jax.value_and_grad(function, (0, 1))) for function in (masked, plain))
-        for a, b in zip(jax.tree.leaves(ours(x, kernel)), jax.tree.leaves(plain(x, kernel)), strict=True):
+        for a, b in zip(*with_gradients((masked, plain), (x, kernel), jnp.float64(1)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
@@ -172,13 +172,13 @@ def test_bfloat16_rounds_inputs_and_results_not_sums(channels):
     keys = jax.random.split(jax.random.key(2), 3)
     x = jax.random.bernoulli(keys[0], 0.3, (2, 2, 6, 6, channels)).astype(jnp.bfloat16)
     kernel = jax.random.normal(keys[1], (3, 3, channels, 32))
-    y, pull = jax.vjp(synapses.conv, x, kernel)
-    g = jax.random.normal(keys[2], y.shape, jnp.bfloat16)
+    g = jax.random.normal(keys[2], (2, 2, 6, 6, 32), jnp.bfloat16)
     rounded = kernel.astype(jnp.bfloat16).astype(jnp.float32)
-    exact, pull_exact = jax.vjp(synapses.conv, x.astype(jnp.float32), rounded)
-    assert (y.dtype, *(a.dtype for a in pull(g))) == (jnp.bfloat16, jnp.bfloat16, jnp.float32)
-    for a, b in zip((y, *pull(g)), (exact, *pull_exact(g.astype(jnp.float32))), strict=True):
-        np.testing.assert_allclose(a.astype(jnp.float32), b, rtol=2**-8, atol=2e-5)
+    (found,) = with_gradients([synapses.conv], (x, kernel), g)
+    (exact,) = with_gradients([synapses.conv], (x.astype(jnp.float32), rounded), g)
+    assert [a.dtype for a in found] == [jnp.bfloat16, jnp.bfloat16, jnp.float32]
+    for a, b in zip(found, exact, strict=True):
+        np.testing.assert_allclose(np.asarray(a, np.float32), b, rtol=2**-8, atol=2e-5)
 
 
 @pytest.mark.parametrize(("window", "channels", "stride"), [(3, 8, 1), (4, 8, 1), (5, 20, 1), (5, 1, 1), (3, 8, 2)])
@@ -226,22 +226,20 @@ def test_average_pool_and_its_gradient_are_the_mean(x64, window):
         return x.reshape(2, 3, 6 // window, window, 6 // window, window, 5).mean((3, 5))
 
     x = jax.random.normal(jax.random.key(0), (2, 3, 6, 6, 5))
-    y, pull = jax.vjp(partial(synapses.average_pool, window=window), x)
-    expected, pull_expected = jax.vjp(mean, x)
-    g = jax.random.normal(jax.random.key(1), y.shape)
-    np.testing.assert_allclose(y, expected, rtol=1e-12)
-    np.testing.assert_allclose(pull(g)[0], pull_expected(g)[0], rtol=1e-12)
-    counts = jnp.arange(2 * 3 * 36 * 5).reshape(2, 3, 6, 6, 5) % 7
-    np.testing.assert_allclose(synapses.average_pool(counts, window), mean(counts), rtol=1e-6)
-    x = x.astype(jnp.bfloat16)
-    np.testing.assert_array_equal(synapses.average_pool(x, window), mean(x))  # rounded once, not at every sum
+    pool = partial(synapses.average_pool, window=window)
+    g = jax.random.normal(jax.random.key(1), jax.eval_shape(pool, x).shape)
+    for a, b in zip(*with_gradients((pool, mean), (x,), g), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    both = jax.jit(lambda x: (pool(x), mean(x)))
+    np.testing.assert_allclose(*both(np.arange(2 * 3 * 36 * 5).reshape(2, 3, 6, 6, 5) % 7), rtol=1e-6)
+    np.testing.assert_array_equal(*both(x.astype(jnp.bfloat16)))  # rounded once, not at every sum
 
 
 def test_time_and_batch_do_not_mix():
     x = jax.random.normal(jax.random.key(0), (3, 2, 4, 4, 2))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 5))
-    y = synapses.conv(x, kernel)
-    np.testing.assert_allclose(y[2:, 1:], synapses.conv(x[2:, 1:], kernel), rtol=1e-5, atol=1e-6)
+    conv = jax.jit(synapses.conv)
+    np.testing.assert_allclose(conv(x, kernel)[2:, 1:], conv(x[2:, 1:], kernel), rtol=1e-5, atol=1e-6)
 
 
 def test_bad_input():

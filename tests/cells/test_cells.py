@@ -118,6 +118,12 @@ def test_a_reset_that_is_differentiated():
         np.testing.assert_allclose(slope(jnp.float32(0.8)), expected, rtol=1e-5)
 
 
+@partial(jax.jit, static_argnums=(2, 3))
+def fire(leak, currents, reset, leak_first):
+    step = partial(lif.step, lif.LIFParams(leak), reset=reset, leak_first=leak_first)
+    return unroll(step, lif.LIFState(jnp.zeros_like(currents[0])), currents).outputs
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.floats(0.02, 3.0), st.floats(0.5, 0.999))
 def test_first_spike_time_of_a_constant_current(current, leak):
@@ -127,10 +133,7 @@ def test_first_spike_time_of_a_constant_current(current, leak):
     potential = current * (1 - leak ** (t + 1)) / (1 - leak)
     if np.min(np.abs(potential - 1)) < 1e-4:
         return  # too close to the threshold for float32
-    params = lif.LIFParams(leak)
-    spikes = unroll(
-        partial(lif.step, params), lif.init(params, (1,)), jnp.full((steps, 1), current, jnp.float32)
-    ).outputs
+    spikes = fire(jnp.float32(leak), jnp.full((steps, 1), current, jnp.float32), "hard", False)
     first = np.flatnonzero(spikes[:, 0])[:1]
     np.testing.assert_array_equal(first, np.flatnonzero(potential > 1)[:1])
 
@@ -150,12 +153,11 @@ def test_integrate_and_fire_rate_with_soft_reset_is_the_current():
     st.booleans(),
 )
 def test_spikes_are_zero_or_one_and_neurons_are_independent(currents, reset, leak_first):
-    params = lif.LIFParams(0.9)
-    step = partial(lif.step, params, reset=reset, leak_first=leak_first)
-    run = lambda x: unroll(step, lif.init(params, x.shape[1:]), jnp.asarray(x)).outputs  # noqa: E731
-    spikes = np.asarray(run(currents))
+    spikes, mirrored = (
+        np.asarray(fire(jnp.float32(0.9), jnp.asarray(x), reset, leak_first)) for x in (currents, currents[:, ::-1])
+    )
     assert set(np.unique(spikes)) <= {0, 1}
-    np.testing.assert_array_equal(run(currents[:, ::-1]), spikes[:, ::-1])
+    np.testing.assert_array_equal(mirrored, spikes[:, ::-1])
 
 
 def test_leak_and_threshold_can_be_learned():

@@ -311,6 +311,7 @@ def test_a_wrong_set_of_ones_own_is_refused_by_its_name(
         load("own")
 
 
+@pytest.mark.thorough
 def test_real_mnist_counts_and_second_load(real_data: Path, tmp_path: Path) -> None:
     first = load("mnist", data_dir=real_data, cache_dir=tmp_path)
     assert (first.train.samples.shape, first.test.samples.shape) == ((60_000, 28, 28, 1), (10_000, 28, 28, 1))

@@ -120,11 +120,17 @@ def test_presets_build_and_trace(name):
     data = made_up(config)
     program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, len(sets.fitting.labels))
-    state = jax.eval_shape(program.step, program.start(0), *sets.fitting, order)
+    state = jax.eval_shape(lambda: program.step(program.start(0), *sets.fitting, order))
     assert state.step.shape == ()
 
 
-@pytest.mark.parametrize("name", ["cifar10_vgg9", "cifar10_resnet11", "svhn_resnet7", "nmnist_lenet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("svhn_resnet7", "nmnist_lenet"),
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("cifar10_vgg9", "cifar10_resnet11")),
+    ],
+)
 def test_presets_take_steps(name):
     """Narrow, but otherwise as published: dropout, augmentation or events, packed spikes; the weights move."""
     config = shrunk(PRESETS[name](), init_gain=4.0)

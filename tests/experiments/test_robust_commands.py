@@ -36,7 +36,7 @@ def wait_for(condition, process):
 
 @LINUX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("later", [0, 0.5])
+@pytest.mark.parametrize("later", [0, pytest.param(0.5, marks=pytest.mark.thorough)])
 def test_stopped_before_anything_is_imported(tmp_path, number, later):
     """A word, status 130, no traceback and no crash; as soon as Python has begun to import the package."""
     call = command(*FLAGS, f"--run_dir={tmp_path / 'run'}")
@@ -49,6 +49,7 @@ def test_stopped_before_anything_is_imported(tmp_path, number, later):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_stopped_twice_in_training_and_without_output(tmp_path):
     """Started with its error output closed and its output nowhere: it trains, stops, and nothing is damaged."""
     flags = [*FLAGS, "--epochs=100000", f"--run_dir={tmp_path / 'run'}"]
@@ -80,7 +81,9 @@ command(body)
 """
 
 
-@pytest.mark.parametrize(("how", "module"), [("own", True), ("own", False), ("deep", True)])
+@pytest.mark.parametrize(
+    ("how", "module"), [("own", True), pytest.param("own", False, marks=pytest.mark.thorough), ("deep", True)]
+)
 def test_errors_of_the_users_own_module_are_sentences(tmp_path, how, module):
     """Not those of other packages: their place is what one needs then."""
     (tmp_path / "mine.py").write_text(MODULE.replace("HOW", how), encoding="utf-8")

@@ -35,15 +35,19 @@ def loss(params, apply, state, x):
     return losses.squared_error(output.logits, jnp.asarray([2, 0])) + penalty, output
 
 
+def thorough(*values):
+    return pytest.param(*values, marks=pytest.mark.thorough)
+
+
 @pytest.mark.parametrize(
     ("make", "pack", "chunk", "remat"),
     [
         (neurons.spikebp, False, 1, False),
         (neurons.spikebp, False, 3, True),
-        (neurons.spikebp, True, 1, True),
+        thorough(neurons.spikebp, True, 1, True),
         (neurons.spikebp, True, 3, False),
-        (neurons.spikebp, True, 7, False),
-        (neurons.lif, False, 1, False),
+        thorough(neurons.spikebp, True, 7, False),
+        thorough(neurons.lif, False, 1, False),
         (neurons.lif, False, 3, True),
         (neurons.lif, True, 3, False),
     ],
@@ -108,9 +112,13 @@ def test_truncated_backpropagation_stops_at_the_start_of_a_chunk(x64, make, read
 def test_it_goes_on_from_a_carry():
     apply, params, state = build(neurons.spikebp(0.9))
     x, chunked = spikes(9), models.in_chunks(apply, 2)
-    first, _ = chunked(params, state, x[:4])
-    second, _ = chunked(params, state, x[4:], carry=first.carry)
-    whole, _ = apply(params, state, x)
+
+    @jax.jit
+    def both(x):
+        first, _ = chunked(params, state, x[:4])
+        return chunked(params, state, x[4:], carry=first.carry)[0], apply(params, state, x)[0]
+
+    second, whole = both(x)
     np.testing.assert_allclose(second.logits, whole.logits, rtol=1e-5)
     assert second.carry["steps"] == 9
 

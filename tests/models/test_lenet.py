@@ -100,17 +100,16 @@ def test_oracle_agrees_on_random_small_nets(x64, shape, leak, threshold, pool_th
         np.testing.assert_array_equal(output.spike_counts[name], count.sum(tuple(range(1, count.ndim))))
 
 
-@pytest.mark.parametrize("chunk", [1, 2])
 @pytest.mark.parametrize(
     "neuron",
     [neurons.spikebp(0.9), neurons.lif(0.9, reset="soft", leak_first=True, remat=True)],
     ids=["spikebp", "arctan"],
 )
-def test_stepping_and_pieces_are_the_whole(x64, neuron, chunk):
+def test_stepping_and_pieces_are_the_whole(x64, neuron):
     """Logits, spikes and gradients through the carry, with dropout: the mask stays."""
     apply, params, state = build(kind=neuron, param_dtype=jnp.float64, dropout=0.3, init_gain=3**0.5)
-    x = spikes((8, 8, 1), steps=6, dtype=jnp.float64, rate=1.0)
-    run = jax.jit(lambda params, x, carry: apply(params, state, x, train=True, key=jax.random.key(1), carry=carry)[0])
+    x = spikes((8, 8, 1), steps=4, dtype=jnp.float64, rate=1.0)
+    run = lambda params, x, carry: apply(params, state, x, train=True, key=jax.random.key(1), carry=carry)[0]  # noqa: E731
 
     def loss(params, chunk):
         output = run(params, x[:chunk], None)
@@ -122,13 +121,12 @@ def test_stepping_and_pieces_are_the_whole(x64, neuron, chunk):
         potentials = jnp.concatenate([o.potentials for o in outputs])
         return losses.squared_error(output.logits, jnp.asarray([1, 0])), (counts, potentials)
 
-    (value, aux), gradients = jax.value_and_grad(loss, has_aux=True)(params, chunk)
-    (whole, whole_aux), whole_gradients = jax.value_and_grad(loss, has_aux=True)(params, len(x))
-    np.testing.assert_allclose(value, whole, rtol=1e-12)
-    jax.tree.map(
-        partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12), (aux, gradients), (whole_aux, whole_gradients)
-    )
-    assert any(np.abs(g["kernel"]).max() > 0 for g in whole_gradients.values())
+    each = jax.jit(lambda params: [jax.value_and_grad(loss, has_aux=True)(params, chunk) for chunk in (4, 1, 2)])
+    whole, *pieces = each(params)
+    for found in pieces:
+        np.testing.assert_allclose(found[0][0], whole[0][0], rtol=1e-12)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12), found, whole)
+    assert any(np.abs(g["kernel"]).max() > 0 for g in whole[1].values())
 
 
 @pytest.mark.parametrize(("shape", "count"), [((28, 28, 1), 517_500), ((16, 16, 1), 187_500), ((32, 32, 3), 668_500)])
@@ -148,7 +146,7 @@ def test_initial_weights_have_the_papers_spread():
     "neuron", [neurons.spikebp(), neurons.lif(spike=partial(surrogate.arctan, slope=2.0))], ids=["spikebp", "arctan"]
 )
 def test_overfits_eight_samples(neuron):
-    apply, params, state = build((8, 8, 1), 4, neuron)
+    apply, params, state = build((8, 8, 1), 4, neuron, width=0.5)
     images = jax.random.uniform(jax.random.key(2), (8, 8, 8, 1))
     x, labels = encoding.direct(images, 12), jnp.arange(8) % 4
     value_and_grad = jax.value_and_grad(lambda params: loss_and_output(apply, state, x, labels, params), has_aux=True)
@@ -162,8 +160,10 @@ def test_overfits_eight_samples(neuron):
         return optax.apply_updates(params, updates), optimizer_state, loss, output
 
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it
-        for _ in range(400):
+        for _ in range(600):
             params, optimizer_state, loss, output = step(params, optimizer_state)
+            if loss < 0.35:
+                break
     assert loss < 0.4  # eight samples of loss 1 at the start
     np.testing.assert_array_equal(output.logits.argmax(-1), labels)
 
@@ -171,19 +171,21 @@ def test_overfits_eight_samples(neuron):
 def test_samples_do_not_see_each_other():
     apply, params, state = build(init_gain=3**0.5)
     x = spikes((8, 8, 1), batch=3)
-    whole, _ = apply(params, state, x)
-    turned, _ = apply(params, state, x[:, ::-1])
+    run = jax.jit(lambda x: apply(params, state, x)[0])
+    whole, turned = run(x), run(x[:, ::-1])
     np.testing.assert_allclose(turned.logits[::-1], whole.logits, rtol=1e-6)
 
 
 def test_record_returns_all_trains():
     apply, params, state = build(init_gain=3**0.5)
     x = spikes((8, 8, 1))
-    output, _ = apply(params, state, x, record=True)
-    assert list(output.spikes) == ["input", "conv1", "pool1", "conv2", "pool2", "fc1"]
+    assert list(jax.eval_shape(lambda x: apply(params, state, x, record=True)[0], x).spikes) == [
+        *("conv1", "conv2", "fc1", "input", "pool1", "pool2")
+    ]
+    output = jax.jit(lambda x: apply(params, state, x, record=True)[0])(x)
     for name, count in output.spike_counts.items():
         np.testing.assert_array_equal(output.spikes[name].sum((0, *range(2, output.spikes[name].ndim))), count)
-    assert apply(params, state, x)[0].spikes is None
+    assert jax.eval_shape(lambda x: apply(params, state, x)[0], x).spikes is None
 
 
 def test_learned_leak_and_threshold_are_parameters():
@@ -192,7 +194,8 @@ def test_learned_leak_and_threshold_are_parameters():
     assert "conv1" not in state
     assert set(params["fc2"]["neurons"]) == {"leak_logit"}  # the readout's threshold is the unit of the logits
     x = spikes((8, 8, 1), rate=1.0)
-    gradients = jax.grad(lambda p: loss_and_output(apply, state, x, jnp.asarray([1, 0]), p)[0])(params)
+    gradient = jax.jit(jax.grad(lambda p: loss_and_output(apply, state, x, jnp.asarray([1, 0]), p)[0]))
+    gradients = gradient(params)
     assert gradients["conv1"]["neurons"]["leak_logit"] != 0
     np.testing.assert_allclose(jax.nn.sigmoid(params["conv1"]["neurons"]["leak_logit"]), 0.9, rtol=1e-6)
 
@@ -205,8 +208,9 @@ def test_constants_can_be_swept():
     many = jax.tree_util.tree_map_with_path(
         lambda path, v: leaks if path[-1].key == "leak" else jnp.stack([v, v]), state
     )
-    swept = jax.vmap(lambda s: apply(params, s, x)[0].potentials)(many)
-    np.testing.assert_allclose(swept[0], apply(params, state, x)[0].potentials, rtol=1e-5, atol=1e-6)
+    run = lambda state: apply(params, state, x)[0].potentials  # noqa: E731
+    swept, alone = jax.jit(lambda many, state: (jax.vmap(run)(many), run(state)))(many, state)
+    np.testing.assert_allclose(swept[0], alone, rtol=1e-5, atol=1e-6)
     assert not np.allclose(swept[0], swept[1])
 
 
@@ -233,7 +237,7 @@ def test_bad_input(x, error, message):
 
 def test_bad_construction():
     with pytest.raises(
-        ValueError, match="unknown model 'lenett': known are lenet, ms_resnet18, .*; did you mean 'lenet'"
+        ValueError, match="unknown model 'lenett': known are fast_cifar, lenet, .*; did you mean 'lenet'"
     ):
         models.create("lenett", input_shape=(8, 8, 1), num_classes=3, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"pool2 would halve conv2 of shape .1, 4, 50.: input_shape=.3, 8, 1. is too"):

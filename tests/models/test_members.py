@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from jaxsnn import losses, parallel, training
 from tests.models import members
@@ -62,6 +63,7 @@ def test_they_are_lowered_for_accelerators():
     assert "stablehlo" in text
 
 
+@pytest.mark.thorough
 def test_a_population_trains_each_as_alone():
     step, data, state, after = trained()
     other = state._replace(params=jax.tree.map(lambda p: 0.9 * p, state.params))
@@ -99,6 +101,7 @@ print(json.dumps({"devices": len(jax.devices()), **{name: float(abs(one[name] - 
 """
 
 
+@pytest.mark.thorough
 def test_eight_devices_give_one_devices_numbers():
     """Parameters and statistics after a step, in float64."""
     found = eight_devices.run(PROGRAM)

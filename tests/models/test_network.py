@@ -38,7 +38,7 @@ def test_storage_follows_what_is_sent(sends):
         net.dense(5)
         apply, params, state = models.functionalize(net.finish())
         x = 2 * jax.random.uniform(jax.random.key(0), (3, 2, 4, 4, 2))
-        return jax.grad(lambda p: jnp.sum(jnp.sin(apply(p, state, x)[0].potentials)))(params)
+        return jax.jit(jax.grad(lambda p: jnp.sum(jnp.sin(apply(p, state, x)[0].potentials))))(params)
 
     found, exact = gradient(sends, True), gradient("numbers", False)
     same = [np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(*map(jax.tree.leaves, (found, exact)), strict=True)]
@@ -55,7 +55,7 @@ def test_a_learned_number_per_layer_channel_or_neuron(scope, shape):
     np.testing.assert_allclose(jax.nn.sigmoid(raw), 0.9, rtol=1e-6)
     np.testing.assert_allclose(jnp.exp(params["conv1"]["neurons"]["threshold_log"]), 1.0, rtol=1e-6)
     x = jax.random.uniform(jax.random.key(0), (5, 2, 4, 4, 2))
-    gradient = jax.grad(lambda p: jnp.sum(jnp.sin(apply(p, state, x)[0].potentials)))(params)
+    gradient = jax.jit(jax.grad(lambda p: jnp.sum(jnp.sin(apply(p, state, x)[0].potentials))))(params)
     assert (gradient["conv1"]["neurons"]["leak_logit"] != 0).any()
     assert set(params["fc1"]["neurons"]) == {"leak_logit"}
 
@@ -123,7 +123,7 @@ def test_a_neuron_that_is_not_causal_is_refused_in_chunks():
     net.conv(4)
     apply, params, state = models.functionalize(net.finish())
     x = jnp.ones((4, 1, 4, 4, 2))
-    assert apply(params, state, x)[0].logits.shape == (1, 3)
+    assert jax.eval_shape(apply, params, state, x)[0].logits.shape == (1, 3)
     with pytest.raises(ValueError, match="the neurons of conv1 need the whole train at once"):
         models.in_chunks(apply, 2)(params, state, x)
 
