@@ -1,5 +1,6 @@
 """NIR graphs in and out: bit for bit round trips, an interpreter of the definition, reference files, refusals."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -93,10 +94,12 @@ def test_every_model_is_exported_or_refused_by_name():
             interchange.to_nir(model, params, state, dt=DT)
         except ValueError as error:
             refused[name] = str(error)
-    assert {name: message for name, message in refused.items() if "NIR" not in message and "cannot be folded" not in message} == {}
-    assert {"sew_and" in n or "sew_iand" in n or n.startswith(("spikformer", "plif", "fast", "resnet11")) for n in refused} == {
-        True
-    }
+    assert {
+        name: message for name, message in refused.items() if "NIR" not in message and "cannot be folded" not in message
+    } == {}
+    assert {
+        "sew_and" in n or "sew_iand" in n or n.startswith(("spikformer", "plif", "fast", "resnet11")) for n in refused
+    } == {True}
 
 
 @st.composite
@@ -154,7 +157,7 @@ def graphs(draw):
     nodes["n2"] = membrane(draw(st.sampled_from(["IF", "LIF", "CubaLIF"])), (5,))
     nodes["fc2"], nodes["n3"] = affine(5, 3), membrane(draw(st.sampled_from(["LI", "LIF"])), (3,))
     chain += ["flat", "fc1", "n2", "fc2", "n3", "output"]
-    edges = list(zip(chain, chain[1:], strict=False))
+    edges = list(pairwise(chain))
     if draw(st.booleans()):
         nodes["back"] = nir.Linear(rng.normal(0, 0.7, (5, 5)).astype(np.float32))
         edges += [("n2", "back"), ("back", "n2")]

@@ -1,0 +1,55 @@
+"""Trained networks written for other tools, by command."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsnn import interchange, models, training
+from jaxsnn.data import load
+from jaxsnn.lab import export, run, run_folder
+from jaxsnn.lab.build import build, restore
+from tests.experiments.test_run import small
+
+nir = pytest.importorskip("nir")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("runs") / "run"
+    with jax.numpy_dtype_promotion("standard"):
+        run.run(small(where, epochs=1, init_gain=3.0), "digits")
+    return where
+
+
+def test_a_run_becomes_a_graph_that_answers_alike(folder, capsys):
+    path = export.export(folder, "nir", which="last", dt=2e-3)
+    assert path == folder / "seed0.nir"
+    assert f"wrote {path}: lenet after step" in capsys.readouterr().out
+    imported = interchange.from_nir(path)
+    config, data = run_folder.read_config(folder), load("digits")
+    program = build(config, data)
+    state = restore(program, 0, folder / "seed0")
+    x = jax.random.bernoulli(jax.random.key(0), 0.4, (3, 4, 16, 16, 1)).astype(jnp.float32)
+    ours, _ = program.apply(state.params, state.model_state, x)
+    theirs, _ = models.functionalize(imported.model)[0](imported.params, imported.model_state, x)
+    np.testing.assert_allclose(ours.potentials, theirs.potentials, rtol=1e-5, atol=1e-6)
+    assert float(nir.read(path).metadata["dt"]) == 2e-3
+
+
+def test_what_cannot_be_exported(folder, tmp_path):
+    with pytest.raises(ValueError, match="has no network 'seed9': it has seed0"):
+        export.export(folder, "nir", network="seed9")
+    with jax.numpy_dtype_promotion("standard"):
+        soft = small(tmp_path / "soft", epochs=1, gradient="bptt", reset="soft")
+        run.run(soft, "digits")
+    with pytest.raises(ValueError, match="NIR cannot hold the neurons of conv1: their reset is 'soft'"):
+        export.export(tmp_path / "soft", "nir", which="last")
+    assert not list((tmp_path / "soft").glob("*.nir"))
+    for row in (folder / "seed0" / "metrics.jsonl",):
+        kept = row.read_text(encoding="utf-8")
+        row.write_text("", encoding="utf-8")
+        with pytest.raises(ValueError, match="has no evaluated epoch yet"):
+            export.export(folder, "nir")
+        row.write_text(kept, encoding="utf-8")
+    assert training.MetricsFile(folder / "seed0" / "metrics.jsonl").read()
