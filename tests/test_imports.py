@@ -16,6 +16,10 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
         {"jax", "flax"},
         {"models", "layers", "neurons", "spikebp", "synapses", "storage", "unroll", "checks", "typing", "keys"},
     ),
+    "interchange": (
+        {"jax", "numpy", "flax", "nir", "safetensors"},
+        {"interchange", "models", "layers", "neurons", "cells", "synapses", "files", "typing"},
+    ),
     "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "files", "typing", "keys"}),
     "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing", "keys"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),

@@ -1,9 +1,10 @@
-"""Networks that travel: NIR graphs in and out. Needs the extra `nir`.
+"""Networks that travel: NIR graphs in and out (extra `nir`), weights as safetensors, weights of PyTorch networks.
 
 A graph is exact, or refused by the name of the layer that it cannot hold.
 """
 
 from jaxsnn.interchange.exporting import to_nir
+from jaxsnn.interchange.files import from_torch, load_weights, save_weights
 from jaxsnn.interchange.importing import Imported, from_nir
 
-__all__ = ["Imported", "from_nir", "to_nir"]
+__all__ = ["Imported", "from_nir", "from_torch", "load_weights", "save_weights", "to_nir"]
