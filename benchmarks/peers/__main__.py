@@ -11,7 +11,7 @@ the process peak; appends a JSON line per library to benchmarks/results/<device>
 leaves a row that says so.
 """
 
-from benchmarks import common, compare
+from benchmarks import compare, workloads
 from benchmarks.workers import Subject
 
 SLOW = ("spyx", "jaxpike")
@@ -28,7 +28,7 @@ def ours(names: str, rule: str) -> list[Subject]:
 
 def main() -> None:
     """Measures, prints, and appends to the results."""
-    parser = compare.parser(__doc__, common.NETWORKS)
+    parser = compare.parser(__doc__, workloads.NETWORKS)
     parser.add_argument(
         "--ours",
         default="chunk0",

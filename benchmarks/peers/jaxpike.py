@@ -15,20 +15,20 @@ import jaxpike
 import optax
 from jaxpike import training
 
-from benchmarks import common
+from benchmarks import common, workloads
 
 PACKAGES = ("jaxpike", "jax", "jaxlib", "equinox", "numpy")
-TAU = -1 / math.log(common.LEAK)
+TAU = -1 / math.log(workloads.LEAK)
 
 
-def network(workload: common.Network) -> Callable[[], float]:
+def network(workload: workloads.Network) -> Callable[[], float]:
     synapses: dict[str, Any] = {"use_bias": False, "gain": math.sqrt(2)}
     layers: list = []
-    for key, spec in zip(jax.random.split(jax.random.key(0), 99), common.layers(workload), strict=False):
+    for key, spec in zip(jax.random.split(jax.random.key(0), 99), workloads.layers(workload), strict=False):
         if spec.kind == "conv":
             layers += [jaxpike.Conv2d(spec.inputs, spec.features, spec.kernel, key=key, **synapses), _lif()]
         elif spec.kind == "pool":
-            layers += [jaxpike.Pool2d(2), _lif(common.POOL_THRESHOLD)]
+            layers += [jaxpike.Pool2d(2), _lif(workloads.POOL_THRESHOLD)]
         elif spec.kind == "flatten":
             layers.append(jaxpike.Flatten())
         else:
@@ -36,14 +36,14 @@ def network(workload: common.Network) -> Callable[[], float]:
             layers.append(jaxpike.Dense(spec.inputs, spec.features, key=key, **synapses))
             layers.append(jaxpike.LeakyIntegrator(TAU) if readout else _lif())
     model = jaxpike.Sequential(*layers)
-    x, labels = jnp.asarray(common.spikes(workload)), jnp.asarray(common.labels(workload))
+    x, labels = jnp.asarray(workloads.inputs(workload)), jnp.asarray(workloads.labels(workload))
 
     def loss(model: eqx.Module, x: jax.Array, labels: jax.Array) -> tuple[jax.Array, None]:
         potentials, _ = jaxpike.unroll(_constant(model), x)
-        target = jax.nn.one_hot(labels, common.CLASSES)
+        target = jax.nn.one_hot(labels, workload.classes)
         return jnp.sum((potentials[-1] / workload.steps - target) ** 2), None
 
-    optimizer = optax.sgd(common.LEARNING_RATE)
+    optimizer = optax.sgd(workloads.LEARNING_RATE)
     state = optimizer.init(eqx.filter(model, eqx.is_inexact_array))
     step = training.make_step(loss, optimizer)
 
@@ -55,9 +55,9 @@ def network(workload: common.Network) -> Callable[[], float]:
     return run
 
 
-def neurons(workload: common.Neurons) -> Callable[[], float]:
+def neurons(workload: workloads.Neurons) -> Callable[[], float]:
     node = _lif()
-    arguments = tuple(map(jnp.asarray, common.currents(workload)))
+    arguments = tuple(map(jnp.asarray, workloads.currents(workload)))
 
     @jax.jit
     def step(currents: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -71,8 +71,8 @@ def neurons(workload: common.Neurons) -> Callable[[], float]:
     return run
 
 
-def _lif(threshold: float = common.THRESHOLD) -> eqx.Module:
-    return jaxpike.LIF(TAU, threshold=(1 - common.LEAK) * threshold, reset="zero", surrogate=jaxpike.ATan())
+def _lif(threshold: float = workloads.THRESHOLD) -> eqx.Module:
+    return jaxpike.LIF(TAU, threshold=(1 - workloads.LEAK) * threshold, reset="zero", surrogate=jaxpike.ATan())
 
 
 def _constant(model: eqx.Module) -> eqx.Module:

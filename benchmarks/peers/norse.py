@@ -12,22 +12,22 @@ import torch
 from norse.torch.functional.lif_box import LIFBoxParameters
 from norse.torch.module.lif_box import LIFBoxCell
 
-from benchmarks import common
+from benchmarks import workloads
 from benchmarks.peers import torch_common
 
 PACKAGES = ("norse", "torch", "numpy")
 STEP_SECONDS = 1e-3
-INVERSE_TAU = torch.as_tensor((1 - common.LEAK) / STEP_SECONDS)
+INVERSE_TAU = torch.as_tensor((1 - workloads.LEAK) / STEP_SECONDS)
 device_peak_mb = torch_common.device_peak_mb
 
 
-def network(workload: common.Network, compiled: bool = False) -> Callable[[], float]:
+def network(workload: workloads.Network, compiled: bool = False) -> Callable[[], float]:
     modules: list[torch.nn.Module] = []
-    for spec in common.layers(workload):
+    for spec in workloads.layers(workload):
         if spec.kind == "conv":
             modules += [torch_common.conv(spec), _lif()]
         elif spec.kind == "pool":
-            threshold = norse.IAFParameters(v_th=torch.as_tensor(common.POOL_THRESHOLD))
+            threshold = norse.IAFParameters(v_th=torch.as_tensor(workloads.POOL_THRESHOLD))
             modules += [torch.nn.AvgPool2d(2), norse.IAFCell(threshold)]
         elif spec.kind == "flatten":
             modules.append(torch.nn.Flatten())
@@ -49,7 +49,7 @@ def network(workload: common.Network, compiled: bool = False) -> Callable[[], fl
     return torch_common.train(net, forward, workload)
 
 
-def neurons(workload: common.Neurons, compiled: bool = False) -> Callable[[], float]:
+def neurons(workload: workloads.Neurons, compiled: bool = False) -> Callable[[], float]:
     cell = _lif().to(torch_common.DEVICE)
     step = torch.compile(cell) if compiled else cell
 
@@ -64,5 +64,5 @@ def neurons(workload: common.Neurons, compiled: bool = False) -> Callable[[], fl
 
 
 def _lif() -> torch.nn.Module:
-    threshold = torch.as_tensor((1 - common.LEAK) * common.THRESHOLD)
+    threshold = torch.as_tensor((1 - workloads.LEAK) * workloads.THRESHOLD)
     return LIFBoxCell(LIFBoxParameters(tau_mem_inv=INVERSE_TAU, v_th=threshold), dt=STEP_SECONDS)

@@ -9,23 +9,23 @@ import snntorch
 import torch
 from snntorch import surrogate, utils
 
-from benchmarks import common
+from benchmarks import workloads
 from benchmarks.peers import torch_common
 
 PACKAGES = ("snntorch", "torch", "numpy")
 device_peak_mb = torch_common.device_peak_mb
 
 
-def network(workload: common.Network) -> Callable[[], float]:
-    def leaky(beta: float = common.LEAK, **options) -> torch.nn.Module:
+def network(workload: workloads.Network) -> Callable[[], float]:
+    def leaky(beta: float = workloads.LEAK, **options) -> torch.nn.Module:
         return snntorch.Leaky(beta=beta, init_hidden=True, spike_grad=surrogate.atan(), **options)
 
     modules: list[torch.nn.Module] = []
-    for spec in common.layers(workload):
+    for spec in workloads.layers(workload):
         if spec.kind == "conv":
             modules += [torch_common.conv(spec), leaky(reset_mechanism="zero")]
         elif spec.kind == "pool":
-            pool = leaky(1.0, threshold=common.POOL_THRESHOLD, reset_mechanism="zero")
+            pool = leaky(1.0, threshold=workloads.POOL_THRESHOLD, reset_mechanism="zero")
             modules += [torch.nn.AvgPool2d(2), pool]
         elif spec.kind == "flatten":
             modules.append(torch.nn.Flatten())
@@ -44,8 +44,8 @@ def network(workload: common.Network) -> Callable[[], float]:
     return torch_common.train(net, forward, workload)
 
 
-def neurons(workload: common.Neurons) -> Callable[[], float]:
-    node = snntorch.Leaky(beta=common.LEAK, reset_mechanism="zero", spike_grad=surrogate.atan())
+def neurons(workload: workloads.Neurons) -> Callable[[], float]:
+    node = snntorch.Leaky(beta=workloads.LEAK, reset_mechanism="zero", spike_grad=surrogate.atan())
     node.to(torch_common.DEVICE)
 
     def forward(currents: torch.Tensor) -> torch.Tensor:

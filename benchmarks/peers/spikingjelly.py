@@ -9,26 +9,26 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import common
+from benchmarks import workloads
 from benchmarks.peers import torch_common
 
 PACKAGES = ("spikingjelly", "torch", "triton", "numpy")
-TAU = 1 / (1 - common.LEAK)
+TAU = 1 / (1 - workloads.LEAK)
 device_peak_mb = torch_common.device_peak_mb
 
 
-def network(workload: common.Network, implementation: str = "auto") -> Callable[[], float]:
+def network(workload: workloads.Network, implementation: str = "auto") -> Callable[[], float]:
     functional, layer, neuron, atan = _library(implementation)
 
     def lif() -> torch.nn.Module:
         return neuron.LIFNode(tau=TAU, decay_input=False, surrogate_function=atan(), step_mode="m")
 
     modules: list[torch.nn.Module] = []
-    for spec in common.layers(workload):
+    for spec in workloads.layers(workload):
         if spec.kind == "conv":
             modules += [torch_common.conv(spec, layer.Conv2d, step_mode="m"), lif()]
         elif spec.kind == "pool":
-            pool = neuron.IFNode(v_threshold=common.POOL_THRESHOLD, surrogate_function=atan(), step_mode="m")
+            pool = neuron.IFNode(v_threshold=workloads.POOL_THRESHOLD, surrogate_function=atan(), step_mode="m")
             modules += [layer.AvgPool2d(2, 2, step_mode="m"), pool]
         elif spec.kind == "flatten":
             modules.append(layer.Flatten(step_mode="m", start_dim=1))
@@ -45,7 +45,7 @@ def network(workload: common.Network, implementation: str = "auto") -> Callable[
     return torch_common.train(net, forward, workload)
 
 
-def neurons(workload: common.Neurons, implementation: str = "auto") -> Callable[[], float]:
+def neurons(workload: workloads.Neurons, implementation: str = "auto") -> Callable[[], float]:
     functional, _, neuron, atan = _library(implementation)
     node = neuron.LIFNode(tau=TAU, decay_input=False, surrogate_function=atan(), step_mode="m")
 
