@@ -11,12 +11,14 @@ from jaxsnn.cells import lif
 PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 
-def network(workload: workloads.Network, rule: str = "spikebp", time_chunk: int = 0) -> Callable[[], float]:
-    step, params, arguments = train_step.build(workload, rule, time_chunk)
+def network(
+    workload: workloads.Network, rule: str = "spikebp", time_chunk: int = 0, once: bool = True
+) -> Callable[[], float]:
+    step, trained, arguments = train_step.build(workload, rule, time_chunk, once)
 
     def run() -> float:
-        nonlocal params
-        params, loss = jax.block_until_ready(step.compiled(params, *arguments))
+        nonlocal trained
+        trained, loss = jax.block_until_ready(step.compiled(trained, *arguments))
         return float(loss)
 
     return run
