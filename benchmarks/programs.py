@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import train_step, workloads
-from jaxsnn import losses
 from jaxsnn.cells import lif
 
 PLATFORMS = ("cpu", "cuda")

@@ -109,7 +109,7 @@ def compile_step(workload: workloads.Network, apply: models.Apply, params: Any, 
 
 
 def build(workload: workloads.Network, *options: Any, **more: Any) -> tuple[Step, Trained, tuple[Any, Any]]:
-    """`(step, trained, (x, labels))`: call `trained, loss = step.compiled(trained, x, labels)`; options of `network`."""
+    """`(step, trained, (x, labels))`; call `step.compiled(trained, x, labels)`. Options as of `network`."""
     apply, params, state = network(workload, *options, **more)
     step = compile_step(workload, apply, params, state)
     arguments = (jnp.asarray(workloads.inputs(workload)), jnp.asarray(workloads.labels(workload)))

@@ -19,7 +19,7 @@ import jaxpike
 import optax
 from jaxpike import training
 
-from benchmarks import common, workloads
+from benchmarks import workloads
 
 PACKAGES = ("jaxpike", "jax", "jaxlib", "equinox", "numpy")
 TAU = -1 / math.log(workloads.LEAK)

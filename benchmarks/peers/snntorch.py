@@ -26,9 +26,7 @@ def network(workload: workloads.Network, reset: str = "zero", once: bool = True)
         return snntorch.Leaky(beta=beta, reset_mechanism=reset, **options, **more)
 
     def recurrent(back: torch.nn.Module) -> torch.nn.Module:
-        made = snntorch.RLeaky(
-            beta=workloads.LEAK, linear_features=back.out_features, reset_mechanism=reset, **options
-        )
+        made = snntorch.RLeaky(beta=workloads.LEAK, linear_features=back.out_features, reset_mechanism=reset, **options)
         made.recurrent = back  # without bias
         return made
 

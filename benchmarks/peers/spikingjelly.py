@@ -43,9 +43,7 @@ def network(workload: workloads.Network, implementation: str = "auto", once: boo
 
     kit = torch_common.Kit(
         lif=lif,
-        pool=lambda: neuron.IFNode(
-            v_threshold=workloads.POOL_THRESHOLD, surrogate_function=atan(), step_mode="m"
-        ),
+        pool=lambda: neuron.IFNode(v_threshold=workloads.POOL_THRESHOLD, surrogate_function=atan(), step_mode="m"),
         readout=lambda: neuron.NonSpikingLIFNode(TAU, decode="last_mem"),
         recurrent=recurrent,
         layers=layer,

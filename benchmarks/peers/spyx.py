@@ -92,17 +92,17 @@ def modules(workload: workloads.Network, rngs: nnx.Rngs) -> list:
         elif spec.kind == "block":
             found.append(Block([_synapses(part, weights, rngs) for part in spec.parts], shape, rngs))
         elif spec.kind == "recurrent":
-            found += _synapses(spec.parts[0], weights, rngs) if found else [_synapses(spec.parts[0], weights, rngs)]
-            options: dict[str, Any] = {"threshold": workloads.THRESHOLD, "activation": axn.arctan(), "rngs": rngs}
-            neuron = snn.RLIF(shape, beta=workloads.LEAK, **options)
-            neuron.recurrent_w[...] = jnp.asarray(next(weights))
-            found.append(_constant(neuron))
+            synapses = _synapses(spec.parts[0], weights, rngs)
+            found += synapses if found else [synapses]
+            found.append(_lif(shape, rngs, snn.RLIF))
+            found[-1].recurrent_w[...] = jnp.asarray(next(weights))
         else:
             synapses = _synapses(spec, weights, rngs)
             found += synapses if found else [synapses]
-            readout = spec.kind == "readout"
-            neuron = snn.LI(shape, beta=workloads.LEAK, rngs=rngs) if readout else None
-            found.append(_lif(shape, rngs) if neuron is None else _constant(neuron))
+            if spec.kind == "readout":
+                found.append(_constant(snn.LI(shape, beta=workloads.LEAK, rngs=rngs)))
+            else:
+                found.append(_lif(shape, rngs))
     return found
 
 
@@ -130,21 +130,21 @@ def _through(modules: Any, x: jax.Array) -> jax.Array:
 
 def _synapses(layer: workloads.Layer, weights: Iterator[Any], rngs: nnx.Rngs) -> list:
     """Convolution or dense synapses, and the norm behind."""
-    sizes, options = (layer.inputs, layer.features), {"use_bias": False, "rngs": rngs}
-    if layer.kind != "conv":
-        made: Any = nnx.Linear(*sizes, **options)
+    options: dict[str, Any] = {"use_bias": False, "rngs": rngs}
+    if layer.kind == "conv":
+        options |= {"strides": layer.stride, "padding": layer.kernel // 2}
+        made: Any = nnx.Conv(layer.inputs, layer.features, (layer.kernel, layer.kernel), **options)
     else:
-        window = {"kernel_size": (layer.kernel,) * 2, "strides": layer.stride, "padding": layer.kernel // 2}
-        made = nnx.Conv(*sizes, **window, **options)
+        made = nnx.Linear(layer.inputs, layer.features, **options)
     made.kernel[...] = jnp.asarray(next(weights))
     return [made, Norm(layer.features)] if layer.norm else [made]
 
 
-def _lif(shape: tuple[int, ...], rngs: nnx.Rngs) -> nnx.Module:
+def _lif(shape: tuple[int, ...], rngs: nnx.Rngs, kind: Any = snn.LIF) -> Any:
     options: dict[str, Any] = {"threshold": workloads.THRESHOLD, "activation": axn.arctan(), "rngs": rngs}
-    return _constant(snn.LIF(shape, beta=workloads.LEAK, **options))
+    return _constant(kind(shape, beta=workloads.LEAK, **options))
 
 
-def _constant(neuron: Any) -> nnx.Module:
+def _constant(neuron: Any) -> Any:
     neuron.beta = nnx.Variable(neuron.beta[...])
     return neuron

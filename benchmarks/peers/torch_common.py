@@ -1,14 +1,14 @@
 """What the PyTorch libraries share: the modules of a plan, inputs, loss, SGD, and waiting for the device."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn import Module
 
 from benchmarks import workloads
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-Module = torch.nn.Module
 
 
 class Block(Module):
@@ -33,7 +33,7 @@ class Kit(NamedTuple):
     """Neurons whose spikes come back through these synapses."""
     layers: Any = torch.nn
     """Has `Conv2d` and so on."""
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = {}
     """Of each of these."""
     block: Callable[..., Module] = Block
 
