@@ -1,4 +1,4 @@
-"""What every benchmark shares: workloads, inputs, statistics, and one JSON line per result.
+"""What every benchmark shares: options, statistics, and one JSON line per result.
 
 Nothing here needs jax, so that the workers of other libraries (`benchmarks.peers`) can use it in their own environment.
 """
@@ -10,101 +10,17 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-RATE, CLASSES, LEARNING_RATE = 0.3, 10, 1e-4
-LEAK, THRESHOLD, POOL_THRESHOLD = 0.99, 1.0, 0.75
 TUNED = (
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
     "glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456"
 )
 """GLIBC_TUNABLES as the Makefile sets it."""
-
-
-class Network(NamedTuple):
-    """A network and the size of its input."""
-
-    model: str
-    input_shape: tuple[int, int, int]
-    steps: int
-    batch: int
-
-
-class Neurons(NamedTuple):
-    """One layer of LIF neurons without synapses."""
-
-    steps: int
-    batch: int
-    neurons: int
-
-
-NETWORKS = {
-    "W1": Network("lenet", (28, 28, 1), 50, 64),
-    "W1-T20": Network("lenet", (28, 28, 1), 20, 64),
-    "W2": Network("vgg9", (32, 32, 3), 16, 8),
-    "W2-T8-B4": Network("vgg9", (32, 32, 3), 8, 4),
-    "W2-T100-B4": Network("vgg9", (32, 32, 3), 100, 4),
-    "tiny": Network("lenet", (8, 8, 1), 4, 2),
-}
-NEURONS = {
-    "W3": Neurons(100, 1, 2**20),
-    "W3-T16": Neurons(16, 64, 65536),
-    "W3-T32": Neurons(32, 64, 65536),
-    "tiny-neurons": Neurons(4, 2, 64),
-}
-PLANS = {
-    "lenet": ("conv5 20", "pool", "conv5 50", "pool", "flatten", "dense 200", "readout"),
-    "vgg9": (
-        *("conv3 64", "conv3 64", "pool", "conv3 128", "conv3 128", "pool"),
-        *("conv3 256", "conv3 256", "conv3 256", "pool", "flatten", "dense 1024", "readout"),
-    ),
-}
-"""The networks of `jaxsnn.models`, for whoever builds them in another library; a test compares the weights."""
-
-
-class Layer(NamedTuple):
-    """Synapses of one layer, followed by neurons of `[height, width, features]` (1 x 1 for dense ones)."""
-
-    kind: str
-    inputs: int
-    features: int
-    kernel: int
-    height: int
-    width: int
-
-    @property
-    def weights(self) -> int:
-        """Number of weights; also multiply-accumulates per output position."""
-        return 0 if self.kind == "pool" else self.inputs * self.features * self.kernel**2
-
-    @property
-    def neurons(self) -> int:
-        return self.height * self.width * self.features
-
-
-def layers(network: Network) -> Iterator[Layer]:
-    """The layers of a network, in order."""
-    height, width, channels = network.input_shape
-    for entry in PLANS[network.model]:
-        kind, _, features = entry.partition(" ")
-        if kind == "pool":
-            height, width = height // 2, width // 2
-            yield Layer("pool", channels, channels, 2, height, width)
-        elif kind.startswith("conv"):
-            yield Layer("conv", channels, int(features), int(kind[-1]), height, width)
-            channels = int(features)
-        elif kind == "flatten":
-            channels, height, width = channels * height * width, 1, 1
-            yield Layer("flatten", channels, 0, 1, 1, 1)
-        else:
-            yield Layer(kind, channels, int(features or CLASSES), 1, 1, 1)
-            channels = int(features or CLASSES)
 
 
 def parser(documentation: str | None) -> argparse.ArgumentParser:
@@ -116,23 +32,6 @@ def parser(documentation: str | None) -> argparse.ArgumentParser:
         "--write", default=True, action=argparse.BooleanOptionalAction, help="append to benchmarks/results"
     )
     return made
-
-
-def spikes(network: Network) -> np.ndarray:
-    """Random input spikes `[T, B, H, W, C]`, the same for every library."""
-    shape = (network.steps, network.batch, *network.input_shape)
-    return (np.random.default_rng(0).random(shape, np.float32) < RATE).astype(np.float32)
-
-
-def labels(network: Network) -> np.ndarray:
-    """Class numbers `[B]`."""
-    return np.arange(network.batch, dtype=np.int32) % CLASSES
-
-
-def currents(neurons: Neurons) -> tuple[np.ndarray, np.ndarray]:
-    """Currents that make neurons fire at about every third step, and what arrives backwards; each `[T, B, neurons]`."""
-    shape, rng = (neurons.steps, neurons.batch, neurons.neurons), np.random.default_rng(0)
-    return rng.random(shape, np.float32), rng.random(shape, np.float32) - np.float32(0.5)
 
 
 def summary(times: Sequence[float]) -> dict[str, Any]:

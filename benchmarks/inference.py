@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import common, train_step
+from benchmarks import common, train_step, workloads
 from jaxsnn import encoding
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
-NETWORK = common.NETWORKS["W1"]
+NETWORK = workloads.NETWORKS["W1"]
 
 
 def timed(function: Callable[[], Any], repeats: int) -> list[float]:
@@ -34,7 +34,7 @@ def timed(function: Callable[[], Any], repeats: int) -> list[float]:
     return times[2:]
 
 
-def answer(network: common.Network, time_chunk: int) -> Callable[[int], Callable[[], jax.Array]]:
+def answer(network: workloads.Network, time_chunk: int) -> Callable[[int], Callable[[], jax.Array]]:
     """Batch size to a function that encodes that many images and classifies them."""
     apply, params, state = train_step.network(network, time_chunk=time_chunk)
 
@@ -50,14 +50,14 @@ def answer(network: common.Network, time_chunk: int) -> Callable[[int], Callable
     return of
 
 
-def streaming(network: common.Network, repeats: int) -> dict[str, Any]:
+def streaming(network: workloads.Network, repeats: int) -> dict[str, Any]:
     """Feeds one time step after another; milliseconds per step.
 
     Raises:
       AssertionError: if a step after the first compiles anything.
     """
     apply, params, state = train_step.network(network)
-    inputs = jnp.asarray(common.spikes(network._replace(batch=1)))
+    inputs = jnp.asarray(workloads.inputs(network._replace(batch=1)))
     inputs_by_step = [jax.block_until_ready(inputs[t : t + 1]) for t in range(network.steps)]
 
     @jax.jit
@@ -85,7 +85,7 @@ def streaming(network: common.Network, repeats: int) -> dict[str, Any]:
     return common.summary(times[network.steps :]) | {"compilations": len(compilations)}
 
 
-def measure(network: common.Network, batches: list[int], time_chunk: int, repeats: int) -> list[tuple[dict, dict]]:
+def measure(network: workloads.Network, batches: list[int], time_chunk: int, repeats: int) -> list[tuple[dict, dict]]:
     """Pairs of options and results."""
     of = answer(network, time_chunk)
     times = timed(of(1), repeats)

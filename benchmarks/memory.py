@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks import common, train_step
+from benchmarks import common, train_step, workloads
 from experiments import cifar10
 from jaxsnn import training
 from jaxsnn.data import Dataset, Split
@@ -27,15 +27,15 @@ from jaxsnn.lab.splits import split
 
 PEAK = """
 import jax
-from benchmarks import common, train_step
-step, params, arguments = train_step.build(common.Network(*{network!r}), {rule!r}, {chunk})
+from benchmarks import common, train_step, workloads
+step, params, arguments = train_step.build(workloads.Network(*{network!r}), {rule!r}, {chunk})
 for _ in range(2):
     params, _ = jax.block_until_ready(step.compiled(params, *arguments))
 print(common.process_peak_mb())
 """
 
 
-def compiled(network: common.Network, rule: str, chunk: int) -> dict[str, float]:
+def compiled(network: workloads.Network, rule: str, chunk: int) -> dict[str, float]:
     """What the train step would take, in MB."""
     return train_step.memory_mb(train_step.compile_step(network, *train_step.network(network, rule, chunk)).compiled)
 
@@ -53,7 +53,7 @@ def of_preset(name: str, steps: int, batch: int, chunk: int) -> dict[str, float]
     return train_step.memory_mb(step.lower(program.start(0), *sets.fitting, order).compile())
 
 
-def peak(network: common.Network, rule: str, chunk: int) -> int:
+def peak(network: workloads.Network, rule: str, chunk: int) -> int:
     """Largest resident size of a fresh process that takes two steps, in MB."""
     code = PEAK.format(network=tuple(network), rule=rule, chunk=chunk)
     return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
@@ -63,7 +63,7 @@ def measure(flags: argparse.Namespace, steps: int, batch: int, chunk: int) -> di
     """One setting."""
     if flags.preset:
         return of_preset(flags.preset, steps, batch, chunk)
-    network = common.NETWORKS[flags.workload]._replace(steps=steps, batch=batch)
+    network = workloads.NETWORKS[flags.workload]._replace(steps=steps, batch=batch)
     results: dict[str, Any] = compiled(network, flags.rule, chunk)
     if flags.run:
         results["process_peak_mb"] = peak(network, flags.rule, chunk)
@@ -73,7 +73,7 @@ def measure(flags: argparse.Namespace, steps: int, batch: int, chunk: int) -> di
 def main() -> None:
     """Compiles, prints, and appends to the results."""
     parser = common.parser(__doc__)
-    parser.add_argument("--workload", default="W2", choices=common.NETWORKS, help="network and input size")
+    parser.add_argument("--workload", default="W2", choices=workloads.NETWORKS, help="network and input size")
     parser.add_argument("--preset", choices=list(cifar10.PRESETS), help="instead of a workload: of an experiment")
     parser.add_argument("--rule", default="spikebp", choices=train_step.RULES, help="gradient")
     parser.add_argument("--steps", default="8,100", help="numbers of time steps")

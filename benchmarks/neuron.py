@@ -9,7 +9,7 @@ Prints the median and spread in milliseconds, ratios and process peaks; appends 
 benchmarks/results/<device>/neuron.jsonl. Currents of W3 are 400 MB, and a process takes 2 to 6 GB.
 """
 
-from benchmarks import common, compare
+from benchmarks import compare, workloads
 from benchmarks.workers import Subject
 
 LIBRARIES = "hand_written,hand_written:block=262144,spikingjelly"
@@ -17,7 +17,7 @@ LIBRARIES = "hand_written,hand_written:block=262144,spikingjelly"
 
 def main() -> None:
     """Measures, prints, and appends to the results."""
-    parser = compare.parser(__doc__, common.NEURONS)
+    parser = compare.parser(__doc__, workloads.NEURONS)
     parser.add_argument("--rules", default="spikebp,arctan", help="our gradients")
     parser.add_argument(
         "--libraries", default="hand_written,hand_written:block=262144,spikingjelly", help="name[:option=value]"

@@ -15,7 +15,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-from benchmarks import common
+from benchmarks import common, workloads
 from jaxsnn.synapses.convolution import products
 
 BYTES = 32
@@ -24,27 +24,28 @@ by both gradients (4); cotangent of the spikes written and read (4 + 4); that of
 two gradients (4 + 4 + 4)."""
 
 
-def operations(network: common.Network, *, filtering: bool) -> float:
+def operations(network: workloads.Network, *, filtering: bool) -> float:
     """Floating-point operations of the products of one train step, with minimal filtering or by the definition."""
-    weighted = [layer for layer in common.layers(network) if layer.weights]
-    products = [_products(layer) if filtering else _defined(layer) for layer in weighted]
-    return 2 * network.steps * network.batch * (3 * sum(products) - products[0])
+    weighted = [layer for layer in workloads.flat(network) if layer.weights]
+    first, *later = [_products(layer) if filtering else _defined(layer) for layer in weighted]
+    first_steps = network.steps if network.rate else 1  # the same image at every step is convolved once
+    return 2 * network.batch * (2 * first_steps * first + 3 * network.steps * sum(later))
 
 
-def _defined(layer: common.Layer) -> int:
+def _defined(layer: workloads.Layer) -> int:
     return layer.weights * layer.height * layer.width
 
 
-def _products(layer: common.Layer) -> int:
+def _products(layer: workloads.Layer) -> int:
     """Multiply-accumulates that are done for one sample and step."""
-    if layer.kind != "conv":
+    if layer.kind != "conv" or layer.stride > 1:
         return _defined(layer)
     return products((layer.height, layer.width), (layer.kernel, layer.kernel, layer.inputs, layer.features))
 
 
-def bytes_moved(network: common.Network) -> float:
+def bytes_moved(network: workloads.Network) -> float:
     """Bytes of currents, spikes and their cotangents of one train step."""
-    return BYTES * network.steps * network.batch * sum(layer.neurons for layer in common.layers(network))
+    return BYTES * network.steps * network.batch * sum(layer.neurons for layer in workloads.flat(network))
 
 
 def machine(size: int = 3072, megabytes: int = 512, repeats: int = 5) -> tuple[float, float]:
@@ -78,7 +79,7 @@ def main() -> None:
     print(f"{'':40}{'compute':>10}{'memory':>10}{'full speed':>12}{'measured':>10} [ms]  times full speed")
     rows = []
     for row in measured.values():
-        network = common.NETWORKS[row["workload"]]
+        network = workloads.NETWORKS[row["workload"]]
         done = operations(network, filtering=jax.default_backend() == "cpu")
         compute, memory = 1e3 * done / flops, 1e3 * bytes_moved(network) / bandwidth
         full_speed = max(compute, memory)

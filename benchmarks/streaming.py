@@ -19,25 +19,25 @@ import jax.numpy as jnp
 from flax import nnx
 from tqdm import tqdm
 
-from benchmarks import common
+from benchmarks import common, workloads
 from benchmarks.train_step import memory_mb
 from jaxsnn import encoding, models, neurons, streaming
 from jaxsnn.batches import outline
 from jaxsnn.typing import Array, ArrayLike
 
 PEAK = """
-from benchmarks import common, streaming
-streaming.evaluate(common.Network(*{network!r}), {chunk})
+from benchmarks import common, streaming, workloads
+streaming.evaluate(workloads.Network(*{network!r}), {chunk})
 print(common.process_peak_mb())
 """
 
 
-def converted(network: common.Network) -> tuple[models.Apply, Any, Any]:
+def converted(network: workloads.Network) -> tuple[models.Apply, Any, Any]:
     """The workload's model with integrate-and-fire neurons and plain pools."""
     model = models.create(
         network.model,
         input_shape=network.input_shape,
-        num_classes=common.CLASSES,
+        num_classes=network.classes,
         neurons=neurons.lif(leak=1.0, reset="soft"),
         pool="average",
         rngs=nnx.Rngs(0),
@@ -50,13 +50,13 @@ def encode(key: Array, images: Array, start: ArrayLike, steps: int) -> Array:
     return encoding.poisson(key, images, steps, start=start)
 
 
-def samples(network: common.Network) -> tuple[Array, Array]:
+def samples(network: workloads.Network) -> tuple[Array, Array]:
     """One batch of random images, and labels."""
     images = jax.random.uniform(jax.random.key(0), (network.batch, *network.input_shape))
-    return images, jnp.asarray(common.labels(network))
+    return images, jnp.asarray(workloads.labels(network))
 
 
-def compiled(network: common.Network, chunk: int) -> dict[str, float]:
+def compiled(network: workloads.Network, chunk: int) -> dict[str, float]:
     """What the whole evaluation takes as one program, in MB."""
     apply, params, state = converted(network)
     run_chunk = streaming.make_chunk(apply, encode, chunk)
@@ -73,7 +73,7 @@ def compiled(network: common.Network, chunk: int) -> dict[str, float]:
     return memory_mb(jax.jit(whole).lower(params, state, jax.random.key(0), *samples(network)).compile())
 
 
-def evaluate(network: common.Network, chunk: int) -> streaming.Streamed:
+def evaluate(network: workloads.Network, chunk: int) -> streaming.Streamed:
     """Runs one batch, with a bar of progress."""
     with tqdm(total=network.steps * network.batch, unit="step", desc=f"T = {network.steps}") as bar:
         return streaming.stream(
@@ -88,14 +88,14 @@ def evaluate(network: common.Network, chunk: int) -> streaming.Streamed:
         )
 
 
-def peak(network: common.Network, chunk: int) -> dict[str, float]:
+def peak(network: workloads.Network, chunk: int) -> dict[str, float]:
     """Largest resident size of a fresh process that evaluates one batch, in MB."""
     code = PEAK.format(network=tuple(network), chunk=chunk)
     done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
     return {"process_peak_mb": int(done.stdout)}
 
 
-def measure(network: common.Network, flags: argparse.Namespace) -> dict[str, float]:
+def measure(network: workloads.Network, flags: argparse.Namespace) -> dict[str, float]:
     """One setting."""
     return (peak if flags.run else compiled)(network, flags.time_chunk)
 
@@ -103,7 +103,7 @@ def measure(network: common.Network, flags: argparse.Namespace) -> dict[str, flo
 def main() -> None:
     """Compiles or runs, prints, and appends to the results."""
     parser = common.parser(__doc__)
-    parser.add_argument("--workload", default="W2", choices=common.NETWORKS, help="network and input size")
+    parser.add_argument("--workload", default="W2", choices=workloads.NETWORKS, help="network and input size")
     parser.add_argument("--steps", default="100,2500", help="numbers of time steps, multiples of --time_chunk")
     parser.add_argument("--batch", default=100, type=int, help="samples")
     parser.add_argument("--time_chunk", default=5, type=int, help="steps per chunk")
@@ -114,7 +114,7 @@ def main() -> None:
         parser.error(f"--steps must be multiples of --time_chunk={flags.time_chunk}, got {flags.steps}")
     rows, found = [], {}
     for steps in counts:
-        network = common.NETWORKS[flags.workload]._replace(steps=steps, batch=flags.batch)
+        network = workloads.NETWORKS[flags.workload]._replace(steps=steps, batch=flags.batch)
         found[steps] = measure(network, flags)
         print(f"B={flags.batch} T={steps}: " + ", ".join(f"{k} {v:g}" for k, v in found[steps].items()), flush=True)
         options = {"batch": flags.batch, "time_chunk": flags.time_chunk, "steps": steps}

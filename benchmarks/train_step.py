@@ -1,4 +1,4 @@
-"""How long does one train step take, and how much memory? (forward, backward, SGD on random spikes of rate 0.3)
+"""How long does one train step take, and how much memory? (forward, backward, SGD)
 
     python -m benchmarks.train_step --workload=W1 --rule=spikebp --time_chunk=0 --repeats=9
 
@@ -8,67 +8,112 @@ the process, and appends them as a JSON line to benchmarks/results/<device>/trai
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
 
-from benchmarks import common
+from benchmarks import common, workloads
 from jaxsnn import losses, models, neurons
 
 RULES: dict[str, neurons.Neurons] = {
     "spikebp": neurons.spikebp(),
     "spikebp-bits": neurons.spikebp(pack_spikes=True),
     "arctan": neurons.lif(),
+    "arctan-bits": neurons.lif(pack_spikes=True),
 }
 
 
 class Step(NamedTuple):
-    """A compiled train step and what it cost to get it; `compiled(params, *arguments) -> (params, loss)`."""
+    """A compiled train step and what it cost to get it; `compiled(trained, *arguments) -> (trained, loss)`."""
 
     compiled: Any
     trace_s: float
     compile_s: float
 
 
-def network(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0) -> tuple[models.Apply, Any, Any]:
-    """`(apply, params, state)` of the workload's model, in chunks of `time_chunk` steps (0: all at once)."""
+class Trained(NamedTuple):
+    """What a step changes."""
+
+    params: Any
+    moments: dict[tuple[str, ...], Any]
+    """Running statistics of the norms, by their places in the model's state."""
+
+
+def network(
+    workload: workloads.Network, rule: str = "spikebp", time_chunk: int = 0, once: bool = True
+) -> tuple[models.Apply, Any, Any]:
+    """`(apply, params, state)` of the workload's model.
+
+    Args:
+      workload: which model.
+      rule: key of `RULES`.
+      time_chunk: steps in a chunk; 0: all at once.
+      once: whether an image that is the same at every step goes through the first synapses and norm once, not T times.
+    """
     model = models.create(
         workload.model,
         input_shape=workload.input_shape,
-        num_classes=common.CLASSES,
+        num_classes=workload.classes,
         neurons=RULES[rule],
+        width=workload.width,
+        static_input=once and not workload.rate,
         rngs=nnx.Rngs(0),
+        **workload.options,
     )
+    names = (one.name for one in model.connections() if one.kind in ("conv", "dense"))
+    for name, weights in zip(names, workloads.weights(workload), strict=True):
+        getattr(model, name).kernel[...] = jnp.asarray(weights)
     apply, params, state = models.functionalize(model)
     return (models.in_chunks(apply, time_chunk) if time_chunk else apply), params, state
 
 
-def compile_step(workload: common.Network, apply: models.Apply, params: Any, state: Any) -> Step:
-    """Compiles forward, backward and SGD for the workload's shapes; nothing is run."""
+def start(params: Any, state: Any) -> Trained:
+    """What is trained, at first."""
+    return Trained(params, {path: value for path, value in flatten_dict(state).items() if "norm" in path})
 
-    def objective(params, x, labels):
-        return losses.squared_error(apply(params, state, x, train=True)[0].logits, labels)
 
-    def step(params, x, labels):
-        loss, gradients = jax.value_and_grad(objective)(params, x, labels)
-        return jax.tree.map(lambda p, g: p - common.LEARNING_RATE * g, params, gradients), loss
+def train_step(apply: models.Apply, state: Any) -> Callable[[Trained, Any, Any], tuple[Trained, Any]]:
+    """Forward, backward and SGD, as a function to be compiled: `(trained, x, labels) -> (trained, loss)`."""
 
+    def step(trained: Trained, x: jax.Array, labels: jax.Array) -> tuple[Trained, jax.Array]:
+        def objective(params: Any) -> tuple[jax.Array, Any]:
+            now = unflatten_dict(flatten_dict(state) | trained.moments) if trained.moments else state
+            output, after = apply(params, now, x, train=True)
+            return losses.squared_error(output.logits, labels), after
+
+        (loss, after), gradients = jax.value_and_grad(objective, has_aux=True)(trained.params)
+        params = jax.tree.map(lambda p, g: p - workloads.LEARNING_RATE * g, trained.params, gradients)
+        return start(params, after), loss
+
+    return step
+
+
+def shapes(workload: workloads.Network) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """Of input and labels."""
     x = jax.ShapeDtypeStruct((workload.steps, workload.batch, *workload.input_shape), jnp.float32)
-    labels = jax.ShapeDtypeStruct((workload.batch,), jnp.int32)
+    return x, jax.ShapeDtypeStruct((workload.batch,), jnp.int32)
+
+
+def compile_step(workload: workloads.Network, apply: models.Apply, params: Any, state: Any) -> Step:
+    """Compiles forward, backward and SGD for the workload's shapes; nothing is run."""
     began = time.perf_counter()
-    lowered = jax.jit(step, donate_argnums=0).lower(params, x, labels)
+    step = jax.jit(train_step(apply, state), donate_argnums=0)
+    lowered = step.lower(start(params, state), *shapes(workload))
     traced = time.perf_counter()
     compiled = lowered.compile()
     return Step(compiled, round(traced - began, 2), round(time.perf_counter() - traced, 2))
 
 
-def build(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0) -> tuple[Step, Any, tuple]:
-    """`(step, params, (x, labels))`: call `params, loss = step.compiled(params, x, labels)`."""
-    apply, params, state = network(workload, rule, time_chunk)
+def build(workload: workloads.Network, *options: Any, **more: Any) -> tuple[Step, Trained, tuple[Any, Any]]:
+    """`(step, trained, (x, labels))`; call `step.compiled(trained, x, labels)`. Options as of `network`."""
+    apply, params, state = network(workload, *options, **more)
     step = compile_step(workload, apply, params, state)
-    return step, params, (jnp.asarray(common.spikes(workload)), jnp.asarray(common.labels(workload)))
+    arguments = (jnp.asarray(workloads.inputs(workload)), jnp.asarray(workloads.labels(workload)))
+    return step, start(params, state), arguments
 
 
 def memory_mb(compiled: Any) -> dict[str, float]:
@@ -80,7 +125,7 @@ def memory_mb(compiled: Any) -> dict[str, float]:
     return {f"{name}_mb": round(getattr(memory, f"{part}_size_in_bytes") / 1e6, 1) for name, part in parts.items()}
 
 
-def measure(workload: common.Network, rule: str, time_chunk: int, repeats: int) -> dict[str, Any]:
+def measure(workload: workloads.Network, rule: str, time_chunk: int, repeats: int) -> dict[str, Any]:
     """Times the step after two untimed ones."""
     step, params, arguments = build(workload, rule, time_chunk)
     times = []
@@ -100,7 +145,7 @@ def measure(workload: common.Network, rule: str, time_chunk: int, repeats: int) 
 def main() -> None:
     """Measures, prints, and appends to the results."""
     parser = common.parser(__doc__)
-    parser.add_argument("--workload", default="W1", choices=common.NETWORKS, help="what to time")
+    parser.add_argument("--workload", default="W1", choices=workloads.NETWORKS, help="what to time")
     parser.add_argument("--steps", type=int, help="time steps, if not those of the workload")
     parser.add_argument("--batch", type=int, help="batch size, if not that of the workload")
     parser.add_argument("--rule", default="spikebp", choices=RULES, help="gradient")
@@ -108,7 +153,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="timed steps, after two untimed ones")
     flags = parser.parse_args()
 
-    named = common.NETWORKS[flags.workload]
+    named = workloads.NETWORKS[flags.workload]
     workload = named._replace(steps=flags.steps or named.steps, batch=flags.batch or named.batch)
     options: dict[str, Any] = {"rule": flags.rule, "time_chunk": flags.time_chunk}
     if workload != named:

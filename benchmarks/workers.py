@@ -129,7 +129,8 @@ def interleave(
             workers.pop(name).close()
 
     def warm(worker: Worker) -> None:
-        say(f"  {worker.subject.name}: first step {worker.ask('step')['ms'] / 1e3:.1f} s")
+        first = worker.ask("step")
+        say(f"  {worker.subject.name}: first step {first['ms'] / 1e3:.1f} s, loss {first['loss']:.5g}")
 
     def measure(worker: Worker) -> None:
         worker.ask("step")

@@ -8,6 +8,10 @@ import jax
 from jaxsnn.checks import check_steps
 from jaxsnn.typing import Array, Step
 
+UNROLLED = 8
+"""Loops of so many steps or fewer are written out: nothing is copied into arrays of zeros, step by step. Neighbouring
+steps are then compiled together, and the last bit of a state may be another than that of a loop."""
+
 
 class Unrolled(NamedTuple):
     """The result of `unroll`."""
@@ -63,7 +67,7 @@ def unroll(
     if remat and chunk is None:
         body = jax.checkpoint(body)
     if chunk is None or chunk >= length:
-        state, (outputs, seen) = jax.lax.scan(body, state, inputs)
+        state, (outputs, seen) = jax.lax.scan(body, state, inputs, unroll=length if length <= UNROLLED else 1)
         return Unrolled(state, outputs, seen)
 
     def run_chunk(state: Any, xs: Any) -> tuple[Any, tuple[Any, Any]]:

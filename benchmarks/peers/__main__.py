@@ -3,36 +3,45 @@
     make peers                                   # once: the environment of the other libraries, .venv-peers
     python -m benchmarks.peers --workload=W1 --ours=chunk0,chunk5 --malloc=tuned
     python -m benchmarks.peers --workload=W2 --libraries=spikingjelly,norse:compiled=true
+    python -m benchmarks.peers --workload=W4 --rule=arctan --ours=chunk0,chunk0-repeated
 
-Every library runs in its own process, all on the same cores and the same input (float32, random spikes of rate 0.3), in
+Every library runs in its own process, all on the same cores, with the same input and first weights (float32), in
 its own idiom (see the files beside this one), interleaved step by step: forward, backward, SGD, squared error of the
 readout's last potential. Prints the median and spread in milliseconds, how many times our step that is, and the same of
 the process peak; appends a JSON line per library to benchmarks/results/<device>/peers.jsonl. A library that fails
 leaves a row that says so.
 """
 
-from benchmarks import common, compare
+from benchmarks import compare, workloads
 from benchmarks.workers import Subject
 
 SLOW = ("spyx", "jaxpike")
 
 
 def ours(names: str, rule: str) -> list[Subject]:
-    """`chunk0,chunk5-bits` to one subject per number of steps in a chunk and way to keep spikes."""
+    """`chunk0,chunk5-bits,chunk0-repeated` to one subject each; see `--ours`.
+
+    Raises:
+      SystemExit: for a word that it does not know.
+    """
     subjects = []
     for name in names.split(","):
-        chunk, _, kept = name.removeprefix("chunk").partition("-")
-        subjects.append(Subject("ours", {"rule": f"{rule}-{kept}" if kept else rule, "time_chunk": int(chunk)}))
+        chunk, *words = name.removeprefix("chunk").split("-")
+        if not chunk.isdigit() or set(words) - {"bits", "repeated"}:
+            raise SystemExit(f"--ours takes chunk<steps>[-bits][-repeated], separated by commas, got {name!r}")
+        options = {"rule": f"{rule}-bits" if "bits" in words else rule, "time_chunk": int(chunk)}
+        subjects.append(Subject("ours", options | ({"once": False} if "repeated" in words else {})))
     return subjects
 
 
 def main() -> None:
     """Measures, prints, and appends to the results."""
-    parser = compare.parser(__doc__, common.NETWORKS)
+    parser = compare.parser(__doc__, workloads.NETWORKS)
     parser.add_argument(
         "--ours",
         default="chunk0",
-        help="our configurations: chunk<steps per chunk>, chunk0 for all; -bits packs spikes",
+        help="our configurations: chunk<steps per chunk>, chunk0 for all; -bits packs spikes; -repeated computes the "
+        "first convolution of an image that is the same at every step T times (libraries: name:once=false)",
     )
     parser.add_argument("--rule", default="spikebp", choices=("spikebp", "arctan"), help="our gradient")
     parser.add_argument("--libraries", default="spikingjelly,snntorch,norse,spyx,jaxpike", help="name[:option=value]")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import common
+from benchmarks import workloads
 from benchmarks.peers import torch_common
 
 PACKAGES = ("torch", "numpy")
@@ -57,9 +57,9 @@ class SpikeBP(torch.autograd.Function):
         return gradient, None, None, None
 
 
-def neurons(workload: common.Neurons, block: int = 0) -> Callable[[], float]:
+def neurons(workload: workloads.Neurons, block: int = 0) -> Callable[[], float]:
     def forward(currents: torch.Tensor) -> torch.Tensor:
         flat = currents.flatten(1)
-        return SpikeBP.apply(flat, common.LEAK, common.THRESHOLD, block or flat.shape[1]).view_as(currents)
+        return SpikeBP.apply(flat, workloads.LEAK, workloads.THRESHOLD, block or flat.shape[1]).view_as(currents)
 
     return torch_common.train_neurons(forward, workload)

@@ -5,26 +5,28 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from benchmarks import common, train_step
+from benchmarks import train_step, workloads
 from jaxsnn.cells import lif
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 
-def network(workload: common.Network, rule: str = "spikebp", time_chunk: int = 0) -> Callable[[], float]:
-    step, params, arguments = train_step.build(workload, rule, time_chunk)
+def network(
+    workload: workloads.Network, rule: str = "spikebp", time_chunk: int = 0, once: bool = True
+) -> Callable[[], float]:
+    step, trained, arguments = train_step.build(workload, rule, time_chunk, once)
 
     def run() -> float:
-        nonlocal params
-        params, loss = jax.block_until_ready(step.compiled(params, *arguments))
+        nonlocal trained
+        trained, loss = jax.block_until_ready(step.compiled(trained, *arguments))
         return float(loss)
 
     return run
 
 
-def neurons(workload: common.Neurons, rule: str = "spikebp") -> Callable[[], float]:
+def neurons(workload: workloads.Neurons, rule: str = "spikebp") -> Callable[[], float]:
     neuron = train_step.RULES[rule].hidden
-    params = lif.LIFParams(common.LEAK, common.THRESHOLD)
+    params = lif.LIFParams(workloads.LEAK, workloads.THRESHOLD)
 
     def step(currents: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
         def train(currents: jax.Array) -> jax.Array:
@@ -34,7 +36,7 @@ def neurons(workload: common.Neurons, rule: str = "spikebp") -> Callable[[], flo
         spikes, backward = jax.vjp(train, currents)
         return spikes, *backward(cotangent)
 
-    arguments = tuple(map(jnp.asarray, common.currents(workload)))
+    arguments = tuple(map(jnp.asarray, workloads.currents(workload)))
     compiled = jax.jit(step).lower(*arguments).compile()
 
     def run() -> float:

@@ -1,7 +1,10 @@
 """SpikingJelly, multi-step: layers of step mode "m" merge time and batch, neurons loop over time; ATan surrogate.
 
 On a GPU it takes its CUDA or Triton kernels by itself; `implementation` names one (`cuda`, `triton`, `torch`).
-Readout: `NonSpikingLIFNode`, its potential at the last step.
+Readout: `NonSpikingLIFNode`, its potential at the last step. An image that is the same at every step goes through the
+first convolution and norm once (`once=false`: at every step, as its examples have it). Norms take T and B together, as
+ours. Recurrent: `ElementWiseRecurrentContainer` with a linear layer in its function, which loops over steps; the input
+product is outside of the loop (`LinearRecurrentContainer` would multiply the input by weights that we do not have).
 """
 
 import os
@@ -9,43 +12,56 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import common
+from benchmarks import workloads
 from benchmarks.peers import torch_common
 
 PACKAGES = ("spikingjelly", "torch", "triton", "numpy")
-TAU = 1 / (1 - common.LEAK)
+TAU = 1 / (1 - workloads.LEAK)
 device_peak_mb = torch_common.device_peak_mb
 
 
-def network(workload: common.Network, implementation: str = "auto") -> Callable[[], float]:
+class Feedback(torch.nn.Module):
+    """The spikes of the step before, through synapses, and the input of this step."""
+
+    def __init__(self, back: torch.nn.Module):
+        super().__init__()
+        self.back = back
+
+    def forward(self, spikes: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return x + self.back(spikes)
+
+
+def network(workload: workloads.Network, implementation: str = "auto", once: bool = True) -> Callable[[], float]:
     functional, layer, neuron, atan = _library(implementation)
 
-    def lif() -> torch.nn.Module:
-        return neuron.LIFNode(tau=TAU, decay_input=False, surrogate_function=atan(), step_mode="m")
+    def lif(step_mode: str = "m") -> torch.nn.Module:
+        return neuron.LIFNode(tau=TAU, decay_input=False, surrogate_function=atan(), step_mode=step_mode)
 
-    modules: list[torch.nn.Module] = []
-    for spec in common.layers(workload):
-        if spec.kind == "conv":
-            modules += [torch_common.conv(spec, layer.Conv2d, step_mode="m"), lif()]
-        elif spec.kind == "pool":
-            pool = neuron.IFNode(v_threshold=common.POOL_THRESHOLD, surrogate_function=atan(), step_mode="m")
-            modules += [layer.AvgPool2d(2, 2, step_mode="m"), pool]
-        elif spec.kind == "flatten":
-            modules.append(layer.Flatten(step_mode="m", start_dim=1))
-        else:
-            readout = spec.kind == "readout"
-            modules.append(torch_common.dense(spec, layer.Linear, step_mode="m"))
-            modules.append(neuron.NonSpikingLIFNode(TAU, decode="last_mem") if readout else lif())
-    net = torch.nn.Sequential(*modules)
+    def recurrent(back: torch.nn.Module) -> torch.nn.Module:
+        functional.set_step_mode(back, "s")
+        return layer.ElementWiseRecurrentContainer(lif("s"), Feedback(back), step_mode="m")
+
+    kit = torch_common.Kit(
+        lif=lif,
+        pool=lambda: neuron.IFNode(v_threshold=workloads.POOL_THRESHOLD, surrogate_function=atan(), step_mode="m"),
+        readout=lambda: neuron.NonSpikingLIFNode(TAU, decode="last_mem"),
+        recurrent=recurrent,
+        layers=layer,
+        options={"step_mode": "m"},
+    )
+    net = torch.nn.Sequential(*torch_common.modules(workload, kit))
+    static = once and not workload.rate
+    if static:
+        functional.set_step_mode(net[0], "s")
 
     def forward(x: torch.Tensor) -> torch.Tensor:
         functional.reset_net(net)
-        return net(x)
+        return net[1:](net[0](x[0]).expand(len(x), -1, -1, -1, -1)) if static else net(x)
 
-    return torch_common.train(net, forward, workload)
+    return torch_common.train(net, forward, workload, unit=1 - workloads.LEAK)
 
 
-def neurons(workload: common.Neurons, implementation: str = "auto") -> Callable[[], float]:
+def neurons(workload: workloads.Neurons, implementation: str = "auto") -> Callable[[], float]:
     functional, _, neuron, atan = _library(implementation)
     node = neuron.LIFNode(tau=TAU, decay_input=False, surrogate_function=atan(), step_mode="m")
 

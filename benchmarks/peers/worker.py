@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import common
+from benchmarks import common, workloads
 
 
 def about(library: Any) -> dict[str, Any]:
@@ -49,10 +49,10 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):  # every library takes its number of threads from it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(threads)])
     library = importlib.import_module(f"benchmarks.peers.{name}")
-    if workload in common.NETWORKS:
-        step = library.network(common.NETWORKS[workload], **json.loads(options))
+    if workload in workloads.NETWORKS:
+        step = library.network(workloads.NETWORKS[workload], **json.loads(options))
     else:
-        step = library.neurons(common.NEURONS[workload], **json.loads(options))
+        step = library.neurons(workloads.NEURONS[workload], **json.loads(options))
     requests = {"step": lambda: timed(step), "about": lambda: about(library)}
     for line in sys.stdin:
         print(json.dumps(requests[line.strip()]()), file=answers, flush=True)

@@ -1,9 +1,12 @@
 """Workers whose library is missing; what they measure needs `make peers`."""
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks import compare
-from benchmarks.workers import Subject, interleave
+from benchmarks import compare, train_step
+from benchmarks.peers import __main__ as peers
+from benchmarks.workers import ROOT, Subject, Worker, interleave
 
 OPTIONS = {"malloc": "default", "threads": 1, "timeout": 60.0}
 
@@ -34,3 +37,38 @@ def test_libraries_are_named_with_options(tmp_path):
     assert found[0].name == "norse compiled=True"
     with pytest.raises(SystemExit, match="make peers"):
         compare.subjects("norse", str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        ("chunk5-bits", {"rule": "arctan-bits", "time_chunk": 5}),
+        ("chunk0-repeated", {"rule": "arctan", "time_chunk": 0, "once": False}),
+    ],
+)
+def test_our_configurations_are_rules_and_options_of_our_worker(names, options):
+    (found,) = peers.ours(names, "arctan")
+    assert found.options == options
+    assert found.options["rule"] in train_step.RULES
+
+
+@pytest.mark.parametrize("names", ["chunk", "chunk0-fast", "chunk0,"])
+def test_unknown_configurations_are_refused(names):
+    with pytest.raises(SystemExit, match="--ours takes chunk<steps>"):
+        peers.ours(names, "arctan")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", ["tiny-W4", "tiny-W5"])
+def test_the_libraries_start_from_the_same_loss(workload):
+    """Needs `make peers`; norms of each step by itself in the one pair, readouts that leak first in the other."""
+    python = str(ROOT / ".venv-peers" / "bin" / "python")
+    if not Path(python).exists():
+        pytest.skip("no .venv-peers")
+    same = {"tiny-W4": ("norse", "snntorch"), "tiny-W5": ("norse", "spikingjelly")}[workload]
+    losses = []
+    for name in same:
+        worker = Worker(Subject(name, {}, python), workload, **OPTIONS)
+        losses.append(worker.ask("step")["loss"])
+        worker.close()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
