@@ -179,10 +179,8 @@ def test_samples_do_not_see_each_other():
 def test_record_returns_all_trains():
     apply, params, state = build(init_gain=3**0.5)
     x = spikes((8, 8, 1))
-    assert list(jax.eval_shape(lambda x: apply(params, state, x, record=True)[0], x).spikes) == [
-        *("conv1", "conv2", "fc1", "input", "pool1", "pool2")
-    ]
     output = jax.jit(lambda x: apply(params, state, x, record=True)[0])(x)
+    assert set(output.spikes) == {"input", "conv1", "pool1", "conv2", "pool2", "fc1"}
     for name, count in output.spike_counts.items():
         np.testing.assert_array_equal(output.spikes[name].sum((0, *range(2, output.spikes[name].ndim))), count)
     assert jax.eval_shape(lambda x: apply(params, state, x)[0], x).spikes is None
