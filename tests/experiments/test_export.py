@@ -7,7 +7,7 @@ import pytest
 
 from jaxsnn import interchange, models, training
 from jaxsnn.data import load
-from jaxsnn.lab import export, run, run_folder
+from jaxsnn.lab import export, run, run_folder, score
 from jaxsnn.lab.build import build, restore
 from tests.experiments.test_run import small
 
@@ -53,3 +53,20 @@ def test_what_cannot_be_exported(folder, tmp_path):
             export.export(folder, "nir")
         row.write_text(kept, encoding="utf-8")
     assert training.MetricsFile(folder / "seed0" / "metrics.jsonl").read()
+
+
+def test_a_graph_is_scored_as_the_run_was_evaluated(folder):
+    """On the very input of the evaluation: the same answers."""
+    config = run_folder.read_config(folder)
+    path = export.export(folder, "nir", which="last")
+    data = load("digits")
+    program = build(config.replace(readout="mean"), data)
+    state = restore(program, 0, folder / "seed0")
+    small_part = config.replace(evaluation_batch=40)
+    found = score.score(small_part, path, dt=None, reset="value", part="test")
+    assert found["samples"] == len(data.test.labels)
+    mean = program.evaluate(state, data.test.samples, data.test.labels)
+    np.testing.assert_array_equal(found["confusion"], mean.confusion)
+    assert found["accuracy"] == mean.accuracy[-1]
+    with pytest.raises(ValueError, match=r"takes samples \[16, 16, 1\] .*, digits with encoding=population gives"):
+        score.score(config.replace(encoding="population"), path, dt=None, reset="value", part="test")
