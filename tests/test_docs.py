@@ -10,6 +10,7 @@ import pytest
 
 import jaxsnn
 from experiments import presets
+from jaxsnn.lab.ablate import questions
 from jaxsnn.lab.config import FIELDS
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +128,7 @@ def test_commands_flags_and_names_exist(page):
 
 
 def check_flags(command, known, module):
-    values = presets()
+    values = presets() | questions.PRESETS
     for flag, value in re.findall(r"(?<!\S)--(\w[\w-]*)(?:=([\w,]+))?", command):
         assert {flag, flag.removeprefix("no").removeprefix("-")} & known, f"--{flag} is no flag of {module}"
         if value and flag == "preset":
