@@ -99,7 +99,9 @@ def test_grid_and_programs():
 
 @pytest.mark.parametrize("name", [*fields_with(traced="step"), *fields_with(traced="state")])
 def test_what_is_said_to_share_a_program_does(name):
-    base = Config.of(gradient="bptt", slope=2.0, dropout=0.1, seed=3)
+    loss = {"loss": "tet", "tet_lambda": 0.1, "tet_target": 0.5, "label_smoothing": 0.1}
+    rates = {"rate_weight": 0.1, "rate_lower": 0.1, "rate_upper": 0.5}  # all on: zero leaves code out
+    base = Config.of(gradient="bptt", slope=2.0, dropout=0.1, seed=3, **loss, **rates)
     if name == "neuron_params":
         base = base.replace(neuron="integrate_and_fire", neuron_params=("threshold:0.5",))
     other = base.replace(**{name: {"seed": 4, "neuron_params": ("threshold:0.3",)}.get(name, 0.3)})

@@ -167,7 +167,7 @@ def test_a_gain_that_saturates_the_input_is_named():
 def test_a_gain_is_looked_at_before_training(monkeypatch, capsys):
     config = small("", run_dir="", gain=3.0)
     data = run.load_data(config)
-    monkeypatch.setattr(run.analysis, "activity", lambda *args: None)
+    monkeypatch.setattr(run.analysis, "activity", lambda *args, **options: None)
     monkeypatch.setattr(run.analysis, "warnings", lambda found: [])
     run.check_activity(config, run.build(config, data), run.split(config, data))
     assert "warning, before training: a gain of 3 saturates" in capsys.readouterr().err

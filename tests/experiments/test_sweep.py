@@ -245,6 +245,7 @@ def test_sweep_step_and_evaluation_lower_for_other_platforms(platform):
     assert text.count("stablehlo.convolution") >= 2
 
 
+@pytest.mark.thorough
 def test_command_line(tmp_path):
     command = [sys.executable, "-m", "experiments.sweep"]
     for flags, message in (

@@ -163,6 +163,7 @@ print(json.dumps(result))
 """
 
 
+@pytest.mark.thorough
 def test_eight_devices_have_the_statistics_and_gradients_of_one():
     result = eight_devices.run(PROGRAM)
     assert result.pop("devices") == 8

@@ -60,7 +60,14 @@ def run(cell: Cell, path: Path, names: dict) -> object:
     return eval(compile(ast.Expression(last.value), path, "eval"), names) if last else None
 
 
-@every
+LONG = {"02_surrogate_gradients", "04_a_spiking_lenet", "07_a_network_of_your_own"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.thorough] if path.stem in LONG else []) for path in SCRIPTS],
+    ids=lambda p: p.stem,
+)
 def test_a_script_runs(path, monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
     names: dict = {"__name__": "__main__"}

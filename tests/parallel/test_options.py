@@ -1,5 +1,7 @@
 """Losses, mixed labels, penalties and running means on eight fake devices: the numbers of one."""
 
+import pytest
+
 from tests.parallel import eight_devices
 
 PROGRAM = """
@@ -43,6 +45,7 @@ print(json.dumps(result))
 """
 
 
+@pytest.mark.thorough
 def test_numbers_do_not_depend_on_the_number_of_devices():
     result = eight_devices.run(PROGRAM)
     assert result.pop("devices") == 8

@@ -156,12 +156,14 @@ def result():
     return eight_devices.run(PROGRAM)
 
 
+@pytest.mark.thorough
 def test_no_collective_at_all_on_eight_devices(result):
     assert result["collectives"] == []
     assert result["held"] == [1] * 8
     assert result["accuracy"] == [8, 4]
 
 
+@pytest.mark.thorough
 def test_eight_devices_train_as_one(result):
     assert result["change"] > 0
     assert result["difference"] < 1e-3 * result["change"]
