@@ -1,18 +1,20 @@
 """A trained network for other tools: `python -m jaxsnn.lab.export --run=runs/mnist_lenet_small --format=nir`.
 
-Writes `<network>.nir` into the run folder, or `--output`. NIR is read by snnTorch, Norse, SpikingJelly, sinabs, Lava,
-Rockpool and spyx; a network that it cannot hold is refused by the name of the layer (see `jaxsnn.interchange`). Needs
-the extra `nir`.
+Writes `<network>.<format>` into the run folder, or `--output`. `nir`: a graph, which snnTorch, Norse, SpikingJelly,
+sinabs, Lava, Rockpool and spyx read; a network that it cannot hold is refused by the name of the layer (extra `nir`).
+`safetensors`: the weights by parameter path. `jaxsnn`: programs that run with jax alone (extra `export`). See
+`jaxsnn.interchange`.
 """
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from jaxsnn import files, models, training
+from jaxsnn import files, interchange, models, training
 from jaxsnn.data import Dataset
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.build import build, make_model, restore
@@ -22,24 +24,37 @@ from jaxsnn.lab.results import scores
 from jaxsnn.lab.splits import load_data
 from jaxsnn.lab.stored import opened
 
-Write = Callable[[models.Network, Any, Any, Path, float], None]
-"""`(model, params, model_state, file, seconds of a time step)`."""
+Write = Callable[[Config, models.Network, Any, Any, Path, float], object]
+"""`(config, model, params, model_state, file, seconds of a time step)`."""
 
 
-def _nir(model: models.Network, params: Any, model_state: Any, path: Path, dt: float) -> None:
+def _nir(config: Config, model: models.Network, params: Any, model_state: Any, path: Path, dt: float) -> None:
     try:
         import nir
     except ImportError as error:
         raise ValueError("NIR needs the package nir: pip install 'jaxsnn-lab[nir]'") from error
-    from jaxsnn import interchange
-
     graph = interchange.to_nir(model, params, model_state, dt=dt)
     content = io.BytesIO()  # HDF5 reads what it writes, which a new file does not allow
     nir.write(content, graph)
     files.write_whole(path, content.getvalue())
 
 
-FORMATS: dict[str, Write] = {"nir": _nir}
+def _facts(config: Config) -> dict[str, Any]:
+    """What whoever runs the network must know of its input."""
+    fields = ("dataset", "mean", "std", "encoding", "gain", "time_steps", "readout")
+    return {name: value for name, value in config.flat().items() if name in fields}
+
+
+def _weights(config: Config, model: models.Network, params: Any, model_state: Any, path: Path, dt: float) -> None:
+    interchange.save_weights(path, model, params, model_state, input=json.dumps(_facts(config)))
+
+
+def _programs(config: Config, model: models.Network, params: Any, model_state: Any, path: Path, dt: float) -> None:
+    facts = _facts(config)
+    interchange.save_artifact(path, model, params, model_state, steps=facts.pop("time_steps"), **facts)
+
+
+FORMATS: dict[str, Write] = {"nir": _nir, "safetensors": _weights, "jaxsnn": _programs}
 """Name of a format, which is the ending of its files, to its writer."""
 
 
@@ -77,7 +92,7 @@ def export(
     data = load_data(config)
     state = _state(config, data, folder, run, which)
     path = Path(output) if output else folder / f"{run.name}.{format}"
-    FORMATS[format](make_model(config, data, run.seed), state.weights[0], state.weights[1], path, dt)
+    FORMATS[format](config, make_model(config, data, run.seed), *state.weights, path, dt)
     print(f"wrote {path}: {config.network.model} after step {int(state.step)}")
     return path
 

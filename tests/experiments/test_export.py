@@ -1,14 +1,18 @@
 """Trained networks written for other tools, by command."""
 
+import json
+import zipfile
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export as jax_export
 
 from jaxsnn import interchange, models, training
 from jaxsnn.data import load
 from jaxsnn.lab import export, run, run_folder, score
-from jaxsnn.lab.build import build, restore
+from jaxsnn.lab.build import build, make_model, restore
 from tests.experiments.test_run import small
 
 nir = pytest.importorskip("nir")
@@ -35,6 +39,26 @@ def test_a_run_becomes_a_graph_that_answers_alike(folder, capsys):
     theirs, _ = models.functionalize(imported.model)[0](imported.params, imported.model_state, x)
     np.testing.assert_allclose(ours.potentials, theirs.potentials, rtol=1e-5, atol=1e-6)
     assert float(nir.read(path).metadata["dt"]) == 2e-3
+
+
+@pytest.mark.parametrize("format", ["safetensors", "jaxsnn"])
+def test_weights_and_programs(format, folder):
+    """Of the same network: the weights load, the program gives its answers."""
+    path = export.export(folder, format, which="last")
+    config, data = run_folder.read_config(folder), load("digits")
+    state = restore(build(config, data), 0, folder / "seed0")
+    x = jax.random.bernoulli(jax.random.key(0), 0.4, (3, 1, 16, 16, 1)).astype(jnp.float32)
+    model = make_model(config, data, 0)
+    expected, _ = models.functionalize(model)[0](state.params, state.model_state, x)
+    if format == "safetensors":
+        params, _ = interchange.load_weights(path, model)
+        jax.tree.map(np.testing.assert_array_equal, params, state.params)
+        return
+    with zipfile.ZipFile(path) as archive:
+        facts = json.loads(archive.read("facts.json"))
+        whole = jax_export.deserialize(bytearray(archive.read("whole"))).call
+    assert (facts["dataset"], facts["encoding"], facts["steps"]) == ("digits", "poisson", 3)
+    np.testing.assert_allclose(whole(x), expected.answers, rtol=1e-5, atol=1e-6)
 
 
 def test_what_cannot_be_exported(folder, tmp_path):
