@@ -40,7 +40,7 @@ def _nir(config: Config, model: models.Network, params: Any, model_state: Any, p
 
 
 def _facts(config: Config) -> dict[str, Any]:
-    """What whoever runs the network must know of its input."""
+    """The facts of the input, without which a network cannot be run."""
     fields = ("dataset", "mean", "std", "encoding", "gain", "time_steps", "readout")
     return {name: value for name, value in config.flat().items() if name in fields}
 
