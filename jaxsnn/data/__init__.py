@@ -5,11 +5,12 @@ import os
 from functools import partial
 from pathlib import Path
 
-from jaxsnn.data import cache, digits, nmnist, tfds
+from jaxsnn.data import cache, cifar10_dvs, digits, dvs128gesture, generators, nmnist, own, spoken, tfds
 from jaxsnn.data.dataset import DataNotFoundError, Dataset, Source, Split, check_split
 from jaxsnn.data.events import Binning
+from jaxsnn.data.generators import generate
 
-__all__ = ["DATASETS", "Binning", "DataNotFoundError", "Dataset", "Source", "Split", "load"]
+__all__ = ["DATASETS", "Binning", "DataNotFoundError", "Dataset", "Source", "Split", "generate", "load"]
 
 DATASETS: dict[str, Source] = {
     "digits": Source(lambda *_: digits.load(), "the digits"),
@@ -18,6 +19,14 @@ DATASETS: dict[str, Source] = {
     "cifar10": Source(partial(tfds.load, "cifar10", 10), "CIFAR-10"),
     "svhn_cropped": Source(partial(tfds.load, "svhn_cropped", 10), "SVHN"),
     "nmnist": Source(nmnist.load, "N-MNIST", events=True),
+    "dvs128gesture": Source(dvs128gesture.load, "DVS128 Gesture", events=True),
+    "cifar10_dvs": Source(cifar10_dvs.load, "CIFAR10-DVS", events=True),
+    "shd": Source(partial(spoken.load, "shd"), "the Heidelberg Digits", events=True),
+    "ssc": Source(partial(spoken.load, "ssc"), "the Speech Commands", events=True),
+    "recordings": Source(own.load, "recordings of one's own", events=True),
+    "saccade_digits": Source(partial(generators.load, "saccade_digits"), "digits through saccades", events=True),
+    "moving_bars": Source(partial(generators.load, "moving_bars"), "moving bars", events=True),
+    "randman": Source(partial(generators.load, "randman"), "random manifolds", events=True),
 }
 """Every data set by its name; one that is added here is loaded by its name."""
 
@@ -76,15 +85,15 @@ def load(
         return _checked(source.load(data_path, cache_path))
     if time_steps is None:
         raise ValueError(f"{name!r} is event data, which is binned into time steps: pass time_steps, as time_steps=20")
-    binning = Binning(
+    binning = Binning.of(
         time_steps,
         event_bins,
         event_values,
         event_polarity,
-        round(1000 * event_bin_ms),
-        tuple(event_crop),
+        event_bin_ms,
+        event_crop,
         event_downsample,
-        round(1000 * event_denoise_ms),
+        event_denoise_ms,
     )
     return _checked(source.load(data_path, cache_path, binning=binning), ndim=2)
 

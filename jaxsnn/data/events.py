@@ -4,6 +4,7 @@ A recording is a structured array with the fields t (microseconds), x (column, o
 p (1 where it became brighter, 0 where darker). Times of a recording may fall: cameras deliver packets out of order.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,29 @@ class Binning(NamedTuple):
     crop: tuple[int, ...] = ()
     downsample: int = 1
     denoise: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        steps: int,
+        bins: str = "time",
+        values: str = "binary",
+        polarity: str = "apart",
+        bin_ms: float = 0.0,
+        crop: tuple[int, ...] = (),
+        downsample: int = 1,
+        denoise_ms: float = 0.0,
+    ) -> "Binning":
+        """The binning of options that are called `event_<name>` elsewhere, with times in milliseconds; checked.
+
+        Raises:
+          ValueError: as `check_binning`.
+        """
+        times = [value * 1000 for value in (bin_ms, denoise_ms)]
+        duration, denoise = (round(t) if math.isfinite(t) else -1 for t in times)
+        binning = cls(steps, bins, values, polarity, duration, tuple(crop), downsample, denoise)
+        check_binning(binning)
+        return binning
 
     def describe(self) -> str:
         """The binning in words, part of the name of a result: "20 bins of equal time, binary"."""

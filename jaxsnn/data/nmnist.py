@@ -68,11 +68,7 @@ def read_split(folder: Path, cache_dir: Path) -> Recordings:
 
 
 def _parse(data: bytes, name: str) -> np.ndarray:
-    recording = aer.parse(data, name)
-    try:
-        events.check_events(recording, SENSOR)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error} Copy the file anew from the original archive, or remove it") from error
+    recording = recordings.on_sensor(aer.parse(data, name), name, SENSOR)
     if not len(recording):
         raise ValueError(f"{name}: expected at least one event, got none in {len(data)} bytes: copy it anew")
     return recording

@@ -65,7 +65,7 @@ def fetch(
         return join(itertools.chain.from_iterable(map(parse, tqdm(files, desc=name, unit="file", disable=None))))
 
     path = cache_dir / f"{name}-{cache.digest(root, files)}.arrays"
-    return cache.fetch_or_make(path, make, _read, _write)
+    return cache.fetch_or_make(path, make, load_arrays, save_arrays)
 
 
 def frames(
@@ -96,6 +96,19 @@ def dataset(
     )
     made = [Split(frames(part.each(), len(part.labels), binning, size), part.labels) for part in (train, test)]
     return Dataset(name, made[0], made[1], num_classes, binning.describe())
+
+
+def on_sensor(recording: np.ndarray, name: str, size: tuple[int, int]) -> np.ndarray:
+    """The recording, checked to lie on a sensor of this height and width.
+
+    Raises:
+      ValueError: naming the file and the first event that does not.
+    """
+    try:
+        events.check_events(recording, size)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error} Copy the file anew from the original archive, or remove it") from error
+    return recording
 
 
 def holds(folder: Path, shown: int = 8) -> str:
@@ -146,11 +159,18 @@ def in_classes(
         yield place, found
 
 
-def _write(path: Path, recordings: Recordings) -> None:
+def save_arrays(path: Path, recordings: Recordings) -> None:
+    """Writes a cache file, as `cache.write_arrays` does."""
     cache.write_arrays(path, (recordings.starts, recordings.labels, recordings.events))
 
 
-def _read(path: Path) -> Recordings:
+def load_arrays(path: Path) -> Recordings:
+    """Maps a cache file into memory.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is damaged, or holds something else.
+    """
     starts, labels, whole = cache.map_arrays(path)
     kinds = tuple((array.dtype, array.ndim) for array in (starts, labels, whole))
     if kinds != tuple((np.dtype(dtype), 1) for dtype in ("i8", "i4", EVENT)):

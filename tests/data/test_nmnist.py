@@ -96,7 +96,7 @@ def test_missing_tree_says_where_it_looked_what_is_there_and_where_the_data_is(t
     with pytest.raises(DataNotFoundError) as caught:
         load("nmnist", data_dir=tmp_path, time_steps=1)
     for part in (
-        f"expected the folders Train and Test in {tmp_path}, {tmp_path}/nmnist or {tmp_path}/N-MNIST. ",
+        f"expected Train and Test in {tmp_path}, {tmp_path}/nmnist or {tmp_path}/N-MNIST. ",
         f"{tmp_path} holds nmnist. {tmp_path}/nmnist holds Train. ",
         "www.garrickorchard.com/datasets/n-mnist (Orchard et al. 2015)",
         "point data_dir at it",
@@ -220,7 +220,7 @@ def test_recordings_that_do_not_fit_together_are_rebuilt(tree: Path, tmp_path: P
     """Their checksum is right, as of a file that somebody made."""
     expected = nmnist.read_split(tree / "Test", tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
-    recordings._write(file, change(expected))
+    recordings.save_arrays(file, change(expected))
     with pytest.warns(RuntimeWarning, match="rebuilding the cache file .*recordings"):
         assert same(nmnist.read_split(tree / "Test", tmp_path / "cache"), expected)
 
