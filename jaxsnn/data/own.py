@@ -64,7 +64,7 @@ def _classes(folder: Path) -> list[str]:
     found = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name[0] != ".") if folder.is_dir() else []
     if len(found) < 2:
         raise DataNotFoundError(
-            f"expected a folder for each of two classes or more in {folder}, {recordings.holds(folder)}: {_HOW}"
+            f"expected a folder for each of two classes or more in {folder}. {recordings.holds(folder)}. {_HOW}."
         )
     return found
 
@@ -75,9 +75,7 @@ def _divided(classes: list[list[Path]]) -> tuple[list[Path], list[Path]]:
     test: list[Path] = []
     for files in classes:
         if len(files) < 2:
-            raise ValueError(
-                f"expected two recordings or more in {files[0].parent}, one for the test, got {len(files)}"
-            )
+            raise ValueError(f"expected two recordings or more in {files[0].parent}, one for a test, got {len(files)}")
         order = np.random.RandomState(0).permutation(len(files))  # whose stream NumPy keeps for good
         chosen = set(order[: max(1, round(_TEST * len(files)))].tolist())
         for number, file in enumerate(files):

@@ -6,12 +6,13 @@ networks", IEEE Transactions on Neural Networks and Learning Systems 33:2744, 20
 """
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxsnn.data import archives, events
+from jaxsnn.data import archives, cache, events
 from jaxsnn.data.dataset import Dataset, Split
 from jaxsnn.data.events import Binning
 from jaxsnn.data.formats import hdf5
@@ -53,7 +54,7 @@ def load(name: str, data_dir: Path, cache_dir: Path, *, binning: Binning) -> Dat
       name: key of `SETS`.
       data_dir: folder with the files `<name>_train.h5` and `<name>_test.h5`, or their official archives `.h5.zip`, or
         the one around it if it is called as the set.
-      cache_dir: folder where archives are unpacked.
+      cache_dir: folder of rasters, one file per split and binning, and of what archives held.
       binning: see `events.frames`; `downsample` neighbouring channels are pooled.
 
     Returns:
@@ -77,7 +78,11 @@ def load(name: str, data_dir: Path, cache_dir: Path, *, binning: Binning) -> Dat
     }
     folders = (".", name, name.upper())
     train, test = (
-        read(path, binning) for path in archives.find(name, data_dir, folders, found, cache_dir, origin).values()
+        cache.fetch(
+            cache_dir / f"{path.stem}-{cache.digest(path.parent, [path], repr(binning).encode())}.npz",
+            partial(read, path, binning),
+        )
+        for path in archives.find(name, data_dir, folders, found, cache_dir, origin).values()
     )
     return Dataset(name, train, test, words.classes, describe(binning))
 

@@ -5,14 +5,16 @@
 
 import re
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
 from jaxsnn.data.events import EVENT, check_events, recording
-from jaxsnn.data.formats import FORMATS
+from jaxsnn.data.formats import FORMATS, hdf5
 
 
 def sample(count=40, seed=0):
@@ -20,6 +22,13 @@ def sample(count=40, seed=0):
     rng = np.random.default_rng(seed)
     t = np.sort(rng.integers(0, 9_000_000, count))
     return recording(t, rng.integers(0, 128, count), rng.integers(0, 128, count), rng.integers(0, 2, count))
+
+
+def words(count, seed=0):
+    """A recording of a cochlea."""
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.integers(0, 1_400_000, count))
+    return recording(t, rng.integers(0, 700, count), t * 0, t * 0 + 1)
 
 
 def mutated(data, rng):
@@ -67,6 +76,23 @@ def run(name, count, seed=0):
     return refused, most
 
 
+def run_hdf5(folder, count, seed=0):
+    """As `run`, for HDF5, whose every file takes a process."""
+    rng = np.random.default_rng(seed)
+    path = folder / "file.h5"
+    hdf5.write(path, [words(n) for n in (0, 1, 20)], np.arange(3))
+    data, refused = path.read_bytes(), 0
+    for _ in range(count):
+        path.write_bytes(mutated(data, rng))
+        try:
+            hdf5.read(path)
+        except ValueError as error:
+            if not str(error).startswith(f"{path}: at byte 0: expected "):
+                raise AssertionError("another error than the documented one") from error
+            refused += 1
+    return refused
+
+
 if __name__ == "__main__":
     total, began, counts = int(sys.argv[1]), time.perf_counter(), Counter()
     for name in FORMATS:
@@ -76,3 +102,6 @@ if __name__ == "__main__":
             f"{time.perf_counter() - began:.0f} s",
             flush=True,
         )
+    with tempfile.TemporaryDirectory() as place:
+        refused = run_hdf5(Path(place), total // 1000, seed=1)
+    print(f"hdf5: {refused} of {total // 1000} refused, {time.perf_counter() - began:.0f} s")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxsnn.data import formats
 from jaxsnn.data.events import EVENT, recording
 from jaxsnn.data.formats import FORMATS, aedat2, aedat3, aer, read, write
 from tests.data import mutations, slow_parsers
@@ -63,6 +64,31 @@ def test_mutated_files_are_read_or_refused_as_documented(name):
     refused, memory = mutations.run(name, 600)
     assert 50 < refused < 590  # both outcomes are seen
     assert memory < 300_000  # whatever the headers announce
+
+
+def test_mutated_hdf5_files_are_read_or_refused_as_documented(tmp_path):
+    pytest.importorskip("h5py")
+    assert 1 <= mutations.run_hdf5(tmp_path, 8) <= 7
+
+
+def test_hdf5_files_hold_what_was_written(tmp_path):
+    """Times of float16 seconds: exact to 0.49 ms below 1 s."""
+    h5py = pytest.importorskip("h5py")
+    recordings = [mutations.words(n, seed=n) for n in (0, 1, 30, 70)]
+    formats.hdf5.write(tmp_path / "a.h5", recordings, np.array([3, 0, 19, 3]))
+    found, labels = formats.hdf5.read(tmp_path / "a.h5")
+    assert labels.tolist() == [3, 0, 19, 3]
+    with h5py.File(tmp_path / "a.h5") as file:
+        for n, (events, written) in enumerate(zip(found, recordings, strict=True)):
+            assert (file["spikes/times"][n].dtype, file["spikes/units"][n].dtype) == (np.float16, np.uint16)
+            expected = [round(float(time) * 1e6) for time in file["spikes/times"][n]]
+            assert events["t"].tolist() == expected
+            assert np.abs(events["t"] - written["t"]).max(initial=0) <= 489
+            for field in "xyp":
+                np.testing.assert_array_equal(events[field], written[field])
+    formats.hdf5.write(tmp_path / "b.h5", found, labels)
+    again, _ = formats.hdf5.read(tmp_path / "b.h5")
+    assert [events.tolist() for events in again] == [events.tolist() for events in found]
 
 
 def test_a_header_that_announces_more_than_the_file_allocates_nothing():

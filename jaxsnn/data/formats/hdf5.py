@@ -7,6 +7,11 @@ of float16 are 0.98 ms apart, so that bins below a millisecond show the rounding
 Source: Cramer, Stradmann, Schemmel and Zenke (2022), IEEE Transactions on Neural Networks and Learning Systems 33:2744.
 """
 
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,32 +43,44 @@ def read(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def walk(path: Path) -> Iterator[tuple[np.ndarray, int]]:
-    """The recordings of a file with their labels, one after the other; raises as `read`."""
-    h5py = _h5py()
+    """The recordings of a file with their labels, one after the other; raises as `read`.
+
+    The library reads in a process of its own (`hdf5_child`): it can crash on a damaged file, or ask for any memory.
+    """
+    _h5py()
     size = path.stat().st_size
-    number = -1
-    try:
-        with h5py.File(path, "r") as file:
-            times, units, labels = (file[key] for key in (_TIMES, _UNITS, _LABELS))
-            _check(times, units, labels, size)
-            for number, label in enumerate(labels[:].tolist()):
-                yield _events(times[number], units[number]), label
-    except Exception as error:  # damaged bytes make the library raise nearly anything; it does not say at which byte
-        place = f"recording {number}" if number >= 0 else f"{_TIMES}, {_UNITS} and {_LABELS}"
-        raise damaged(str(path), 0, f"expected HDF5 of {size} bytes with {place}, got {error!r}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, _program(), str(path), folder]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        child = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
+        if child.returncode:
+            said = child.stderr.strip().splitlines()[-1:] or [f"a crash of the library ({child.returncode})"]
+            wanted = f"{size} bytes of HDF5 with {_TIMES}, {_UNITS} and {_LABELS} of equal length"
+            raise damaged(str(path), 0, f"expected {wanted}, got {said[0]}")
+        counts, labels = (np.fromfile(Path(folder) / name, "<i8") for name in ("counts", "labels"))
+        kinds = child.stdout.split()
+        times, units = (
+            _mapped(Path(folder) / name, kind) for name, kind in zip(("times", "units"), kinds, strict=True)
+        )
+        starts = np.cumsum([0, *counts])
+        for number, (begin, end) in enumerate(itertools.pairwise(starts.tolist())):
+            try:
+                yield _events(times[begin:end], units[begin:end]), int(labels[number])
+            except ValueError as error:
+                raise damaged(
+                    str(path), 0, f"expected times and channels in recording {number}, got {error}"
+                ) from error
 
 
-def _check(times: Any, units: Any, labels: Any, size: int) -> None:
-    """Raises ValueError unless the shapes agree and the file can hold them."""
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not (times.shape == units.shape == labels.shape):
-        raise ValueError(f"times {times.shape}, units {units.shape}, labels {labels.dtype} {labels.shape}")
-    if labels.shape[0] * labels.dtype.itemsize > size:
-        raise ValueError(f"{labels.shape[0]} labels")
+def _program() -> str:
+    return str(Path(__file__).with_name("hdf5_child.py"))
+
+
+def _mapped(path: Path, dtype: str) -> np.ndarray:
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)  # no empty file can be mapped
 
 
 def _events(times: np.ndarray, units: np.ndarray) -> np.ndarray:
-    if times.shape != units.shape or times.dtype.kind != "f" or units.dtype.kind not in "iu" or times.ndim != 1:
-        raise ValueError(f"{times.shape} {times.dtype} times, {units.shape} {units.dtype} units")
     seconds = times.astype(np.float64)
     if not (np.abs(seconds) <= _LONGEST).all():  # not a number, too
         raise ValueError(f"a time that is no number below {_LONGEST:g} s")
