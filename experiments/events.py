@@ -17,6 +17,7 @@ def saccade_digits() -> Config:
         time_steps=8,
         gradient="bptt",
         init_gain=2.0,
+        loss="rate_cross_entropy",
         shift=1,
         optimizer="adam",
         lr=0.002,
@@ -43,20 +44,22 @@ def moving_bars() -> Config:
 def dvs128gesture() -> Config:
     """VGG7 with batch norm and learned leaks on DVS128 Gesture, 20 bins of equal count, 64x64. For an accelerator.
 
-    Source: bins, neurons, loss and optimiser after Fang et al. (2021), ICCV, arXiv 2007.05785 (97.57 %, the best epoch on
-    the test set); the network and the half resolution are ours.
+    Source: bins, neurons, pools, loss and optimiser after Fang et al. (2021), ICCV, arXiv 2007.05785 (97.57 %, the best
+    epoch on the test set); the network and the half resolution are ours.
     Command: `python -m experiments.events --preset=dvs128gesture --data_dir=<folder DvsGesture>`. Score and time: not
     measured here.
     """
     return Config.of(
         dataset="dvs128gesture",
         model="vgg7",
+        pool="max",
         encoding="events",
         event_bins="count",
         event_values="counts",
         event_downsample=2,
         time_steps=20,
         neuron="plif",
+        leak=0.5,
         gradient="bptt",
         norm="bn",
         dropout=0.5,

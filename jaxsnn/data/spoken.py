@@ -84,7 +84,7 @@ def load(name: str, data_dir: Path, cache_dir: Path, *, binning: Binning) -> Dat
         )
         for path in archives.find(name, data_dir, folders, found, cache_dir, origin).values()
     )
-    return Dataset(name, train, test, words.classes, describe(binning))
+    return Dataset(name, train, test, words.classes, binning.describe())
 
 
 def read(path: Path, binning: Binning) -> Split:
@@ -108,11 +108,6 @@ def raster(recording: np.ndarray, binning: Binning, channels: int) -> np.ndarray
     """Bins a recording without rows and polarities, from time 0 on, `[T, C]`."""
     made = events.frames(recording, size=(1, channels), start=0, **binning._replace(polarity="merged")._asdict())
     return made[:, 0, :, 0]
-
-
-def describe(binning: Binning) -> str:
-    """The binning in words; a raster's channels are pooled."""
-    return binning.describe().replace("downsampled", "channels pooled")
 
 
 def check(name: str, binning: Binning) -> None:

@@ -146,7 +146,7 @@ def test_spoken_digits_are_rasters(tmp_path, monkeypatch):
     assert data.description == "100 bins of 10 ms, counts up to 255"
     pooled = load("shd", data_dir=tmp_path, event_downsample=5, **options)
     np.testing.assert_array_equal(pooled.train.samples, expected.reshape(6, 100, 140, 5).any(-1))
-    assert pooled.description == "100 bins of 10 ms, binary, channels pooled by 5"
+    assert pooled.description == "100 bins of 10 ms, binary, downsampled by 5"
     with pytest.raises(ValueError, match=r"'shd' has channels, no pixels and polarities: leave event_polarity out"):
         load("shd", data_dir=tmp_path, event_polarity="signed", **options)
 

@@ -49,9 +49,9 @@ def write_pictures(folder):
     ("preset", "write", "small"),
     [
         (shd.shd_feedforward, write_shd, {"hidden": (8, 8), "delays": 3}),
-        (shd.shd_recurrent, write_shd, {"hidden": (8, 8)}),
-        (events.dvs128gesture, write_gestures, {"width": 1 / 32, "event_downsample": 8, "init_gain": 4.0}),
-        (events.cifar10_dvs, write_pictures, {"width": 1 / 32, "event_downsample": 8, "init_gain": 4.0}),
+        (shd.shd_recurrent, write_shd, {"hidden": (8, 8), "threshold": 0.2}),
+        (events.dvs128gesture, write_gestures, {"width": 1 / 32, "event_downsample": 8}),
+        (events.cifar10_dvs, write_pictures, {"width": 1 / 32, "event_downsample": 8}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -61,14 +61,14 @@ def test_recipes_take_a_step_on_official_files(preset, write, small, tmp_path):
         pytest.importorskip("h5py")
     write(tmp_path)
     folders = {"data_dir": str(tmp_path), "cache_dir": str(tmp_path / "cache")}
-    config = preset().replace(time_steps=6, batch_size=4, validation=2, **folders, **small)
+    config = preset().replace(time_steps=6, batch_size=4, validation=2, dropout=0.0, **folders, **small)
     data = load_data(config)
     program, sets = build.build(config, data), split(config, data)
     state = program.start(0)
     after = jax.jit(program.step)(state, *sets.fitting, training.epoch_order(0, 0, len(sets.fitting.labels)))
     assert np.isfinite(after.totals.loss)
-    moved = [bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, (state.params, after.params)), strict=True)]
-    assert all(moved)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, after.params)
+    assert all(jax.tree.leaves(moved)), moved
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def few(monkeypatch):
             {"event_polarity": "signed"},
             "4 bins of equal time, binary, polarities signed, downsampled by 4",
         ),
-        (shd.randman, {"event_downsample": 2}, "4 bins of 250 ms, binary, channels pooled by 2"),
+        (shd.randman, {"event_downsample": 2}, "4 bins of 250 ms, binary, downsampled by 2"),
     ],
     ids=["moving_bars", "randman"],
 )
@@ -96,7 +96,7 @@ def test_generated_sets_reach_evaluation_report_and_sweep(few, preset, more, sai
         small["event_bin_ms"] = 250.0
     config = preset().replace(cache_dir=str(tmp_path / "cache"), run_dir=str(tmp_path / "run"), **small)
     summary = run.run(config, "preset")
-    assert summary["data"] == f"{config.data.dataset} ({said})"
+    assert summary["data"].startswith(f"{config.data.dataset} ({said}")
     assert f"on {summary['data']}, bptt" in capsys.readouterr().out
     network = evaluate.evaluate(tmp_path / "run", which="last", part="test")["networks"][0]
     assert network["accuracy"] == summary["runs"][0]["test_accuracy"]

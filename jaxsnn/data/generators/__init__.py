@@ -50,7 +50,7 @@ def load(name: str, data_dir: Path, cache_dir: Path, *, binning: Binning) -> Dat
         Split(np.stack([spoken.raster(recording, binning, channels) for recording in part.each()]), part.labels)
         for part in (train, test)
     ]
-    return Dataset(name, splits[0], splits[1], generator.num_classes, spoken.describe(binning))
+    return Dataset(name, splits[0], splits[1], generator.num_classes, binning.describe())
 
 
 def generate(name: str, folder: str | Path, *, seed: int = 0) -> None:
