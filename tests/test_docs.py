@@ -101,6 +101,15 @@ def test_the_readmes_examples_run(capsys):
     assert set(names["gradients"]) == {"conv1", "conv2", "fc1", "fc2"}
 
 
+def test_the_example_of_recordings_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/data.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict = {}
+    exec(block, names)
+    assert names["frames"].shape == (10, 34, 34, 2)
+    assert names["frames"].sum() == 3
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target, anchor in re.findall(r"\]\(([^)#]+)#?([^)]*)\)", page.read_text(encoding="utf-8")):

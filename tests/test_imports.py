@@ -20,7 +20,7 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
         {"jax", "numpy", "flax", "nir", "safetensors"},
         {"interchange", "models", "layers", "neurons", "cells", "synapses", "files", "typing"},
     ),
-    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm"}, {"data", "files", "typing", "keys"}),
+    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm", "h5py"}, {"data", "files", "typing", "keys"}),
     "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing", "keys"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),
@@ -76,7 +76,7 @@ began = time.perf_counter()
 import jaxsnn
 took = time.perf_counter() - began
 new = {name.split(".")[0] for name in set(sys.modules) - before}
-heavy = new & {"flax", "optax", "orbax", "tensorflow_datasets", "matplotlib", "absl", "sklearn", "tqdm"}
+heavy = new & {"flax", "optax", "orbax", "tensorflow_datasets", "matplotlib", "absl", "sklearn", "tqdm", "h5py"}
 print(took, sorted(heavy))
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT).stdout

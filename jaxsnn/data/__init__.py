@@ -5,10 +5,12 @@ import os
 from functools import partial
 from pathlib import Path
 
-from jaxsnn.data import cache, digits, nmnist, tfds
+from jaxsnn.data import cache, cifar10_dvs, digits, dvs128gesture, generators, nmnist, own, spoken, tfds
 from jaxsnn.data.dataset import DataNotFoundError, Dataset, Source, Split, check_split
+from jaxsnn.data.events import Binning
+from jaxsnn.data.generators import generate
 
-__all__ = ["DATASETS", "DataNotFoundError", "Dataset", "Source", "Split", "load"]
+__all__ = ["DATASETS", "Binning", "DataNotFoundError", "Dataset", "Source", "Split", "generate", "load"]
 
 DATASETS: dict[str, Source] = {
     "digits": Source(lambda *_: digits.load(), "the digits"),
@@ -17,6 +19,14 @@ DATASETS: dict[str, Source] = {
     "cifar10": Source(partial(tfds.load, "cifar10", 10), "CIFAR-10"),
     "svhn_cropped": Source(partial(tfds.load, "svhn_cropped", 10), "SVHN"),
     "nmnist": Source(nmnist.load, "N-MNIST", events=True),
+    "dvs128gesture": Source(dvs128gesture.load, "DVS128 Gesture", events=True),
+    "cifar10_dvs": Source(cifar10_dvs.load, "CIFAR10-DVS", events=True),
+    "shd": Source(partial(spoken.load, "shd"), "the Heidelberg Digits", events=True),
+    "ssc": Source(partial(spoken.load, "ssc"), "the Speech Commands", events=True),
+    "recordings": Source(own.load, "recordings of one's own", events=True),
+    "saccade_digits": Source(partial(generators.load, "saccade_digits"), "digits through saccades", events=True),
+    "moving_bars": Source(partial(generators.load, "moving_bars"), "moving bars", events=True),
+    "randman": Source(partial(generators.load, "randman"), "random manifolds", events=True),
 }
 """Every data set by its name; one that is added here is loaded by its name."""
 
@@ -29,6 +39,11 @@ def load(
     time_steps: int | None = None,
     event_bins: str = "time",
     event_values: str = "binary",
+    event_polarity: str = "apart",
+    event_bin_ms: float = 0.0,
+    event_crop: tuple[int, ...] = (),
+    event_downsample: int = 1,
+    event_denoise_ms: float = 0.0,
 ) -> Dataset:
     """Loads a data set, in the order in which its source stores it.
 
@@ -38,18 +53,23 @@ def load(
         or `~/tensorflow_datasets`. A set that is missing there is downloaded and prepared if TensorFlow is installed.
         For "nmnist", the folder with `Train` and `Test`, or the one around it if it is called nmnist or N-MNIST.
       cache_dir: folder of decoded splits; by default `$XDG_CACHE_HOME/jaxsnn` or `~/.cache/jaxsnn`.
-      time_steps: number of time steps T of event data, which cannot be loaded without. This and the next two are for
-        event data only; images have no time, and are the same whatever is given.
-      event_bins: the quantity that the bins of event data share equally, "time" or "count" (of events).
+      time_steps: number of time steps T of event data, which cannot be loaded without. This and those that follow are
+        for event data only; images have no time, and are the same whatever is given.
+      event_bins: the quantity that the bins of event data share equally, "time" or "count" (of events), or "duration".
       event_values: "binary", whether a pixel has events in a bin, or "counts", how many.
+      event_polarity: "apart", "merged" or "signed".
+      event_bin_ms: the duration of a bin in milliseconds, of event_bins="duration".
+      event_crop: top, left, height and width of the part of the sensor that is used; empty for all.
+      event_downsample: number of rows and columns, or of channels of a cochlea, that are taken together.
+      event_denoise_ms: events without a neighbour in so many milliseconds before them are left out; 0 for none.
 
     Returns:
       The set: samples `[N, ...]`, images as uint8 `[N, H, W, C]`, event data as `[N, T, ...]`; labels as int32 `[N]`.
 
     Raises:
       ValueError: the name is unknown, the prepared data is not array_record or not a labelled uint8 image set, a split
-        is missing or empty, labels lie outside the classes, a recording is damaged, or `time_steps`, `event_bins` or
-        `event_values` is not one of those above.
+        is missing or empty, labels lie outside the classes, a recording is damaged, or an option of event data is not
+        one of those above.
       DataNotFoundError: the set is not in `data_dir`, or only in part, and cannot be prepared here.
       OSError: the prepared data is damaged or incomplete.
       ImportError: a package is missing that this set needs.
@@ -65,7 +85,17 @@ def load(
         return _checked(source.load(data_path, cache_path))
     if time_steps is None:
         raise ValueError(f"{name!r} is event data, which is binned into time steps: pass time_steps, as time_steps=20")
-    return _checked(source.load(data_path, cache_path, steps=time_steps, by=event_bins, values=event_values), ndim=2)
+    binning = Binning.of(
+        time_steps,
+        event_bins,
+        event_values,
+        event_polarity,
+        event_bin_ms,
+        event_crop,
+        event_downsample,
+        event_denoise_ms,
+    )
+    return _checked(source.load(data_path, cache_path, binning=binning), ndim=2)
 
 
 def _checked(data: Dataset, ndim: int = 1) -> Dataset:

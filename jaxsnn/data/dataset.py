@@ -36,7 +36,7 @@ class Source(NamedTuple):
     """Where a data set comes from; an entry of `data.DATASETS`."""
 
     load: Callable[..., Dataset]
-    """`(data_dir, cache_dir) -> Dataset`; of event data also `steps=`, `by=` and `values=` of `events.frames`."""
+    """`(data_dir, cache_dir) -> Dataset`; of event data also `binning=`, an `events.Binning`."""
     title: str
     """The name that people use: "CIFAR-10"."""
     events: bool = False

@@ -1,144 +1,234 @@
-"""Recordings of event cameras: the 40-bit address-event format, and binning into frames. NumPy only, no files."""
+"""Recordings of event cameras and of artificial cochleas: their type in memory, and binning into frames. NumPy only.
 
-import itertools
+A recording is a structured array with the fields t (microseconds), x (column, or channel of a cochlea), y (row) and
+p (1 where it became brighter, 0 where darker). Times of a recording may fall: cameras deliver packets out of order.
+"""
+
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-BINS = ("time", "count")
+from jaxsnn.data.filters import crop_to, denoised
+
+BINS = ("time", "count", "duration")
 VALUES = ("binary", "counts")
-EVENT_BYTES = 5
-OVERFLOW_Y = 240  # an "event" in this row is no event: the sensor's clock has wrapped around
-OVERFLOW_TIME = 2**13  # microseconds by which everything from that one on is late
+POLARITIES = ("apart", "signed", "merged")
+EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
+"""One event: t in microseconds, x and y in pixels, p in {0, 1}."""
 
 
-class Recordings(NamedTuple):
-    """All events of a split, recording after recording; E events of N recordings."""
+class Binning(NamedTuple):
+    """How recordings become frames; the arguments of `frames` but for the recording and its sensor."""
 
-    x: np.ndarray  # uint8 [E], column
-    y: np.ndarray  # uint8 [E], row
-    polarity: np.ndarray  # uint8 [E], 1 where it became brighter, 0 where darker
-    time: np.ndarray  # int32 [E], microseconds since the recording's start, never falling within a recording
-    starts: np.ndarray  # int64 [N + 1]; recording n is events starts[n]:starts[n + 1]
-    labels: np.ndarray  # int32 [N]
+    steps: int
+    by: str = "time"
+    values: str = "binary"
+    polarity: str = "apart"
+    duration: int = 0
+    crop: tuple[int, ...] = ()
+    downsample: int = 1
+    denoise: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        steps: int,
+        bins: str = "time",
+        values: str = "binary",
+        polarity: str = "apart",
+        bin_ms: float = 0.0,
+        crop: tuple[int, ...] = (),
+        downsample: int = 1,
+        denoise_ms: float = 0.0,
+    ) -> "Binning":
+        """The binning of options that are called `event_<name>` elsewhere, with times in milliseconds; checked.
+
+        Raises:
+          ValueError: as `check_binning`.
+        """
+        times = [value * 1000 for value in (bin_ms, denoise_ms)]
+        duration, denoise = (round(t) if math.isfinite(t) else -1 for t in times)
+        binning = cls(steps, bins, values, polarity, duration, tuple(crop), downsample, denoise)
+        check_binning(binning)
+        return binning
+
+    def describe(self) -> str:
+        """The binning in words, part of the name of a result: "20 bins of equal time, binary"."""
+        kind = {
+            "time": "equal time",
+            "count": "equal event count",
+            "duration": f"{self.duration / 1000:g} ms",
+        }[self.by]
+        parts = [f"{self.steps} bins of {kind}", "binary" if self.values == "binary" else f"counts up to {self.most}"]
+        parts += [f"polarities {self.polarity}"] * (self.polarity != "apart")
+        parts += [f"crop {','.join(map(str, self.crop))}"] * bool(self.crop)
+        parts += [f"downsampled by {self.downsample}"] * (self.downsample > 1)
+        parts += [f"denoised, {self.denoise / 1000:g} ms"] * bool(self.denoise)
+        return ", ".join(parts)
+
+    @property
+    def most(self) -> int:
+        """The largest number in a frame."""
+        return 1 if self.values == "binary" else 127 if self.polarity == "signed" else 255
+
+    def shape(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """The shape `(T, H, W, C)` of the frames of a sensor of height and width `size`."""
+        height, width = self.crop[2:] or size
+        return (
+            self.steps,
+            -(-height // self.downsample),
+            -(-width // self.downsample),
+            2 if self.polarity == "apart" else 1,
+        )
 
 
-def parse_aer(
-    data: bytes | np.ndarray, name: str, sensor: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Reads one recording in the 40-bit address-event format of N-MNIST and N-Caltech101.
-
-    An event is five bytes: x, y, then polarity in the highest bit of the third byte, and in the other 23 bits, the
-    highest first, the time in microseconds. As in the authors' reader (read_dataset in eventvision.py of
-    gorchard/event-Python), an event with y = 240 is not one, but adds 2**13 us to all times that follow it.
-
-    Args:
-      data: contents of the file, as bytes or uint8 `[bytes]`.
-      name: of the file, for errors.
-      sensor: height and width in pixels, at most 240 and 256.
-
-    Returns:
-      x, y and polarity, uint8 `[E]`, and time, int32 `[E]`, as the fields of `Recordings`; never empty.
+def recording(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Puts fields `[E]` together to a recording, `EVENT` `[E]`.
 
     Raises:
-      ValueError: the recording is truncated or empty, an event lies outside the sensor, time goes backwards, or time
-        exceeds int32.
+      ValueError: the fields are no integers of one length, or a coordinate or polarity is beyond its type.
     """
-    height, width = sensor
-    if not (1 <= height <= OVERFLOW_Y and 1 <= width <= 256):
-        raise ValueError(f"the format holds sensors of 1 to {OVERFLOW_Y} rows and 1 to 256 columns, got {sensor}")
-    raw = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
-    if raw.dtype != np.uint8 or raw.ndim != 1:
-        raise ValueError(f"{name}: expected the bytes of a file, uint8 [bytes], got {raw.dtype} {list(raw.shape)}")
-    if extra := len(raw) % EVENT_BYTES:
-        raise _error(
-            name,
-            f"the event at byte {len(raw) - extra} has {extra} of its {EVENT_BYTES} bytes: the file, of {len(raw)} "
-            "bytes, is truncated",
-        )
-    is_marker = raw[1::EVENT_BYTES] == OVERFLOW_Y
-    kept = np.flatnonzero(~is_marker)
-    if not len(kept):
-        raise _error(name, f"expected at least one event, got none in {len(raw)} bytes")
-    x, y = raw[0::EVENT_BYTES][kept], raw[1::EVENT_BYTES][kept]
-    if len(outside := np.flatnonzero((x >= width) | (y >= height))):
-        i = outside[0]
-        raise _error(
-            name,
-            f"the event at byte {EVENT_BYTES * kept[i]} is at x = {x[i]}, y = {y[i]}, outside the sensor of {width} "
-            f"columns and {height} rows",
-        )
-    high, middle, low = (raw[byte::EVENT_BYTES].astype(np.int64) for byte in (2, 3, 4))
-    time = ((high & 127) << 16 | middle << 8 | low) + OVERFLOW_TIME * np.cumsum(is_marker)
-    time = time[kept]
-    if len(backwards := np.flatnonzero(np.diff(time) < 0)):
-        i = backwards[0] + 1
-        raise _error(
-            name,
-            f"time goes backwards at the event at byte {EVENT_BYTES * kept[i]}, from {time[i - 1]} us to {time[i]} us; "
-            "times must not fall",
-        )
-    if time[-1] > np.iinfo(np.int32).max:  # the last time is the largest
-        raise _error(name, f"its overflow markers (y = {OVERFLOW_Y}) add up to {time[-1]} us, which exceeds int32")
-    return x, y, raw[2::EVENT_BYTES][kept] >> 7, time.astype(np.int32)
+    arrays = {name: np.asarray(array) for name, array in zip("txyp", (t, x, y, p), strict=True)}
+    shapes = {array.shape for array in arrays.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        shown = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+        raise ValueError(f"t, x, y and p of a recording are arrays [E] of one length, got {shown}")
+    events = np.empty(shapes.pop(), EVENT)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iub":
+            raise ValueError(f"{name} of events must be integers (t in microseconds), got {array.dtype}")
+        most = 1 if name == "p" else np.iinfo(EVENT[name]).max
+        least = np.iinfo(EVENT[name]).min
+        if len(array) and (array.min() < least or array.max() > most):
+            i = int(np.flatnonzero((array < least) | (array > most))[0])
+            raise ValueError(f"{name} of event {i} is {array[i]}, expected {least} to {most}")
+        events[name] = array
+    return events
 
 
-def _error(name: str, what: str) -> ValueError:
-    return ValueError(f"{name}: {what}. Copy the file anew from the original archive, or remove it")
-
-
-def check_bins(steps: int, by: str, values: str) -> None:
-    """Raises ValueError unless these are arguments that `frames` takes; cheap, to be called before reading data."""
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise ValueError(f"the number of time steps must be an integer of at least 1, got {steps!r}")
-    if by not in BINS:
-        raise ValueError(f"events are binned by one of {', '.join(BINS)}, got {by!r}")
-    if values not in VALUES:
-        raise ValueError(f"values of event frames are one of {', '.join(VALUES)}, got {values!r}")
-
-
-def frames(recordings: Recordings, steps: int, *, by: str, values: str, sensor: tuple[int, int]) -> np.ndarray:
-    """Bins every recording into frames; each event falls in exactly one bin.
-
-    Bins of equal time divide a recording from its own first event to its last, which falls in the last bin (events that
-    are all at one time fall in the first). Bins of equal count differ by one event at most; with fewer events than
-    steps, some are empty.
+def check_events(events: np.ndarray, size: tuple[int, int] | None = None) -> None:
+    """Checks that this is a recording, and that its events lie on the sensor.
 
     Args:
-      recordings: N recordings; one without events gives zeros.
-      steps: number T of bins.
-      by: the quantity that the bins share equally, "time" or "count" (of events).
-      values: "binary", 1 where a pixel has events of a polarity in a bin; or "counts", how many, where counts above
-        255 saturate at 255.
-      sensor: height and width in pixels.
-
-    Returns:
-      uint8 `[N, T, H, W, 2]`, channel = polarity; of `N T H W 2` bytes.
+      events: `EVENT` `[E]`.
+      size: height and width of the sensor; None for any.
 
     Raises:
-      ValueError: an argument is none of these, or an event lies outside the sensor.
+      ValueError: naming the first event that does not fit.
     """
-    check_bins(steps, by, values)
-    height, width = sensor
-    x, y, polarity, time, starts, labels = recordings
-    for field, array, limit in (("x", x, width), ("y", y, height), ("polarity", polarity, 2)):
-        if len(array) and array.max() >= limit:
+    if not isinstance(events, np.ndarray) or events.dtype != EVENT or events.ndim != 1:
+        got = f"{events.dtype} {list(events.shape)}" if isinstance(events, np.ndarray) else type(events).__name__
+        raise ValueError(f"a recording is an array [E] of dtype events.EVENT (t, x, y, p), got {got}")
+    height, width = size or (2**16, 2**16)
+    for field, limit in (("x", width), ("y", height), ("p", 2)):
+        if len(events) and events[field].max() >= limit:
+            i = int(np.flatnonzero(events[field] >= limit)[0])
             raise ValueError(
-                f"{field} of every event must be below {limit}, got {array.max()}; is the sensor not {sensor}?"
+                f"{field} of every event must be below {limit}, got {events[field][i]} at event {i}; is the sensor "
+                f"not of {height} rows and {width} columns?"
             )
-    most = 1 if values == "binary" else 255
-    size = steps * height * width * 2
-    result = np.zeros((len(labels), size), np.uint8)
-    for n, (begin, end) in enumerate(itertools.pairwise(starts)):
-        if begin == end:
-            continue
-        step = _bin_by_time(time[begin:end], steps) if by == "time" else np.arange(end - begin) * steps // (end - begin)
-        cell = ((step * height + y[begin:end]) * width + x[begin:end]) * 2 + polarity[begin:end]
-        result[n] = np.minimum(np.bincount(cell, minlength=size), most)
-    return result.reshape(-1, steps, height, width, 2)
 
 
-def _bin_by_time(time: np.ndarray, steps: int) -> np.ndarray:
-    """The bin, int64 `[E]` in `[0, steps)`, of each event of one recording. In integers, so that no edge is rounded."""
-    elapsed = time.astype(np.int64) - time[0]
-    return np.minimum(elapsed * steps // max(elapsed[-1], 1), steps - 1)
+def check_binning(binning: Binning, size: tuple[int, int] | None = None) -> None:
+    """Checks the arguments of `frames` before data is read.
+
+    Raises:
+      ValueError: naming the argument, its value and the allowed values.
+    """
+    steps, by, values, polarity, duration, crop, downsample, denoise = binning
+    numbers = (
+        ("the number of time steps", steps, 1),
+        ("downsample", downsample, 1),
+        ("the duration of a bin in microseconds", duration, 0),
+        ("the time of denoise in microseconds", denoise, 0),
+    )
+    for name, value, least in numbers:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    for name, word, words in (
+        ("events are binned by", by, BINS),
+        ("values of event frames are", values, VALUES),
+        ("polarities of event frames are", polarity, POLARITIES),
+    ):
+        if word not in words:
+            raise ValueError(f"{name} one of {', '.join(words)}, got {word!r}")
+    if (by == "duration") != (duration > 0):
+        raise ValueError(f"bins of a fixed duration need one above 0, and others have none: got by={by!r}, {duration}")
+    if crop and (len(crop) != 4 or min(crop[:2]) < 0 or min(crop[2:]) < 1):
+        raise ValueError(f"crop is (top, left, height, width) in pixels, got {crop}")
+    if crop and size and (crop[0] + crop[2] > size[0] or crop[1] + crop[3] > size[1]):
+        raise ValueError(f"crop {crop} (top, left, height, width) reaches over the sensor of {size[0]} x {size[1]}")
+
+
+def frames(
+    events: np.ndarray,
+    steps: int,
+    *,
+    size: tuple[int, int],
+    by: str = "time",
+    values: str = "binary",
+    polarity: str = "apart",
+    duration: int = 0,
+    crop: tuple[int, ...] = (),
+    downsample: int = 1,
+    denoise: int = 0,
+    start: int | None = None,
+) -> np.ndarray:
+    """Bins a recording into frames; each event falls in one bin at most.
+
+    Bins of equal time divide the recording from its first event to its last, which falls in the last bin (events that
+    are all at one time fall in the first). Bins of equal count hold numbers of events that differ by one at most; with
+    fewer events than steps, some are empty. Bins of a fixed duration leave out the events after the last bin (they do
+    not gather in it); a recording that is shorter leaves the last bins empty. No edge is rounded.
+
+    Args:
+      events: `EVENT` `[E]`, in any order of time; one without events gives zeros.
+      steps: number T of bins.
+      size: height and width of the sensor in pixels.
+      by: the quantity that the bins share equally, "time" or "count" (of events), or "duration".
+      values: "binary", 1 where a pixel has events in a bin; or "counts", how many: counts saturate at 255.
+      polarity: "apart", a channel for each polarity; "merged", one channel for both; or "signed", one channel of the
+        brighter ones less the darker ones, whose sign is taken if binary, and which saturates at -127 and 127.
+      duration: of a bin, in microseconds, of by="duration".
+      crop: top, left, height and width, in pixels; empty for all of the sensor. It does not change the times of bins.
+      downsample: the events of this many rows and columns are taken together.
+      denoise: an event stays if one of its eight neighbours had an event this many microseconds before it or fewer; 0
+        keeps all. See `filters.denoised`.
+      start: time in microseconds where the first bin begins; None for the first event. Events before it are left out.
+
+    Returns:
+      `[T, H, W, C]`, C = 2 where polarities are apart, else 1; uint8, or int8 if signed.
+
+    Raises:
+      ValueError: an argument is none of these, an event lies outside the sensor, or its times exceed int64.
+    """
+    binning = Binning(steps, by, values, polarity, duration, crop, downsample, denoise)
+    check_binning(binning, size)
+    check_events(events, size)
+    shape = binning.shape(size)
+    if not len(events):
+        return np.zeros(shape, np.int8 if polarity == "signed" else np.uint8)
+    begin = int(events["t"].min()) if start is None else start
+    span = int(events["t"].max()) - begin
+    if by != "count" and (abs(span) + 1) * (steps + 1) >= 2**63:
+        raise ValueError(f"times from {begin} to {begin + span} us in {steps} bins exceed 64-bit integers")
+    if denoise or by == "count":
+        events = events[np.argsort(events["t"], kind="stable")]
+    events = denoised(events, denoise, size) if denoise else events
+    events = crop_to(events, crop) if crop else events
+    if by == "count":
+        step = np.arange(len(events)) * steps // max(len(events), 1)
+    else:
+        elapsed = events["t"] - begin
+        step = elapsed // duration if by == "duration" else np.minimum(elapsed * steps // max(span, 1), steps - 1)
+        if len(outside := np.flatnonzero((step < 0) | (step >= steps))):
+            events, step = np.delete(events, outside), np.delete(step, outside)
+    _, height, width, _ = shape
+    y, x = (events[field].astype(np.int64) // downsample for field in ("y", "x"))
+    cell = ((step * height + y) * width + x) * 2 + events["p"]
+    counts = np.bincount(cell, minlength=steps * height * width * 2).reshape(steps, height, width, 2)
+    if polarity != "apart":
+        counts = counts[..., 1:] + (-counts[..., :1] if polarity == "signed" else counts[..., :1])
+    least = -binning.most if polarity == "signed" else 0
+    return np.clip(counts, least, binning.most).astype(np.int8 if polarity == "signed" else np.uint8)

@@ -14,7 +14,7 @@ from jaxsnn.training import Visit
 from jaxsnn.typing import Array
 
 if TYPE_CHECKING:
-    from jaxsnn.lab.groups import DataConfig
+    from jaxsnn.lab.data import DataConfig
 
 
 class Augmentation(NamedTuple):

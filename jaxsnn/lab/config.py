@@ -8,7 +8,8 @@ from typing import Any
 
 from jaxsnn.data import DATASETS
 from jaxsnn.encoding import ENCODINGS
-from jaxsnn.lab.groups import DataConfig, RunConfig, TrainingConfig
+from jaxsnn.lab.data import DataConfig
+from jaxsnn.lab.groups import RunConfig, TrainingConfig
 from jaxsnn.lab.network import NetworkConfig
 from jaxsnn.lab.options import LARGEST, per_layer
 from jaxsnn.losses import LOSSES

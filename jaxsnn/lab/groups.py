@@ -1,92 +1,14 @@
-"""The groups of a configuration for data, training and runs; the network is in `lab.network`."""
+"""The groups of a configuration for training and runs; the others are in `lab.data` and `lab.network`."""
 
 from dataclasses import dataclass
 
-from jaxsnn.data import DATASETS
-from jaxsnn.data.events import BINS, VALUES
-from jaxsnn.data.prepare import FILLS
+from jaxsnn.lab.data import PLACE
 from jaxsnn.lab.optimizers import OPTIMIZERS, SCHEDULES
 from jaxsnn.lab.options import check, check_used, option
 from jaxsnn.losses import LOSSES
 
-_PLACE = "it says where files are, not what is trained"
 _SHOWN = "it changes what is shown or kept of a run, not what is trained"
 _SEEDS = "seeds are an axis of every sweep: give --seeds=5, and --seed for the first"
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """The samples: the set, augmentation, normalisation, the held-out part. A ReLU twin takes them whole."""
-
-    dataset: str = option("mnist", "Data set.", choices=DATASETS, common=True)
-    event_bins: str = option("time", "Event data: steps of equal time, or of equal event count.", choices=BINS)
-    event_values: str = option(
-        "binary", "Event data: 1 where there was an event (binary), or how many.", choices=VALUES
-    )
-    mean: tuple[float, ...] = option((), "Subtracted from the pixels (in [0, 1]), one number or one per channel.")
-    std: tuple[float, ...] = option((), "Divides the pixels after that.", bound="(0, inf)")
-    shift: int = option(0, "Augmentation: shift training samples by up to this many pixels.", bound="[0, inf)")
-    shift_fill: str = option(
-        "zero", "The pixels that come in at a shift: zero, or the image mirrored at its border.", choices=FILLS
-    )
-    flip: bool = option(False, "Augmentation: flip half of the training images horizontally.")
-    flip_alternating: bool = option(
-        False, "With flip: a random half in the first epoch, then every image in every second epoch."
-    )
-    cutout: int = option(
-        0, "Augmentation: fill a square of this many pixels a side with the mean; 0 for none.", bound="[0, inf)"
-    )
-    random_erasing: float = option(
-        0.0, "Augmentation: probability of a training image to lose a random rectangle.", bound="[0, 1]"
-    )
-    mixup: float = option(
-        0.0,
-        "Augmentation: mix each training sample and label with another, by Beta(mixup, mixup); 0 for none.",
-        bound="[0, inf)",
-    )
-    drop_events: float = option(
-        0.0,
-        "Augmentation of event data: probability of each place of a training frame to lose its events.",
-        bound="[0, 1)",
-    )
-    time_jitter: int = option(
-        0, "Augmentation of event data: move events by up to this many time steps.", bound="[0, inf)"
-    )
-    validation: int = option(
-        5000, "Training images held out to choose the best epoch, never on test.", bound="[1, inf)"
-    )
-    limit: int = option(0, "Use only this many training images (after holding out); 0 for all.", bound="[0, inf)")
-    limit_test: int = option(0, "Use only this many test images; 0 for all.", bound="[0, inf)")
-    folds: int = option(
-        1,
-        "Cross-validation: this many runs, each tested on its own part of the training set; 1 for none.",
-        bound="[1, 10000]",
-        not_swept="a sweep compares on the validation and test set, over seeds",
-    )
-    data_dir: str = option(
-        "",
-        "Folder of prepared TFDS data sets; empty for TFDS's own.",
-        common=True,
-        free=True,
-        per_process=True,
-        not_swept=_PLACE,
-    )
-    cache_dir: str = option(
-        "",
-        "Folder for decoded data sets; empty for the user's cache folder.",
-        free=True,
-        per_process=True,
-        not_swept=_PLACE,
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.flip_alternating and not self.flip:
-            raise ValueError("flip_alternating says in which epochs images are flipped: give flip with it")
-        if (self.drop_events or self.time_jitter) and not DATASETS[self.dataset].events:
-            raise ValueError(
-                f"drop_events and time_jitter are for event data, got them with dataset={self.dataset}, which has none"
-            )
 
 
 @dataclass(frozen=True)
@@ -219,10 +141,10 @@ class RunConfig:
         "",
         "Folder that keeps compiled programs for later runs; empty for none.",
         per_process=True,
-        not_swept=_PLACE,
+        not_swept=PLACE,
     )
     run_dir: str = option(
-        "", "Folder of this run; empty for a new one below runs/.", per_process=True, not_swept=_PLACE, common=True
+        "", "Folder of this run; empty for a new one below runs/.", per_process=True, not_swept=PLACE, common=True
     )
     resume: bool = option(
         False,

@@ -49,11 +49,15 @@ def scores(run: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, An
     }
 
 
-def write(folder: Path, name: str, config: Config, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Prints the table and writes `results.json`; returns its content."""
+def write(
+    folder: Path, name: str, config: Config, results: list[dict[str, Any]], description: str = ""
+) -> dict[str, Any]:
+    """Prints the table and writes `results.json`; returns its content. `description` says how the samples were made."""
     summary: dict[str, Any] = {"preset": name, **environment(), "runs": results}
-    network = config.network
-    print(f"\n{name}: {network.model} on {config.data.dataset}, {network.rule}, T = {network.time_steps}")
+    network, data = config.network, config.data.dataset
+    if description:
+        summary["data"] = data = f"{data} ({description})"
+    print(f"\n{name}: {network.model} on {data}, {network.rule}, T = {network.time_steps}")
     print("  run  epochs  test, last epoch  test, epoch chosen on validation    time")
     for r in results:
         chosen = f"{100 * r['selected_test_accuracy']:.2f} % (epoch {r['selected_epoch']})"

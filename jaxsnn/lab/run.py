@@ -88,7 +88,7 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
     for run in runs:
         sets = first if run.fold == runs[0].fold else split(config, data, run.fold)
         finished.append(train(config, program, sets, run, path / run.name))
-    summary = results.write(path, name, config, finished) if writes else {}
+    summary = results.write(path, name, config, finished, data.description) if writes else {}
     if config.run.figures:
         for figure in results.draw(path, config, data, program):
             print(f"wrote {figure}")

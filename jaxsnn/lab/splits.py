@@ -19,11 +19,7 @@ def load_data(config: Config) -> Dataset:
     """
     options: dict[str, Any] = {}
     if DATASETS[config.data.dataset].events:
-        options = {
-            "time_steps": config.network.time_steps,
-            "event_bins": config.data.event_bins,
-            "event_values": config.data.event_values,
-        }
+        options = {"time_steps": config.network.time_steps, **config.data.event_options()}
     return load(
         config.data.dataset, data_dir=config.data.data_dir or None, cache_dir=config.data.cache_dir or None, **options
     )

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from jaxsnn.data import DATASETS, DataNotFoundError, Dataset, Source, Split, dataset, digits, load, tfds
+from jaxsnn.data import DATASETS, Binning, DataNotFoundError, Dataset, Source, Split, dataset, digits, load, tfds
 
 REPO = Path(__file__).resolve().parents[2]
 DIGITS_CRC32 = [2199829709, 2778703514, 2479276547, 496582940]  # of the four arrays, in the order of the fields
@@ -174,7 +174,6 @@ def test_newest_complete_version_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_name(name: str, match: str) -> None:
-    assert list(DATASETS) == ["digits", "mnist", "fashion_mnist", "cifar10", "svhn_cropped", "nmnist"]
     with pytest.raises(ValueError, match=match):
         load(name)
 
@@ -274,8 +273,8 @@ def _vectors(count: int, *shape: int, classes: int = 3) -> Split:
 def test_a_set_of_ones_own_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vectors, and rasters of event data, whose loader gets the options of the bins."""
 
-    def rasters(data_dir: Path, cache_dir: Path, *, steps: int, by: str, values: str) -> Dataset:
-        return Dataset("rasters", _vectors(4, steps, 7), _vectors(2, steps, 7), 3, f"{steps} {by} {values}")
+    def rasters(data_dir: Path, cache_dir: Path, *, binning: Binning) -> Dataset:
+        return Dataset("rasters", _vectors(4, binning.steps, 7), _vectors(2, binning.steps, 7), 3, binning.describe())
 
     vectors = Dataset("vectors", _vectors(6, 10), _vectors(3, 10), num_classes=3)
     monkeypatch.setitem(DATASETS, "vectors", Source(lambda *_: vectors, "Vectors"))
@@ -284,7 +283,7 @@ def test_a_set_of_ones_own_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPatch
     assert data.train.samples.shape == (6, 10)
     assert data.train.labels.dtype == np.int32
     data = load("rasters", time_steps=5)
-    assert (data.train.samples.shape, data.description) == ((4, 5, 7), "5 time binary")
+    assert (data.train.samples.shape, data.description) == ((4, 5, 7), "5 bins of equal time, binary")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
-"""Event recordings: the parser against an encoder written from the format, the frames against a slow loop."""
+"""Frames of recordings against a slow loop, and the traps of binning; filters of events."""
 
-import itertools
 import re
-from collections.abc import Iterable
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,168 +8,118 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxsnn.data.events import BINS, VALUES, Recordings, frames, parse_aer
+from jaxsnn.data import filters
+from jaxsnn.data.events import BINS, EVENT, POLARITIES, VALUES, Binning, check_events, frames, recording
 from jaxsnn.data.prepare import to_device
 from jaxsnn.encoding import events as event_input
+from tests.data import slow_parsers
 
 SENSOR = (6, 8)  # unequal, so that x and y cannot be confused
-Event = tuple[int, int, int, int]  # x, y, polarity, microseconds
+some_events = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 7), st.integers(0, 5), st.integers(0, 1)), max_size=40
+)
 
 
-def encode(events: Iterable[Event]) -> bytes:
-    return b"".join(bytes([x, y]) + (p * 2**23 + t).to_bytes(3, "big") for x, y, p, t in events)
+def made(rows):
+    return np.array(rows, EVENT)
 
 
-def parse(data: bytes) -> list[Event]:
-    arrays = parse_aer(data, "a.bin", SENSOR)
-    assert [array.dtype for array in arrays] == [np.uint8] * 3 + [np.int32]
-    return list(zip(*(array.tolist() for array in arrays), strict=True))
+def random(count, duration=1000, seed=0):
+    rng = np.random.default_rng(seed)
+    return recording(
+        np.sort(rng.integers(0, duration + 1, count)) + 77, *(rng.integers(0, n, count) for n in (8, 6, 2))
+    )
 
 
-def without_markers(data: bytes) -> tuple[bytes, list[int]]:
-    """The bytes of the true events, and by how much the markers before each of them delay it."""
-    kept, delays, delay = b"", [], 0
-    for i in range(0, len(data), 5):
-        if data[i + 1] == 240:
-            delay += 8192
-        else:
-            kept += data[i : i + 5]
-            delays.append(delay)
-    return kept, delays
+@settings(deadline=None, max_examples=150)
+@given(
+    some_events,
+    st.integers(1, 7),
+    st.sampled_from(BINS),
+    st.sampled_from(VALUES),
+    st.sampled_from(POLARITIES),
+    st.sampled_from([(), (1, 2, 3, 5)]),
+    st.integers(1, 3),
+    st.sampled_from([None, 0, 5]),
+)
+def test_frames_equal_the_slow_loop(rows, steps, by, values, polarity, crop, downsample, start):
+    """Times rise and fall, coincide, and fall on edges; recordings are empty, of one event, or shorter than T bins."""
+    options = {"by": by, "values": values, "polarity": polarity, "duration": 7 * (by == "duration"), "crop": crop}
+    ours = frames(made(rows), steps, size=SENSOR, downsample=downsample, start=start, **options)
+    assert ours.dtype == (np.int8 if polarity == "signed" else np.uint8)
+    assert ours.shape == Binning(steps, **options, downsample=downsample).shape(SENSOR)
+    slow = slow_parsers.frames(rows, steps, SENSOR, downsample=downsample, start=start, **options)
+    np.testing.assert_array_equal(ours, slow)
 
 
-valid_events = st.lists(
-    st.tuples(st.integers(0, 7), st.integers(0, 5), st.integers(0, 1), st.integers(0, 2**23 - 1)), min_size=1
-).map(lambda events: sorted(events, key=lambda event: event[3]))
-some_byte = st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7, 8, 127, 128, 240, 255])
-nearly_valid = st.lists(
-    st.tuples(st.integers(0, 8), st.sampled_from([0, 5, 5, 5, 240, 6]), some_byte, some_byte, some_byte), max_size=4
-).map(lambda rows: b"".join(map(bytes, rows)))
-
-
-@settings(deadline=None)
-@given(valid_events)
-def test_valid_events_come_back(events: list[Event]) -> None:
-    data = encode(events)
-    assert parse(data) == events
-    as_array = parse_aer(np.frombuffer(data, np.uint8), "a.bin", SENSOR)
-    np.testing.assert_array_equal(as_array, np.transpose(events))
-
-
-@settings(deadline=None, max_examples=500)
-@given(st.one_of(st.binary(max_size=64), nearly_valid))
-def test_any_bytes_are_refused_or_read_without_loss(data: bytes) -> None:
-    refusal, events = "", []
-    try:
-        events = parse(data)
-    except ValueError as error:
-        refusal = str(error)
-    if refusal:
-        assert refusal.startswith("a.bin: ")
-        return
-    assert events
-    kept, delays = without_markers(data)
-    assert encode([(x, y, p, t - delay) for (x, y, p, t), delay in zip(events, delays, strict=True)]) == kept
-    assert all(before[3] <= after[3] for before, after in itertools.pairwise(events))
-
-
-def test_overflow_markers_delay_what_follows_and_are_no_events() -> None:
-    raw = [(1, 2, 1, 8000), (0, 240, 0, 0), (3, 4, 0, 5), (7, 240, 1, 9), (0, 240, 0, 9), (5, 5, 1, 0)]
-    assert parse(encode(raw)) == [(1, 2, 1, 8000), (3, 4, 0, 8197), (5, 5, 1, 3 * 8192)]
-    assert parse(encode([(0, 240, 0, 0), (1, 1, 1, 3)])) == [(1, 1, 1, 8195)]
+@pytest.mark.parametrize("by", ["time", "count"])
+def test_every_event_is_in_one_bin_and_the_ends_are_in_the_end_bins(by):
+    events = random(90)
+    for steps in (1, 3, 10, 90):
+        counts = frames(events, steps, by=by, values="counts", size=SENSOR)
+        assert counts.sum() == 90
+        np.testing.assert_array_equal(frames(events, steps, by=by, size=SENSOR), counts > 0)
+        first, last = events[0], events[-1]
+        assert counts[0, first["y"], first["x"], first["p"]]
+        assert counts[-1, last["y"], last["x"], last["p"]]
+        if by == "count":
+            assert np.ptp(counts.sum((1, 2, 3))) <= 1
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "a.bin: expected at least one event, got none in 0 bytes. Copy the file anew"),
-        (encode([(0, 240, 0, 3)]), "a.bin: expected at least one event, got none in 5 bytes"),
-        (b"\0" * 13, "a.bin: the event at byte 10 has 3 of its 5 bytes: the file, of 13 bytes, is truncated. Copy"),
-        (
-            encode([(0, 0, 0, 1), (0, 240, 0, 0), (8, 5, 0, 1)]),
-            "a.bin: the event at byte 10 is at x = 8, y = 5, outside the sensor of 8 columns and 6 rows. Copy",
-        ),
-        (encode([(7, 6, 0, 1)]), "a.bin: the event at byte 0 is at x = 7, y = 6, outside"),
-        (
-            encode([(0, 0, 0, 1), (0, 240, 0, 0), (0, 0, 1, 9), (0, 0, 0, 8)]),
-            "a.bin: time goes backwards at the event at byte 15, from 8201 us to 8200 us",
-        ),
-        (
-            encode([(0, 240, 0, 0)]) * 2**18 + encode([(0, 0, 0, 0)]),
-            "a.bin: its overflow markers (y = 240) add up to 2147483648 us, which exceeds int32",
-        ),
-    ],
-    ids=["empty", "only a marker", "truncated", "column", "row", "backwards", "beyond int32"],
+    ("polarity", "p", "most"), [("apart", 1, 255), ("merged", 1, 255), ("signed", 1, 127), ("signed", 0, -127)]
 )
-def test_bad_recordings_name_file_byte_and_remedy(data: bytes, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        parse_aer(data, "a.bin", SENSOR)
+def test_counts_saturate_and_do_not_overflow(polarity, p, most):
+    events = made([(9, 1, 2, p)] * 300)
+    counts = frames(events, 1, values="counts", polarity=polarity, size=SENSOR)
+    assert counts.sum() == counts[0, 2, 1, -1] == most
 
 
-def test_bad_arguments_of_the_parser() -> None:
-    with pytest.raises(ValueError, match=r"sensors of 1 to 240 rows and 1 to 256 columns, got \(241, 8\)"):
-        parse_aer(b"", "a.bin", (241, 8))
-    with pytest.raises(ValueError, match=r"a.bin: expected the bytes of a file, uint8 \[bytes\], got float32 \[5\]"):
-        parse_aer(np.zeros(5, np.float32), "a.bin", SENSOR)
+def test_an_empty_recording_and_one_event():
+    for by in BINS:
+        options = {"by": by, "duration": 10 * (by == "duration"), "size": SENSOR, "denoise": 0}
+        assert not frames(made([]), 3, **options).any()
+        one = frames(made([(1234, 7, 5, 1)]), 3, **options)
+        assert one.sum() == one[0, 5, 7, 1] == 1
 
 
-def make(counts: Iterable[int], duration: int = 1000, seed: int = 0) -> Recordings:
-    rng = np.random.default_rng(seed)
-    counts = list(counts)
-    total = sum(counts)
-    x, y, polarity = (rng.integers(0, n, total, dtype=np.uint8) for n in (SENSOR[1], SENSOR[0], 2))
-    times = [np.sort(rng.integers(0, duration + 1, count, dtype=np.int32)) + 77 for count in counts]
-    starts = np.cumsum([0, *counts], dtype=np.int64)
-    return Recordings(x, y, polarity, np.concatenate(times), starts, np.zeros(len(counts), np.int32))
+def test_bins_of_a_duration_leave_out_what_comes_after_them():
+    """They do not gather it in the last bin; an event on an edge is in the bin that begins there."""
+    events = made(
+        [(0, 0, 0, 1), (9_999, 1, 0, 1), (10_000, 2, 0, 1), (29_999, 3, 0, 1), (30_000, 4, 0, 1), (90_000, 5, 0, 1)]
+    )
+    found = frames(events, 3, by="duration", duration=10_000, size=(1, 8))
+    assert [np.flatnonzero(step[0, :, 1]).tolist() for step in found] == [[0, 1], [2], [3]]
+    late = made([(25_000, 0, 0, 1)])
+    assert frames(late, 3, by="duration", duration=10_000, size=SENSOR, start=0)[2].sum() == 1
+    assert frames(late, 3, by="duration", duration=10_000, size=SENSOR)[0].sum() == 1
 
 
-def slow_frames(recordings: Recordings, steps: int, by: str, values: str) -> np.ndarray:
-    result = np.zeros((len(recordings.labels), steps, *SENSOR, 2), int)
-    for n, start in enumerate(recordings.starts[:-1].tolist()):
-        stop = int(recordings.starts[n + 1])
-        for i in range(start, stop):
-            position, whole = i - start, stop - start
-            if by == "time":
-                position = int(recordings.time[i]) - int(recordings.time[start])
-                whole = int(recordings.time[stop - 1]) - int(recordings.time[start])
-            # The last bin whose left edge, k * whole / steps, is not to the right of the position.
-            step = max(k for k in range(steps) if k * whole <= position * steps) if whole else 0
-            result[n, step, recordings.y[i], recordings.x[i], recordings.polarity[i]] += 1
-    return np.minimum(result, 1 if values == "binary" else 255)
+def test_a_crop_does_not_move_the_bins():
+    events = made([(0, 0, 0, 1), (60, 5, 3, 1), (100, 0, 0, 1)])
+    cropped = frames(events, 2, size=SENSOR, crop=(3, 5, 1, 1))
+    assert cropped.shape == (2, 1, 1, 2)
+    assert cropped[:, 0, 0, 1].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("steps", [1, 3, 10])
-@pytest.mark.parametrize("values", VALUES)
-@pytest.mark.parametrize("by", BINS)
-def test_frames_equal_the_slow_loop(by: str, values: str, steps: int) -> None:
-    for duration in (0, 5, 1000):
-        recordings = make([90, 1, 0, 10, 7], duration)
-        ours = frames(recordings, steps, by=by, values=values, sensor=SENSOR)
-        assert (ours.shape, ours.dtype) == ((5, steps, *SENSOR, 2), np.uint8)
-        np.testing.assert_array_equal(ours, slow_frames(recordings, steps, by, values))
+@settings(deadline=None, max_examples=80)
+@given(some_events, st.integers(0, 12))
+def test_isolated_events_are_those_of_the_slow_loop(rows, window):
+    rows = sorted(rows, key=lambda event: event[0])
+    assert filters.denoised(made(rows), window, SENSOR).tolist() == slow_parsers.denoised(rows, window)
 
 
-@settings(deadline=None)
-@given(valid_events, st.integers(1, 12), st.sampled_from(BINS))
-def test_every_event_is_in_one_bin_and_the_ends_are_in_the_end_bins(events: list[Event], steps: int, by: str) -> None:
-    parsed = parse_aer(encode(events), "a.bin", SENSOR)
-    recordings = Recordings(*parsed, np.array([0, len(events)]), np.zeros(1, np.int32))
-    counts = frames(recordings, steps, by=by, values="counts", sensor=SENSOR)[0]
-    binary = frames(recordings, steps, by=by, values="binary", sensor=SENSOR)[0]
-    assert counts.sum() == len(events)
-    np.testing.assert_array_equal(binary, counts > 0)
-    (x, y, p, first), (last_x, last_y, last_p, last) = events[0], events[-1]
-    assert counts[0, y, x, p]
-    if (last > first) if by == "time" else (len(events) >= steps):
-        assert counts[-1, last_y, last_x, last_p]
-    if by == "count":
-        assert np.ptp(counts.sum((1, 2, 3))) <= 1
-
-
-def test_counts_saturate() -> None:
-    recordings = Recordings(*parse_aer(encode([(1, 2, 1, 9)] * 300), "", SENSOR), np.array([0, 300]), np.zeros(1))
-    counts = frames(recordings, 1, by="time", values="counts", sensor=SENSOR)
-    assert counts[0, 0, 2, 1, 1] == counts.sum() == 255
+def test_denoised_frames_and_dropped_events():
+    events = made([(0, 0, 0, 1), (5, 1, 1, 0), (6, 7, 5, 1)])
+    found = frames(events, 1, size=SENSOR, denoise=5)
+    assert found.sum() == found[0, 1, 1, 0] == 1
+    many = random(1000)
+    kept = filters.drop(many, 0.3, seed=1)
+    assert 640 < len(kept) < 760
+    assert set(kept.tolist()) <= set(many.tolist())
+    np.testing.assert_array_equal(kept, filters.drop(many, 0.3, seed=1))
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 1.5"):
+        filters.drop(many, 1.5, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -180,25 +128,50 @@ def test_counts_saturate() -> None:
         ({"steps": 0}, "the number of time steps must be an integer of at least 1, got 0"),
         ({"steps": 2.0}, "must be an integer of at least 1, got 2.0"),
         ({"steps": True}, "must be an integer of at least 1, got True"),
-        ({"by": "number"}, "events are binned by one of time, count, got 'number'"),
+        ({"by": "number"}, "events are binned by one of time, count, duration, got 'number'"),
         ({"values": "sum"}, "values of event frames are one of binary, counts, got 'sum'"),
-        ({"sensor": (6, 7)}, "x of every event must be below 7, got 7; is the sensor not (6, 7)?"),
-        ({"sensor": (5, 8)}, "y of every event must be below 5, got 5"),
+        ({"polarity": "both"}, "polarities of event frames are one of apart, signed, merged, got 'both'"),
+        ({"by": "duration"}, "bins of a fixed duration need one above 0, and others have none: got by='duration', 0"),
+        ({"duration": 5}, "others have none: got by='time', 5"),
+        ({"downsample": 0}, "downsample must be an integer of at least 1, got 0"),
+        ({"crop": (0, 0, 7, 8)}, "crop (0, 0, 7, 8) (top, left, height, width) reaches over the sensor of 6 x 8"),
+        ({"crop": (2, 2)}, "crop is (top, left, height, width) in pixels, got (2, 2)"),
+        ({"size": (6, 7)}, "x of every event must be below 7, got 7 at event "),
+        ({"size": (5, 8)}, "y of every event must be below 5, got 5"),
+        ({"events": np.zeros((3, 4))}, "an array [E] of dtype events.EVENT (t, x, y, p), got float64 [3, 4]"),
+        ({"events": made([(-(2**62), 0, 0, 0), (2**62, 0, 0, 0)])}, "in 2 bins exceed 64-bit integers"),
     ],
 )
-def test_bad_arguments_of_frames(change: dict[str, object], message: str) -> None:
-    arguments = {"steps": 2, "by": "time", "values": "binary", "sensor": SENSOR} | change
+def test_bad_arguments_of_frames(change, message):
+    arguments = {"events": random(500), "steps": 2, "size": SENSOR} | change
     with pytest.raises(ValueError, match=re.escape(message)):
-        frames(make([500]), **arguments)
+        frames(**arguments)
 
 
-def test_no_recordings_give_no_frames() -> None:
-    nothing = make([0])._replace(starts=np.zeros(1, np.int64), labels=np.zeros(0, np.int32))
-    assert frames(nothing, 3, by="time", values="binary", sensor=SENSOR).shape == (0, 3, *SENSOR, 2)
+def test_bad_fields_of_a_recording():
+    for change, message in (
+        ({"p": [0, 2]}, "p of event 1 is 2, expected 0 to 1"),
+        ({"x": [0, 65536]}, "x of event 1 is 65536, expected 0 to 65535"),
+        ({"y": [-1, 0]}, "y of event 0 is -1"),
+        ({"t": [0.5, 1.0]}, "t of events must be integers (t in microseconds), got float64"),
+        ({"t": [1]}, "arrays [E] of one length, got t [1], x [2], y [2], p [2]"),
+    ):
+        fields = {name: np.array([0, 1]) for name in "txyp"} | {name: np.array(a) for name, a in change.items()}
+        with pytest.raises(ValueError, match=re.escape(message)):
+            recording(**fields)
+    check_events(recording(*(np.array([0, 1]) for _ in "txyp")))
 
 
-def test_frames_on_the_device() -> None:
-    made = frames(make([90, 40]), 3, by="time", values="counts", sensor=SENSOR)
+def test_the_binning_is_said_in_words():
+    assert Binning(4).describe() == "4 bins of equal time, binary"
+    every = Binning(4, "duration", "counts", "signed", 2500, (0, 1, 2, 3), 2, 100)
+    assert every.describe() == (
+        "4 bins of 2.5 ms, counts up to 127, polarities signed, crop 0,1,2,3, downsampled by 2, denoised, 0.1 ms"
+    )
+
+
+def test_frames_on_the_device():
+    made = np.stack([frames(random(n), 3, values="counts", size=SENSOR) for n in (90, 40)])
     images, labels = to_device(made, np.arange(2), num_classes=2)
     assert (images.dtype, labels.dtype) == (jnp.uint8, jnp.int32)
     on_time = event_input(images)

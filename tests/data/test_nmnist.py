@@ -1,9 +1,11 @@
 """N-MNIST: tiny folders made here, real recordings where there are any; the cache of parsed recordings."""
 
+import hashlib
 import os
 import re
 import shutil
 import warnings
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxsnn.data import DATASETS, DataNotFoundError, cache, events, load, memory, nmnist
+from jaxsnn.data import Binning, DataNotFoundError, archives, cache, load, memory, nmnist, recordings
+from jaxsnn.data.formats import aer
 
 SPLITS = {"Train": 3, "Test": 1}  # recordings per digit
 NUMBERS = (20, 30, 10)  # their file names, in the order of writing: neither rising nor falling
@@ -39,7 +42,7 @@ def tree(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "data")
 
 
-def same(a: events.Recordings, b: events.Recordings) -> bool:
+def same(a: recordings.Recordings, b: recordings.Recordings) -> bool:
     return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
@@ -48,7 +51,6 @@ def refuse(*args: object) -> None:
 
 
 def test_load_bins_both_splits(tree: Path, tmp_path: Path) -> None:
-    assert [name for name, source in DATASETS.items() if source.events] == ["nmnist"]
     data = load("nmnist", data_dir=tree, cache_dir=tmp_path / "cache", time_steps=4, event_values="counts")
     assert (data.name, data.num_classes) == ("nmnist", 10)
     assert data.description == "4 bins of equal time, counts up to 255"
@@ -63,7 +65,7 @@ def test_load_bins_both_splits(tree: Path, tmp_path: Path) -> None:
 
 def test_other_bins(tree: Path, tmp_path: Path) -> None:
     for steps in (2, 3):  # binned from one cache
-        data = nmnist.load(tree, tmp_path / "cache", steps=steps, by="count")
+        data = nmnist.load(tree, tmp_path / "cache", binning=Binning(steps, "count"))
         assert data.description == f"{steps} bins of equal event count, binary"
         assert data.train.samples.shape[1] == steps
         assert data.train.samples.max() == 1
@@ -73,7 +75,7 @@ def test_other_bins(tree: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nmnist", "N-MNIST"])
 def test_folder_in_the_data_folder_is_found(tmp_path: Path, name: str) -> None:
     write_tree(tmp_path / name)
-    assert len(nmnist.load(tmp_path, tmp_path / "cache", steps=1).train.labels) == 30
+    assert len(nmnist.load(tmp_path, tmp_path / "cache", binning=Binning(1)).train.labels) == 30
 
 
 def test_time_steps_are_required_for_events_and_ignored_for_images(tmp_path: Path) -> None:
@@ -85,8 +87,8 @@ def test_time_steps_are_required_for_events_and_ignored_for_images(tmp_path: Pat
 
 def test_bad_bins_are_refused_before_anything_is_read(tmp_path: Path) -> None:
     for change in ({"steps": 0}, {"by": "number"}, {"values": "sum"}):
-        with pytest.raises(ValueError, match="must be an integer|one of time, count|one of binary, counts"):
-            nmnist.load(tmp_path / "nowhere", tmp_path, **({"steps": 1} | change))
+        with pytest.raises(ValueError, match="must be an integer|one of time, count, duration|one of binary, counts"):
+            nmnist.load(tmp_path / "nowhere", tmp_path, binning=Binning(**({"steps": 1} | change)))
 
 
 def test_missing_tree_says_where_it_looked_what_is_there_and_where_the_data_is(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_missing_tree_says_where_it_looked_what_is_there_and_where_the_data_is(t
     with pytest.raises(DataNotFoundError) as caught:
         load("nmnist", data_dir=tmp_path, time_steps=1)
     for part in (
-        f"expected the folders Train and Test in {tmp_path}, {tmp_path}/nmnist or {tmp_path}/N-MNIST. ",
+        f"expected Train and Test in {tmp_path}, {tmp_path}/nmnist or {tmp_path}/N-MNIST. ",
         f"{tmp_path} holds nmnist. {tmp_path}/nmnist holds Train. ",
         "www.garrickorchard.com/datasets/n-mnist (Orchard et al. 2015)",
         "point data_dir at it",
@@ -107,7 +109,7 @@ def test_missing_tree_says_where_it_looked_what_is_there_and_where_the_data_is(t
 def test_missing_digits_and_recordings(tree: Path, tmp_path: Path) -> None:
     def fails_with(message: str) -> None:
         with pytest.raises(DataNotFoundError, match=re.escape(message)):
-            nmnist.load(tree, tmp_path / "cache", steps=1)
+            nmnist.load(tree, tmp_path / "cache", binning=Binning(1))
 
     train = tree / "Train"
     for file in (train / "3").iterdir():
@@ -120,7 +122,7 @@ def test_missing_digits_and_recordings(tree: Path, tmp_path: Path) -> None:
     shutil.rmtree(train / "3")
     shutil.rmtree(train / "7")
     holds = f"{train} holds 0, 1, 2, 4, 5, 6, 8, 9. N-MNIST is"
-    fails_with(f"expected the folders 0 to 9 in {train}, without 3, 7. {holds}")
+    fails_with(f"expected the folders 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 in {train}, without 3, 7. {holds}")
     shutil.rmtree(train)
     train.mkdir()
     fails_with(f"in {train}, without 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. {train} holds nothing.")
@@ -129,8 +131,8 @@ def test_missing_digits_and_recordings(tree: Path, tmp_path: Path) -> None:
 def test_damaged_recording_is_named_and_nothing_is_cached(tree: Path, tmp_path: Path) -> None:
     file = tree / "Train" / "4" / "00020.bin"
     file.write_bytes(file.read_bytes()[:-2])
-    with pytest.raises(ValueError, match=r"Train/4/00020\.bin: the event at byte 65 has 3 of its 5 bytes"):
-        nmnist.load(tree, tmp_path / "cache", steps=1)
+    with pytest.raises(ValueError, match=r"Train/4/00020\.bin: at byte 65: expected an event of 5 bytes, got 3"):
+        nmnist.load(tree, tmp_path / "cache", binning=Binning(1))
     assert not (tmp_path / "cache").exists()
 
 
@@ -138,7 +140,7 @@ def test_second_load_maps_the_cache_and_parses_nothing(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = nmnist.read_split(tree / "Train", tmp_path / "cache")
-    monkeypatch.setattr(events, "parse_aer", refuse)
+    monkeypatch.setattr(aer, "parse", refuse)
     second = nmnist.read_split(tree / "Train", tmp_path / "cache")
     assert same(first, second)
     assert not any(array.flags.writeable or array.flags.owndata for array in second)
@@ -210,15 +212,15 @@ def test_damaged_cache_is_rebuilt_with_a_warning(tree: Path, tmp_path: Path, dam
         lambda r: r._replace(starts=r.starts[::-1].copy()),
         lambda r: r._replace(starts=r.starts * 2),
         lambda r: r._replace(labels=r.labels[:-1]),
-        lambda r: r._replace(time=r.time.astype(np.int64)),
-        lambda r: r._replace(x=r.x[:-1]),
+        lambda r: r._replace(events=r.events["t"]),
+        lambda r: r._replace(events=r.events[:-1]),
     ],
 )
 def test_recordings_that_do_not_fit_together_are_rebuilt(tree: Path, tmp_path: Path, change: Callable) -> None:
     """Their checksum is right, as of a file that somebody made."""
     expected = nmnist.read_split(tree / "Test", tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
-    nmnist._write(file, change(expected))
+    recordings.save_arrays(file, change(expected))
     with pytest.warns(RuntimeWarning, match="rebuilding the cache file .*recordings"):
         assert same(nmnist.read_split(tree / "Test", tmp_path / "cache"), expected)
 
@@ -234,22 +236,48 @@ def test_real_recordings(prepared_data: Path, tmp_path: Path) -> None:
         pytest.skip("no real recordings: the folder of real data holds no nmnist/")
     # The part of the set that is kept for tests: 1,000 of 60,000 and 100 of 10,000, drawn from all digits.
     for split, count, smallest in (("Train", 1000, 80), ("Test", 100, 2)):
-        recordings = nmnist.read_split(prepared_data / "nmnist" / split, tmp_path)
-        lengths = np.diff(recordings.starts)
-        assert len(lengths) == len(recordings.labels) == count
-        assert np.bincount(recordings.labels, minlength=10).min() >= smallest
+        found = nmnist.read_split(prepared_data / "nmnist" / split, tmp_path)
+        events, lengths = found.events, np.diff(found.starts)
+        assert len(lengths) == len(found.labels) == count
+        assert np.bincount(found.labels, minlength=10).min() >= smallest
         assert 3500 < lengths.mean() < 4500
         assert 1000 < lengths.min() <= lengths.max() < 8000
-        first, last = recordings.time[recordings.starts[:-1]], recordings.time[recordings.starts[1:] - 1]
+        first, last = events["t"][found.starts[:-1]], events["t"][found.starts[1:] - 1]
         assert 0 <= first.min() <= first.max() < 30_000
         assert 290_000 < (last - first).min() <= (last - first).max() < 320_000  # three saccades of 0.1 s
         assert last.max() < 350_000
-        assert 0.45 < recordings.polarity.mean() < 0.55
-        assert recordings.x.max() == recordings.y.max() == 33
-        assert same(nmnist.read_split(prepared_data / "nmnist" / split, tmp_path), recordings)
+        assert 0.45 < events["p"].mean() < 0.55
+        assert events["x"].max() == events["y"].max() == 33
+        assert same(nmnist.read_split(prepared_data / "nmnist" / split, tmp_path), found)
     data = load("nmnist", data_dir=prepared_data, cache_dir=tmp_path, time_steps=5, event_values="counts")
-    assert data.test.samples.sum() == len(recordings.time)
+    assert data.test.samples.sum() == len(events)
     assert 7 < data.test.samples.max() < 255
+    # The frames that every earlier version made of these files.
+    for bins, values, sums in (
+        ("time", "binary", (4067247246, 3611601809, 2198041073, 2508243932)),
+        ("count", "counts", (1909326094, 3611601809, 3480723139, 2508243932)),
+    ):
+        steps = 10 if bins == "time" else 7
+        options = {"time_steps": steps, "event_bins": bins, "event_values": values}
+        data = load("nmnist", data_dir=prepared_data, cache_dir=tmp_path, **options)
+        assert tuple(zlib.crc32(array.tobytes()) for array in (*data.train, *data.test)) == sums
+
+
+def test_official_archives_are_verified_and_unpacked(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = load("nmnist", data_dir=tree, cache_dir=tmp_path / "cache", time_steps=2)
+    for split in SPLITS:
+        shutil.make_archive(str(tmp_path / "zipped" / split), "zip", tree, split)
+    with pytest.raises(ValueError, match=r"Train\.zip is damaged, or not the published file: its md5 is"):
+        load("nmnist", data_dir=tmp_path / "zipped", cache_dir=tmp_path / "cache", time_steps=2)
+    for split in SPLITS:
+        md5 = hashlib.md5((tmp_path / "zipped" / f"{split}.zip").read_bytes()).hexdigest()
+        monkeypatch.setitem(nmnist.ARCHIVES, split, archives.Archive(f"{split}.zip", md5))
+    for _ in range(2):
+        data = load("nmnist", data_dir=tmp_path / "zipped", cache_dir=tmp_path / "cache", time_steps=2)
+        np.testing.assert_array_equal(data.train.samples, expected.train.samples)
+    assert len(os.listdir(tmp_path / "cache" / "nmnist")) == 2
 
 
 def test_memory_is_estimated_before_it_is_taken(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

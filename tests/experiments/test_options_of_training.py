@@ -174,8 +174,8 @@ def test_two_epochs_show_every_image_in_both_directions():
     assert 0 < int((shown[0] == 0).sum()) < 20
 
 
-def events(data_dir, cache_dir, *, steps, by, values):
-    frames = np.zeros((60, steps, 4, 4, 2), np.uint8)
+def events(data_dir, cache_dir, *, binning):
+    frames = np.zeros((60, binning.steps, 4, 4, 2), np.uint8)
     frames[:, 2] = 3
     split = Split(frames, np.arange(60, dtype=np.int32) % 3)
     return Dataset("frames", split, split, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import cifar10, mnist, nmnist, svhn
+from experiments import cifar10, events, mnist, nmnist, svhn
 from jaxsnn import models, training
 from jaxsnn.data import Dataset, Split
 from jaxsnn.lab import build, optimizers
@@ -17,7 +17,9 @@ from jaxsnn.lab.optimizers import OPTIMIZERS
 from jaxsnn.lab.splits import split
 
 PRESETS = cifar10.PRESETS | mnist.PRESETS | nmnist.PRESETS | svhn.PRESETS
+PRESETS |= {"saccade_digits": events.saccade_digits}
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "svhn_cropped": (32, 32, 3), "nmnist": (34, 34, 2)}
+SHAPES |= {"saccade_digits": (17, 17, 2)}
 
 
 def made_up(config, samples=24):

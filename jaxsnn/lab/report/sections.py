@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsnn import viz
-from jaxsnn.data import DATASETS
+from jaxsnn.data import DATASETS, Binning
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.config import FIELDS, Config
 from jaxsnn.lab.report.page import Drawing, Part, Section, details, paragraph, table
@@ -49,9 +49,12 @@ def spread(values: list[float]) -> str:
 
 
 def title(config: Config) -> str:
-    """The network and the data set, in words."""
+    """The network and the data set, with the bins of event data, in words."""
     model, dataset = config.network.model, config.data.dataset
-    return f"{NETWORKS.get(model, model)} on {DATASETS[dataset].title}"
+    bins = ""
+    if DATASETS[dataset].events:
+        bins = f" in {Binning.of(config.network.time_steps, **config.data.event_options('')).describe()}"
+    return f"{NETWORKS.get(model, model)} on {DATASETS[dataset].title}{bins}"
 
 
 def rule(config: Config) -> str:
