@@ -2,15 +2,17 @@
 
 import os
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
-# Most of the tests' time is LLVM's, for programs that run for milliseconds: XLA's older emitters and one module per
-# program halve it twice. `make slow` optimises as users' runs do.
+# Most of the tests' time is LLVM's, for programs that run for milliseconds: unoptimised, by XLA's older emitters where
+# there are any and one module per program, it is a quarter. `make slow` optimises as users' runs do.
 # (Not with a GPU: unoptimised, XLA of jax 0.11.2 made wrong float64 gradients on an H200; optimised, right ones.)
 if not Path("/dev/nvidiactl").exists():
-    unoptimised = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    os.environ.setdefault("XLA_FLAGS", f"{unoptimised} {quick}")
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    if int(version("jaxlib").split(".")[1]) < 11:  # later ones end the process at a flag that they do not know
+        flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ.setdefault("XLA_FLAGS", flags)
 
 # Most programs are compiled by several tests, workers and child processes: they share what was compiled, by a folder.
 CACHE = Path(os.environ.setdefault("JAXSNN_TEST_CACHE", str(Path(tempfile.gettempdir()) / "jaxsnn-test-programs")))
