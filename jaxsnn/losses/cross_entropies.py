@@ -93,7 +93,10 @@ def max_cross_entropy(potentials: Array, labels: Array) -> Array:
 
     Source: Cramer et al. (2020), IEEE TNNLS, arXiv 1910.07407 (the Heidelberg spoken digits).
     """
-    return per_step_cross_entropy(jnp.max(wide(potentials), 0, keepdims=True), labels)
+    # The gradient divides by the number of steps that equal the largest: 0, if the compiler rounded potentials
+    # otherwise where it computes them again for the comparison. The barrier makes it compute them once.
+    held = jax.lax.optimization_barrier(wide(potentials))
+    return per_step_cross_entropy(jnp.max(held, 0, keepdims=True), labels)
 
 
 def softmax_sum_cross_entropy(potentials: Array, labels: Array) -> Array:
