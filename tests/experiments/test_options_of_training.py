@@ -105,6 +105,7 @@ def test_everything_is_resumed_bit_for_bit(tmp_path, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.thorough
 def test_numbers_of_the_loss_are_axes_of_one_program():
     """Members of a sweep have the parameters of single runs, each with numbers of its own."""
     changes = {"label_smoothing": 0.3, "tet_lambda": 0.5, "tet_target": 2.0, "rate_weight": 5.0, "rate_upper": 0.1}

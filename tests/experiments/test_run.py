@@ -147,6 +147,7 @@ def no_cache_afterwards():
     compilation_cache.reset_cache()
 
 
+@pytest.mark.thorough
 def test_the_second_run_compiles_nothing(tmp_path, no_cache_afterwards):
     """The step and all else of the first run is found in the folder, also with the process's own caches empty.
 

@@ -42,7 +42,7 @@ def thorough(*values):
 @pytest.mark.parametrize(
     ("make", "pack", "chunk", "remat"),
     [
-        (neurons.spikebp, False, 1, False),
+        thorough(neurons.spikebp, False, 1, False),
         (neurons.spikebp, False, 3, True),
         thorough(neurons.spikebp, True, 1, True),
         (neurons.spikebp, True, 3, False),

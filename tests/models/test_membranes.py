@@ -29,10 +29,7 @@ MORE = {"init_gain": 2.0, "per_layer": {"threshold": {"block2/conv2": 0.7}}}
     ("name", "options"),
     [
         ("lenet", {"neurons": neurons.spikebp(leak=0.9)}),
-        (
-            "resnet7",
-            {"neurons": neurons.spikebp(leak=0.9), **MORE},
-        ),
+        pytest.param("resnet7", {"neurons": neurons.spikebp(leak=0.9), **MORE}, marks=pytest.mark.thorough),
         ("lenet", {"neurons": neurons.lif(leak=0.8, threshold=0.7, learn=("leak", "threshold")), "pool": "average"}),
     ],
 )
