@@ -75,8 +75,9 @@ def load(
       ImportError: a package is missing that this set needs.
     """
     if name not in DATASETS:
-        longer = [known for known in DATASETS if known.startswith(str(name).lower())]
-        close = longer or difflib.get_close_matches(str(name).lower(), DATASETS, n=1, cutoff=0.5)
+        asked = str(name).lower()
+        longer = [known for known in DATASETS if known.startswith(asked)] if asked else []
+        close = longer or difflib.get_close_matches(asked, DATASETS, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown data set {name!r}, expected one of {', '.join(DATASETS)}{hint}")
     data_path = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
