@@ -37,7 +37,14 @@ def moving_bars() -> Config:
     Command: `python -m experiments.events --preset=moving_bars`.
     """
     return saccade_digits().replace(
-        dataset="moving_bars", model="mlp", hidden=(64, 64), event_downsample=4, time_steps=10, validation=80, shift=0
+        dataset="moving_bars",
+        model="mlp",
+        hidden=(64, 64),
+        event_downsample=4,
+        time_steps=10,
+        validation=80,
+        shift=0,
+        epochs=40,
     )
 
 
