@@ -225,7 +225,10 @@ def test_changes_of_recordings_by_their_flag(monkeypatch):
         ({"rate_upper": 0.2}, "rate_lower and rate_upper are bounds of the penalty: give rate_weight above 0"),
         ({"tet_lambda": 0.2}, "tet_lambda belongs to loss=tet, got it with loss=squared_error: leave it out"),
         ({"receptive_fields": 9}, "receptive_fields belongs to encoding=population, got it with encoding=poisson"),
-        ({"encoding": "delta"}, "encoding=delta and encoding=events belong to event data .nmnist, .*randman. and the others"),
+        (
+            {"encoding": "delta"},
+            "encoding=delta and encoding=events belong to event data .nmnist, .*randman. and the others",
+        ),
         ({"loss": "first_spike_mse"}, "loss=first_spike_mse asks when output neurons fire: give votes=1, or more"),
         (
             {"neuron": "relu", "time_steps": 1, "encoding": "direct", "votes": 2},
