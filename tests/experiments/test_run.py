@@ -106,7 +106,7 @@ def test_results_and_figures(tmp_path, capsys):
         (
             "--dataset=imagenet",
             "experiments.digits",
-            "error: unknown data set 'imagenet', expected one of digits, mnist",
+            "error: unknown data set 'imagenet', expected one of digits",
         ),
         ("--data=/nowhere", "experiments.train", "error: there is no /nowhere: give a .npz file or a folder of pict"),
         ("--leak=1.5", "experiments.digits", r"error: leak must be a finite number in (0, 1], got 1.5"),
