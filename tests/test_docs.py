@@ -20,6 +20,7 @@ PAGES = sorted(
     for p in ROOT.glob(where)
 )
 MODULES = [
+    "data.arrays",
     "surrogate",
     "cells.conformance",
     "models.functional",
@@ -64,7 +65,7 @@ def flags_of(module):
         return flags_of(door[1])
     found = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', text))
     if "define_run_flags()" in text:
-        found |= {"run", "data_dir", "cache_dir"}
+        found |= {"run", "data", "data_dir", "cache_dir"}
     if "define_flags(" in text:
         found |= {"preset", "help", "helpfull", *FIELDS}
     if "define_process_flags()" in text:

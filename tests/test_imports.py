@@ -20,7 +20,10 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
         {"jax", "numpy", "flax", "nir", "safetensors"},
         {"interchange", "models", "layers", "neurons", "cells", "synapses", "files", "typing"},
     ),
-    "data": ({"jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm", "h5py"}, {"data", "files", "typing", "keys"}),
+    "data": (
+        {"PIL", "jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm", "h5py"},
+        {"data", "files", "typing", "keys"},
+    ),
     "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing", "keys"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),

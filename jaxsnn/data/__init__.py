@@ -6,11 +6,23 @@ from functools import partial
 from pathlib import Path
 
 from jaxsnn.data import cache, cifar10_dvs, digits, dvs128gesture, generators, nmnist, own, spoken, tfds
+from jaxsnn.data.arrays import OWN, from_arrays
 from jaxsnn.data.dataset import DataNotFoundError, Dataset, Source, Split, check_split
 from jaxsnn.data.events import Binning
 from jaxsnn.data.generators import generate
 
-__all__ = ["DATASETS", "Binning", "DataNotFoundError", "Dataset", "Source", "Split", "generate", "load"]
+__all__ = [
+    "DATASETS",
+    "Binning",
+    "DataNotFoundError",
+    "Dataset",
+    "Source",
+    "Split",
+    "from_arrays",
+    "generate",
+    "load",
+    "source_of",
+]
 
 DATASETS: dict[str, Source] = {
     "digits": Source(lambda *_: digits.load(), "the digits"),
@@ -31,6 +43,11 @@ DATASETS: dict[str, Source] = {
 """Every data set by its name; one that is added here is loaded by its name."""
 
 
+def source_of(name: str) -> Source:
+    """The entry of `DATASETS`; of another name the set of that name which TFDS prepared, or your own data ("own")."""
+    return DATASETS.get(name) or Source(partial(tfds.load, name, None), "own data" if name == OWN else name)
+
+
 def load(
     name: str,
     *,
@@ -48,7 +65,8 @@ def load(
     """Loads a data set, in the order in which its source stores it.
 
     Args:
-      name: one of `DATASETS`.
+      name: one of `DATASETS`, or an image set that TFDS prepared in `data_dir`, as "kmnist" or "eurosat/rgb"; one
+        without a split test is split, a fifth of every class.
       data_dir: folder of prepared TFDS data, `<data_dir>/<name>/<version>`; by default that of TFDS, `$TFDS_DATA_DIR`
         or `~/tensorflow_datasets`. A set that is missing there is downloaded and prepared if TensorFlow is installed.
         For "nmnist", the folder with `Train` and `Test`, or the one around it if it is called nmnist or N-MNIST.
@@ -74,15 +92,18 @@ def load(
       OSError: the prepared data is damaged or incomplete.
       ImportError: a package is missing that this set needs.
     """
-    if name not in DATASETS:
-        asked = str(name).lower()
-        longer = [known for known in DATASETS if known.startswith(asked)] if asked else []
-        close = longer or difflib.get_close_matches(asked, DATASETS, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown data set {name!r}, expected one of {', '.join(DATASETS)}{hint}")
     data_path = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     cache_path = Path(cache_dir).expanduser() if cache_dir else cache.default_dir()
-    source = DATASETS[name]
+    if name not in DATASETS and name not in (prepared := tfds.prepared(data_path)):
+        asked, known = str(name).lower(), [*DATASETS, *prepared]
+        longer = [entry for entry in known if entry.startswith(asked)] if asked else []
+        close = longer or difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"unknown data set {name!r}, expected one of {', '.join(DATASETS)}, or an image set that TFDS prepared in "
+            f"{data_path}, which has {', '.join(prepared) or 'none'}{hint}"
+        )
+    source = source_of(name)
     if not source.events:
         return _checked(source.load(data_path, cache_path))
     if time_steps is None:

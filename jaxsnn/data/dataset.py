@@ -30,6 +30,8 @@ class Dataset(NamedTuple):
     num_classes: int
     description: str = ""
     """How the samples were made from recordings, as "20 bins of equal time, binary"."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of their numbers; empty where the numbers are the names."""
 
 
 class Source(NamedTuple):

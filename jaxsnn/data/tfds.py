@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from jaxsnn.data import cache
+from jaxsnn.data.arrays import TEST_PART, stratified
 from jaxsnn.data.dataset import DISTRIBUTION, DataNotFoundError, Dataset, Split, check_images
 
 
-def load(name: str, num_classes: int, data_dir: Path, cache_dir: Path) -> Dataset:
+def load(name: str, num_classes: int | None, data_dir: Path, cache_dir: Path) -> Dataset:
     """Loads the splits train and test of a set with the features image and label.
 
     Args:
       name: of the set, as TFDS calls it.
-      num_classes: how many classes it must have.
+      num_classes: how many classes it must have; None for as many as it says, and a test part split off the training
+        split if there is no other.
       data_dir: folder of prepared sets, `<data_dir>/<name>/<version>`.
       cache_dir: folder of decoded splits.
 
@@ -30,11 +32,52 @@ def load(name: str, num_classes: int, data_dir: Path, cache_dir: Path) -> Datase
     """
     source = _newest(data_dir, name) or _prepare(name, data_dir)
     _check_format(source)
-    train, test = (
-        cache.fetch(cache.path_for(cache_dir, source, split), partial(_decode, source, split, num_classes))
-        for split in ("train", "test")
-    )
-    return Dataset(name, train, test, num_classes)
+    classes = num_classes or _num_classes(source)
+    alone = num_classes is None and "test" not in _read(source / "dataset_info.json", "splits")
+    splits = ["train"] if alone else ["train", "test"]
+    parts = [
+        cache.fetch(cache.path_for(cache_dir, source, split), partial(_decode, source, split, classes))
+        for split in splits
+    ]
+    if len(parts) == 1:
+        chosen = stratified(parts[0].labels, TEST_PART, 0)
+        parts = [Split(parts[0].samples[part], parts[0].labels[part]) for part in (~chosen, chosen)]
+    train, test = parts
+    return Dataset(name, train, test, classes, classes=_classes(source, classes))
+
+
+def prepared(data_dir: Path) -> list[str]:
+    """The names of the sets that are prepared in a folder; of those with configurations `<name>/<configuration>`."""
+    folders = _prepared(data_dir) + _prepared(data_dir, "*/*")
+    return sorted({folder.parent.relative_to(data_dir).as_posix() for folder in folders})
+
+
+def _num_classes(source: Path) -> int:
+    """The number of classes, as the set's own description says."""
+    features = _read(source / "features.json", "featuresDict").get("features", {})
+    try:
+        return int(features["label"]["classLabel"]["numClasses"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{source} is no image set with one label each: expected the features image and label, got "
+            f"{', '.join(features) or 'none'}"
+        ) from error
+
+
+def _classes(source: Path, count: int) -> tuple[str, ...]:
+    """The names of the classes; none where the set does not say them."""
+    file = source / "label.labels.txt"
+    names = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return tuple(names) if len(names) == count else ()
+
+
+def _read(file: Path, key: str) -> Any:
+    """An entry of a description of TFDS; a list becomes names alone."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8")).get(key, {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"{file} is missing or damaged, prepare the set again: {error}") from error
+    return [entry.get("name") for entry in value] if isinstance(value, list) else value
 
 
 def _prepared(data_dir: Path, name: str = "*") -> list[Path]:

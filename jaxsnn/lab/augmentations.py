@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn.data import DATASETS
 from jaxsnn.data import augmentation as how
+from jaxsnn.data import source_of
 from jaxsnn.data.prepare import shift_and_flip
 from jaxsnn.keys import fold_in
 from jaxsnn.training import Visit
@@ -35,7 +35,7 @@ def _alternating_flip(data: "DataConfig", key: Array, visit: Visit, classes: int
 
 
 def _mixup(data: "DataConfig", key: Array, visit: Visit, classes: int) -> Visit:
-    events = DATASETS[data.dataset].events  # whose bytes are numbers of events, not 255ths
+    events = source_of(data.dataset).events  # whose bytes are numbers of events, not 255ths
     samples = visit.samples.astype(jnp.float32) if events else visit.samples
     samples, labels = how.mixup(key, samples, visit.labels, alpha=data.mixup, num_classes=classes)
     return visit._replace(samples=samples, labels=labels)

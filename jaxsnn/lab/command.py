@@ -11,8 +11,10 @@ import jax
 from absl import app, flags, logging
 
 from jaxsnn import parallel, startup, training
+from jaxsnn.data.arrays import OWN
 from jaxsnn.lab.config import FIELDS, GROUPS, Config
 from jaxsnn.lab.options import kind
+from jaxsnn.lab.own import suited
 
 EXPECTED = (ValueError, TypeError, OSError, ImportError, training.CheckpointError, training.NonFiniteLoss)
 
@@ -54,21 +56,21 @@ def _ours(error: BaseException) -> bool:
     return name.split(".")[0] in ("jaxsnn", "experiments", "__main__")  # the last is what `python -m` runs
 
 
-def command(body: Callable[[], None], *, stopped: str = "stopped") -> None:
+def command(body: Callable[..., None], *, stopped: str = "stopped", arguments: bool = False) -> None:
     """Parses the flags that are defined and runs `body`; errors of use end with a message, not a traceback.
 
     Args:
-      body: the work.
+      body: the work; with `arguments` it takes those that are no flags, a list of strings.
       stopped: the message when Ctrl-C or SIGTERM ends it.
     """
     startup.begin(stopped)
 
     def run(argv: list[str]) -> None:
-        if len(argv) > 1:
+        if len(argv) > 1 and not arguments:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: options are written --name=value")
         logging.set_verbosity(logging.WARNING)  # orbax tells every step of a checkpoint
         with readable_errors():
-            body()
+            body(*([argv[1:]] if arguments else []))
 
     app.run(run)
 
@@ -79,6 +81,7 @@ def define_run_flags() -> None:
     flags.DEFINE_string("run", None, "Folder of the run.", required=True, module_name=module)
     for name, what in (("data_dir", "the data"), ("cache_dir", "decoded data sets")):
         flags.DEFINE_string(name, "", f"Folder of {what}; empty for your own default.", module_name=module)
+    flags.DEFINE_alias("data", "data_dir", module_name=module)  # of a run on one's own data
 
 
 Presets = dict[str, Callable[[], Config]]
@@ -149,7 +152,10 @@ def from_flags(presets: Presets) -> Config:
     """
     values = flags.FLAGS.flag_values_dict()
     given = {name: _listed(f, values[name]) for name, f in FIELDS.items() if values[name] is not None}
-    return presets[values["preset"]]().replace(**given)
+    config = presets[values["preset"]]()
+    if config.data.dataset == OWN and given.get("dataset", OWN) == OWN:
+        config = suited(config.replace(**{name: given[name] for name in ("data", "size") if name in given}))
+    return config.replace(**given)
 
 
 def _listed(f: dataclasses.Field, value: Any) -> Any:

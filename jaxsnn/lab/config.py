@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxsnn.data import DATASETS
+from jaxsnn.data import DATASETS, source_of
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.data import DataConfig
 from jaxsnn.lab.groups import RunConfig, TrainingConfig
@@ -68,7 +68,7 @@ class Config:
 
     def __post_init__(self) -> None:
         data, network, run = self.data, self.network, self.run
-        if DATASETS[data.dataset].events != ENCODINGS[network.encoding].frames:
+        if source_of(data.dataset).events != ENCODINGS[network.encoding].frames:
             events = ", ".join(name for name, source in DATASETS.items() if source.events)
             raise ValueError(
                 f"{' and '.join(f'encoding={name}' for name, e in ENCODINGS.items() if e.frames)} belong to event data "

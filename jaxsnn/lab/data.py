@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jaxsnn.data import DATASETS
+from jaxsnn.data import DATASETS, source_of
+from jaxsnn.data.arrays import OWN
 from jaxsnn.data.events import BINS, POLARITIES, VALUES, Binning
 from jaxsnn.data.prepare import FILLS
 from jaxsnn.lab.options import check, option
@@ -16,7 +17,23 @@ PLACE = "it says where files are, not what is trained"
 class DataConfig:
     """The samples: the set, augmentation, normalisation, the held-out part. A ReLU twin takes them whole."""
 
-    dataset: str = option("mnist", "Data set.", choices=DATASETS, common=True)
+    dataset: str = option(
+        "mnist",
+        f"Data set: {', '.join(DATASETS)}; an image set that TFDS prepared in data_dir, by its name; own, with data.",
+        common=True,
+    )
+    data: str = option(
+        "",
+        "Your own data: a .npz file with x_train, y_train, x_test, y_test or x, y; or a folder of pictures, one folder "
+        "for each class.",
+        common=True,
+        free=True,
+        per_process=True,
+        not_swept=PLACE,
+    )
+    size: int = option(
+        0, "Resize your own pictures to this many pixels a side; 0: all have one size.", bound="[0, inf)", common=True
+    )
     event_bins: str = option(
         "time", "Event data: steps of equal time, of equal event count, or of event_bin_ms (duration).", choices=BINS
     )
@@ -98,11 +115,16 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if DATASETS[self.dataset].events:
+        if (self.data or self.size) and self.dataset != OWN:
+            raise ValueError(
+                f"data and size are of your own data, got them with dataset={self.dataset}: train it with "
+                "python -m experiments.train"
+            )
+        if source_of(self.dataset).events:
             Binning.of(1, **self.event_options(""))
         if self.flip_alternating and not self.flip:
             raise ValueError("flip_alternating says in which epochs images are flipped: give flip with it")
-        if (self.drop_events or self.time_jitter) and not DATASETS[self.dataset].events:
+        if (self.drop_events or self.time_jitter) and not source_of(self.dataset).events:
             raise ValueError(
                 f"drop_events and time_jitter are for event data, got them with dataset={self.dataset}, which has none"
             )

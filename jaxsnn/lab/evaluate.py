@@ -6,6 +6,7 @@
 Needs the run folder (wherever it is now) and the data set; writes `evaluation.json` and figures into the folder.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,14 @@ def evaluate(
         observed = None if measure is None else profile.observe(measure, state, samples)
         result = program.evaluate(state, *samples) if observed is None else observed
         networks.append({"run": run.name, "step": int(state.step), **_numbers(result.accuracy, result.confusion)})
-        _show(networks[-1])
+        _show(networks[-1], data.classes)
         if observed is not None:
             networks[-1]["analysis"] = profile.numbers(config, observed, state)
             profile.show(config, observed)
     if not networks:
         raise ValueError(f"{folder} has nothing to evaluate: no network finished an evaluated epoch")
-    summary = {"which": which, "part": part, **run_folder.environment(), "networks": networks}
+    about = {"which": which, "part": part, "classes": list(data.classes)}
+    summary = {**about, **run_folder.environment(), "networks": networks}
     run_folder.write_json(folder / "evaluation.json", summary)
     print(f"wrote {folder / 'evaluation.json'}")
     return summary
@@ -78,7 +80,7 @@ def _numbers(accuracy: np.ndarray, confusion: np.ndarray) -> dict[str, Any]:
     )
 
 
-def _show(numbers: dict[str, Any]) -> None:
+def _show(numbers: dict[str, Any], classes: Sequence[str]) -> None:
     accuracy, confusion = numbers["accuracy_at_step"], numbers["confusion"]
     print(f"\n{numbers['run']}, after step {numbers['step']}: accuracy {100 * numbers['accuracy']:.2f} %")
     steps = len(accuracy)
@@ -90,7 +92,8 @@ def _show(numbers: dict[str, Any]) -> None:
     print("        " + "".join(f"{c:{width}d}" for c in range(len(confusion))) + "   correct")
     for c, answers in enumerate(confusion):
         row, part = "".join(f"{value:{width}d}" for value in answers), numbers["accuracy_per_class"][c]
-        print(f"{c:7d} {row}   " + ("no sample" if part is None else f"{100 * part:6.2f} %"))
+        name = f"  {classes[c]}" if classes and classes[c] != str(c) else ""
+        print(f"{c:7d} {row}   " + ("no sample" if part is None else f"{100 * part:6.2f} %") + name)
 
 
 def draw(folder: Path, summary: dict[str, Any]) -> list[Path]:
@@ -100,7 +103,10 @@ def draw(folder: Path, summary: dict[str, Any]) -> list[Path]:
     networks = summary["networks"]
     curves = {network["run"]: np.array(network["accuracy_at_step"]) for network in networks}
     confusion = np.sum([network["confusion"] for network in networks], 0)
-    figures = {"accuracy_over_time.png": viz.accuracy_over_time(curves), "confusion.png": viz.confusion(confusion)}
+    figures = {
+        "accuracy_over_time.png": viz.accuracy_over_time(curves),
+        "confusion.png": viz.confusion(confusion, names=summary["classes"]),
+    }
     return [viz.save(figure, folder / name) for name, figure in figures.items()]
 
 

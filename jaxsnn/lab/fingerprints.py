@@ -1,4 +1,5 @@
-"""The data of a run as checksums in its folder, so that it is noticed if it is other data later."""
+"""The data of a run in its folder: checksums, so that it is noticed if it is other data later, and its shape and the
+names of its classes, so that a trained network can be used without it."""
 
 import zlib
 from pathlib import Path
@@ -6,20 +7,48 @@ from typing import Any
 
 import numpy as np
 
-from jaxsnn.data import Dataset
+from jaxsnn.data import Dataset, Split
 from jaxsnn.lab.run_folder import read_json, write_json
 
 FILE = "data.json"
 ROWS = 4096
 """Samples that are looked at together: memory grows with it."""
+SAMPLE = "sample"
+"""The entry of the data set, beside those of its splits, that describes a sample and its classes."""
 Sums = dict[str, dict[str, Any]]
 
 
 def sums(data: Dataset) -> Sums:
-    """By the name of the set (and how its events were binned): number of samples and checksums of both splits."""
+    """By the name of the set (and how its events were binned): number of samples and checksums of both splits, and
+    `SAMPLE`."""
     splits = {"training": data.train, "test": data.test}
     checksums = {name: {"samples": len(y), "images": _sum(x), "labels": _sum(y)} for name, (x, y) in splits.items()}
-    return {", ".join(filter(None, (data.name, data.description))): checksums}
+    shape, dtype = list(data.train.samples.shape[1:]), str(data.train.samples.dtype)
+    sample = {"shape": shape, "dtype": dtype, "num_classes": data.num_classes, "classes": list(data.classes)}
+    return {", ".join(filter(None, (data.name, data.description))): checksums | {SAMPLE: sample}}
+
+
+def outline(folder: Path) -> Dataset:
+    """The data set that a run was trained on without its numbers: samples and labels are 0, and take no memory.
+
+    Raises:
+      ValueError: if the folder does not say, or the file is damaged.
+    """
+    if not (folder / FILE).exists():
+        raise ValueError(f"{folder} has no {FILE}, which says what samples its networks take: train it again")
+    name, entry = next(iter(read_json(folder / FILE).items()))
+    try:
+        sample, splits = entry[SAMPLE], [entry[part]["samples"] for part in ("training", "test")]
+        zero = np.zeros((), sample["dtype"])
+        train, test = (
+            Split(np.broadcast_to(zero, (count, *sample["shape"])), np.zeros(count, np.int32)) for count in splits
+        )
+        return Dataset(name, train, test, sample["num_classes"], classes=tuple(sample["classes"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder / FILE} does not say what samples the networks take: it is damaged, or of an earlier version; "
+            "resume the run once with --resume, which writes it"
+        ) from error
 
 
 def _sum(values: np.ndarray) -> str:
@@ -42,12 +71,13 @@ def check(folder: Path, data: Sums) -> None:
         known = stored.get(name, splits)
         if not isinstance(known, dict) or not all(isinstance(entry, dict) for entry in known.values()):
             raise ValueError(f"{folder / FILE} is damaged: move it away, if you are sure of the data")
-        if differs := [split for split, now in splits.items() if known.get(split) != now]:
+        if differs := [split for split, now in splits.items() if split != SAMPLE and known.get(split) != now]:
             split = differs[0]
             before, now = known.get(split, {}).get("samples"), splits[split]["samples"]
             raise ValueError(
                 f"the {' and '.join(differs)} samples of {name} are not those that {folder} was trained on "
-                f"({before} {split} samples then, {now} now): give the folder of the same data with --data_dir, or "
+                f"({before} {split} samples then, {now} now): give the place of the same data with --data_dir "
+                "(--data, of your own), or "
                 "start a new run on these"
             )
 

@@ -1,12 +1,14 @@
 """The data of an experiment: loaded, and divided into fitting, validation and test samples."""
 
 import functools
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxsnn import training
-from jaxsnn.data import DATASETS, Dataset, load
+from jaxsnn.data import Dataset, load, paths, source_of
+from jaxsnn.data.arrays import OWN
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.devices import put_samples
 
@@ -17,8 +19,10 @@ def load_data(config: Config) -> Dataset:
     Raises:
       ValueError, OSError, ImportError: as `jaxsnn.data.load`.
     """
+    if config.data.dataset == OWN:
+        return paths.load(Path(config.data.data), size=config.data.size)
     options: dict[str, Any] = {}
-    if DATASETS[config.data.dataset].events:
+    if source_of(config.data.dataset).events:
         options = {"time_steps": config.network.time_steps, **config.data.event_options()}
     return load(
         config.data.dataset, data_dir=config.data.data_dir or None, cache_dir=config.data.cache_dir or None, **options

@@ -90,12 +90,15 @@ def opened(config: Config, *, data_dir: str = "", cache_dir: str = "") -> Config
     """The configuration of a run to look at its networks here: on one device, with the data where it is now.
 
     The run's own folders are not used: somebody else's run folder would choose the files that are read and written.
+    One's own data has no other place: it is read where the run says, unless `data_dir` says another.
 
     Args:
       config: of the run, wherever it was made.
       data_dir, cache_dir: where the data is now; empty for the user's own folders.
     """
     here = {"data_dir": data_dir, "cache_dir": cache_dir}
+    if config.data.data and data_dir:
+        here = {"data": data_dir, "cache_dir": cache_dir}
     for name, value in config.values(here).items():
         if value and not here[name]:
             _note(f"note: the run used --{name}={value}, this is your own default: give the flag to use another")

@@ -1,6 +1,6 @@
 """Figures of a network's answers: accuracy over time, confusion matrix."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +12,8 @@ LONG = 200
 """Curves of more steps than this are drawn over a logarithmic time axis."""
 READABLE = 20
 """Matrices of more classes than this are drawn with a colour bar instead of their numbers."""
+LONGEST = 12
+"""Letters of a class's name that are shown."""
 
 
 @styled
@@ -58,11 +60,12 @@ def accuracy_over_time(
 
 
 @styled
-def confusion(matrix: np.ndarray, *, width: float = 5.0) -> Figure:
+def confusion(matrix: np.ndarray, *, names: Sequence[str] = (), width: float = 5.0) -> Figure:
     """Confusion matrix, coloured by the fraction of the true class.
 
     Args:
       matrix: samples by true class (row) and answer (column), `[classes, classes]`.
+      names: of the classes; none for their numbers.
       width: of the figure in inches.
     """
     readable = len(matrix) <= READABLE
@@ -76,6 +79,10 @@ def confusion(matrix: np.ndarray, *, width: float = 5.0) -> Figure:
             axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=shade)
     ticks = range(0, len(matrix), 1 if readable else 10)
     axes.set(xlabel="answer", ylabel="true class", xticks=ticks, yticks=ticks)
+    if names and readable:
+        shown = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
+        axes.set_xticks(ticks, shown, rotation=90 if max(map(len, shown)) > 3 else 0)
+        axes.set_yticks(ticks, shown)
     if not readable:
         figure.colorbar(image, label="fraction of the true class")
     return figure

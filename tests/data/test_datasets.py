@@ -41,19 +41,24 @@ def _prepare(
     sizes: Sequence[tuple[int, int]] = ((8, 6),),
     dtype: type = np.uint8,
     feature: str = "image",
+    name: str = "mnist",
+    names: Sequence[str] | None = None,
 ) -> Path:
     """Prepares a tiny "mnist" of 1,100 and 20 images as array_record, without TensorFlow."""
     image_module = pytest.importorskip("PIL.Image")
     writer_module = pytest.importorskip("array_record.python.array_record_module")
     tfds = pytest.importorskip("tensorflow_datasets")
-    folder = data_dir / "mnist" / "3.0.1"
+    folder, stem = data_dir / name / "3.0.1", name.partition("/")[0]
     folder.mkdir(parents=True)
     shape = (*(sizes[0] if len(sizes) == 1 else (None, None)), 1)
-    image, label = tfds.features.Image(shape=shape, dtype=dtype), tfds.features.ClassLabel(num_classes=classes)
+    image, label = (
+        tfds.features.Image(shape=shape, dtype=dtype),
+        tfds.features.ClassLabel(num_classes=None if names else classes, names=names),
+    )
     features = tfds.features.FeaturesDict({feature: image, "label": label})
     splits = []
     for split, count in counts.items():
-        writer = writer_module.ArrayRecordWriter(f"{folder}/mnist-{split}.array_record-00000-of-00001", "group_size:1")
+        writer = writer_module.ArrayRecordWriter(f"{folder}/{stem}-{split}.array_record-00000-of-00001", "group_size:1")
         for i, pixels in enumerate(_tiny_images(count, offset)):
             png = io.BytesIO()
             height, width = sizes[i % len(sizes)]
@@ -61,7 +66,7 @@ def _prepare(
             writer.write(features.serialize_example({feature: png.getvalue(), "label": i % classes}))
         writer.close()
         pattern = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-        names = tfds.core.ShardedFileTemplate(folder, pattern, "mnist", split, "array_record")
+        names = tfds.core.ShardedFileTemplate(folder, pattern, stem, split, "array_record")
         splits.append(tfds.core.SplitInfo(name=split, shard_lengths=[count], num_bytes=0, filename_template=names))
     tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=splits, check_data=False)
     return folder
@@ -170,12 +175,35 @@ def test_newest_complete_version_is_read(tmp_path: Path) -> None:
         ("cifar-10", "unknown data set 'cifar-10', expected one of digits, mnist, .*did you mean 'cifar10'"),
         ("MNIST", "did you mean 'mnist'"),
         ("svhn", "did you mean 'svhn_cropped'"),
-        ("imagenet", "expected one of [a-z0-9_, ]*$"),
+        ("imagenet", "expected one of [a-z0-9_, ]*, or an image set that TFDS prepared in .*, which has none$"),
     ],
 )
-def test_unknown_name(name: str, match: str) -> None:
+def test_unknown_name(name: str, match: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=match):
-        load(name)
+        load(name, data_dir=tmp_path)
+
+
+def test_any_image_set_that_is_prepared_is_found_by_its_name(tmp_path: Path) -> None:
+    """Its classes and their names are the set's own; without a split test a fifth of every class is tested on."""
+    letters = ["ka", "sa", "ta"]
+    _prepare(tmp_path / "data", name="letters", classes=3, names=letters, counts={"train": 30, "test": 6})
+    _prepare(tmp_path / "data", name="land/grey", classes=3, counts={"train": 30})
+    where = {"data_dir": tmp_path / "data", "cache_dir": tmp_path / "cache"}
+    data = load("letters", **where)
+    assert (data.name, data.num_classes, data.classes) == ("letters", 3, tuple(letters))
+    np.testing.assert_array_equal(data.test.samples, _tiny_images(6))
+    data = load("land/grey", **where)
+    assert (data.num_classes, data.classes, np.bincount(data.test.labels).tolist()) == (3, (), [2, 2, 2])
+    both = np.concatenate([data.train.samples, data.test.samples]).reshape(30, -1)
+    assert sorted(map(bytes, both)) == sorted(map(bytes, _tiny_images(30).reshape(30, -1)))
+    with pytest.raises(ValueError, match="which has land/grey, letters; did you mean 'letters'"):
+        load("leters", **where)
+    _prepare(tmp_path / "data", name="masks", feature="mask", counts={"train": 1, "test": 1})
+    with pytest.raises(ValueError, match="split 'train' of .* has no image: its features are label, mask"):
+        load("masks", **where)
+    (tmp_path / "data" / "letters" / "3.0.1" / "features.json").write_text('{"featuresDict": {}}', encoding="utf-8")
+    with pytest.raises(ValueError, match="no image set with one label each: expected the features image and label"):
+        load("letters", **where)
 
 
 def test_missing_set_says_where_it_looked_and_what_to_do(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,8 @@ def test_fields_go_into_their_groups():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dataset": "imagenet"}, "dataset must be one of digits, .*got 'imagenet'"),
+        ({"data": "pets.npz"}, "data and size are of your own data, got them with dataset=mnist: train it with"),
+        ({"dataset": "own", "encoding": "events"}, "got dataset=own with encoding=events"),
         ({"neuron": "magic"}, "neuron must be one of lif, .*, relu, got 'magic'"),
         ({"surrogate": "magic"}, "surrogate must be one of straight_through"),
         ({"pool": "min"}, "pool must be one of spiking, average, max, got 'min'"),
@@ -86,7 +87,7 @@ def test_resume_frees_the_group_run_and_fields_that_say_so():
     run = {"seeds": 3, "checkpoint_every": 7, "data_parallel": 0, "compilation_cache": "c", "run_dir": "r"}
     shown = {"resume": True, "progress": False, "activity": False, "figures": False, "multihost": True}
     assert set(run | shown) == {f.name for f in dataclasses.fields(GROUPS["run"])}
-    assert fields_with(free=True) == ["data_dir", "cache_dir", "epochs"]
+    assert fields_with(free=True) == ["data", "data_dir", "cache_dir", "epochs"]
     check_resume(Config(), Config.of(**run, **shown, data_dir="d", cache_dir="e", epochs=2))
 
 

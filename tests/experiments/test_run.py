@@ -103,7 +103,12 @@ def test_results_and_figures(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argument", "module", "message"),
     [
-        ("--dataset=imagenet", "experiments.digits", "--dataset=imagenet: value should be one of <digits|mnist|"),
+        (
+            "--dataset=imagenet",
+            "experiments.digits",
+            "error: unknown data set 'imagenet', expected one of digits",
+        ),
+        ("--data=/nowhere", "experiments.train", "error: there is no /nowhere: give a .npz file or a folder of pict"),
         ("--leak=1.5", "experiments.digits", r"error: leak must be a finite number in (0, 1], got 1.5"),
         ("--data_dir=/nowhere", "experiments.mnist", "error: the data set 'mnist' is not prepared: no /nowhere/mnist"),
         thorough("--preset=mnist_vgg", "experiments.mnist", "should be one of <mnist_lenet_small|mnist_lenet>"),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsnn import viz
-from jaxsnn.data import DATASETS, Binning
+from jaxsnn.data import Binning, source_of
 from jaxsnn.lab import run_folder
 from jaxsnn.lab.config import FIELDS, Config
 from jaxsnn.lab.report.page import Drawing, Part, Section, details, paragraph, table
@@ -52,9 +52,9 @@ def title(config: Config) -> str:
     """The network and the data set, with the bins of event data, in words."""
     model, dataset = config.network.model, config.data.dataset
     bins = ""
-    if DATASETS[dataset].events:
+    if source_of(dataset).events:
         bins = f" in {Binning.of(config.network.time_steps, **config.data.event_options('')).describe()}"
-    return f"{NETWORKS.get(model, model)} on {DATASETS[dataset].title}{bins}"
+    return f"{NETWORKS.get(model, model)} on {source_of(dataset).title}{bins}"
 
 
 def rule(config: Config) -> str:
@@ -158,13 +158,13 @@ def _confusion(evaluation: dict[str, Any]) -> Drawing:
     matrix = np.sum([network["confusion"] for network in evaluation["networks"]], 0)
     wrong = matrix - np.diag(np.diag(matrix))
     true, answer = np.unravel_index(wrong.argmax(), wrong.shape)
-    often = (
-        f"The most frequent mistake: {true} taken for {answer}, {wrong.max()} times." if wrong.max() else "No mistake."
-    )
+    names = evaluation.get("classes") or range(len(matrix))
+    often = f"The most frequent mistake: {names[true]} taken for {names[answer]}, {wrong.max()} times."
+    often = often if wrong.max() else "No mistake."
     several = len(evaluation["networks"]) > 1
     return Drawing(
         "confusion",
-        lambda width: viz.confusion(matrix, width=width),
+        lambda width: viz.confusion(matrix, names=evaluation.get("classes", ()), width=width),
         alt=f"Confusion matrix of {len(matrix)} classes; {np.trace(matrix)} of {matrix.sum()} answers are right.",
         caption="True class (row) against answer (column) after the last time step"
         f"{', summed over the networks' * several}. {often}",
