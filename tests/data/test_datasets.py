@@ -199,7 +199,7 @@ def test_any_image_set_that_is_prepared_is_found_by_its_name(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="which has land/grey, letters; did you mean 'letters'"):
         load("leters", **where)
     _prepare(tmp_path / "data", name="masks", feature="mask", counts={"train": 1, "test": 1})
-    with pytest.raises(ValueError, match="split 'train' of .* has no image: its features are label, mask"):
+    with pytest.raises(ValueError, match="split 'train' of .* has no image: its features are "):
         load("masks", **where)
     (tmp_path / "data" / "letters" / "3.0.1" / "features.json").write_text('{"featuresDict": {}}', encoding="utf-8")
     with pytest.raises(ValueError, match="no image set with one label each: expected the features image and label"):
