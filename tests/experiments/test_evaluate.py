@@ -66,7 +66,7 @@ def test_analysis(folder, capsys):
         assert synapses["acs"] == pytest.approx(found["neurobench"]["effective_acs"])
         assert synapses["ratio"] == pytest.approx(synapses["dense"] * 3.2 / (synapses["acs"] * 0.1))
         with_neurons = found["energy"]["int32 with neurons"]["synapses"]
-        neurons = 16 * 16 * 20 + 8 * 8 * 50 + 200 + 10, 8 * 8 * 20 + 4 * 4 * 50  # that leak, and of pools
+        neurons = 16 * 16 * 5 + 8 * 8 * 12 + 50 + 10, 8 * 8 * 5 + 4 * 4 * 12  # that leak, and of pools
         added = 3 * (neurons[0] * 3.2 + neurons[1] * 0.1)
         assert with_neurons["spiking"] == pytest.approx(synapses["spiking"] + added)
         assert with_neurons["relu"] == synapses["relu"]
