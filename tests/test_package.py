@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 
@@ -25,6 +27,7 @@ def test_one_package_with_all_its_files():
     assert [name for name in data if not any(fnmatch.fnmatch(name, p) for p in named)] == []
 
 
+@pytest.mark.thorough
 def test_an_installation_trains_the_digits_wherever_it_is_called(tmp_path):
     """Only the package is there, and a folder `experiments` of the user's own."""
     site = tmp_path / "site"

@@ -69,6 +69,7 @@ def of_the_whole(kind):
     return jax.device_get(run(params, apply, state, spikes(7, jnp.float64)))
 
 
+@pytest.mark.thorough
 def test_float32_agrees_to_rounding():
     apply, params, state = build(neurons.spikebp(0.9))
     x = spikes(8)

@@ -102,8 +102,10 @@ def test_oracle_agrees_on_random_small_nets(x64, shape, leak, threshold, pool_th
 
 @pytest.mark.parametrize(
     "neuron",
-    [neurons.spikebp(0.9), neurons.lif(0.9, reset="soft", leak_first=True, remat=True)],
-    ids=["spikebp", "arctan"],
+    [
+        pytest.param(neurons.spikebp(0.9), id="spikebp"),
+        pytest.param(neurons.lif(0.9, reset="soft", leak_first=True, remat=True), id="lif", marks=pytest.mark.thorough),
+    ],
 )
 def test_stepping_and_pieces_are_the_whole(x64, neuron):
     """Logits, spikes and gradients through the carry, with dropout: the mask stays."""

@@ -101,6 +101,7 @@ def alike(one, other):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_two_processes_train_as_one(tmp_path):
     """Losses up to rounding, and the same accuracies, with dropout, shifts and validation."""
     dense = {"model": "mlp", "gradient": "bptt"}  # which compiles in a third of the time
