@@ -227,7 +227,7 @@ def test_changes_of_recordings_by_their_flag(monkeypatch):
         ({"receptive_fields": 9}, "receptive_fields belongs to encoding=population, got it with encoding=poisson"),
         (
             {"encoding": "delta"},
-            "encoding=delta and encoding=events belong to event data .nmnist, .*randman. and the others",
+            "encoding=delta and encoding=events belong to event data .nmnist, .*randman. and the",
         ),
         ({"loss": "first_spike_mse"}, "loss=first_spike_mse asks when output neurons fire: give votes=1, or more"),
         (
