@@ -14,6 +14,7 @@ from jaxsnn.interchange.weights import recurrent as recurrent_of
 from jaxsnn.layers import Identity, Layer, NeuronLayer, Synapse
 from jaxsnn.models import Network, functionalize
 from jaxsnn.models.rows import INPUT
+from jaxsnn.synapses import Precision
 from jaxsnn.typing import Shape
 
 Reset = Literal["value", "subtract"]
@@ -27,7 +28,14 @@ class Imported(NamedTuple):
     model_state: dict[str, Any]
 
 
-def from_nir(graph: Any, *, dt: float | None = None, reset: Reset = "value", readout: str = "last") -> Imported:
+def from_nir(
+    graph: Any,
+    *,
+    dt: float | None = None,
+    reset: Reset = "value",
+    readout: str = "last",
+    precision: Precision = "exact",
+) -> Imported:
     """The network of a NIR graph.
 
     Args:
@@ -36,6 +44,8 @@ def from_nir(graph: Any, *, dt: float | None = None, reset: Reset = "value", rea
       reset: "value", as NIR says; or "subtract", which it cannot say: the neurons lose their threshold, as in networks
         trained with sinabs.
       readout: the answer, as in `models.Network`; "mean" where the last neurons fire.
+      precision: of the synapses' products. "exact" by default, so that a potential that another tool finds at the
+        threshold is at the threshold here, and does not fire; "default" is faster on a CPU.
 
     Returns:
       Model, params and model_state. Layers are called like nodes, with `/` for `.`.
@@ -58,7 +68,12 @@ def from_nir(graph: Any, *, dt: float | None = None, reset: Reset = "value", rea
     builder = _Builder(found, float(dt), reset)
     for name in found.order:
         builder.add(name)
-    model = Network(builder.finish(), input_shape=builder.input_shape, readout=readout)
+    layers = builder.finish()
+    for layer in layers:
+        for _, synapse in layer.synapses.values():
+            if hasattr(synapse, "precision"):
+                synapse.precision = precision
+    model = Network(layers, input_shape=builder.input_shape, readout=readout)
     _, params, model_state = functionalize(model)
     return Imported(model, params, model_state)
 

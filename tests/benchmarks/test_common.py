@@ -59,6 +59,7 @@ def test_a_step_of_the_small_recurrent_network_lowers_the_loss():
     assert losses[1] < losses[0]
 
 
+@pytest.mark.thorough
 def test_the_small_residual_network_is_traced_with_and_without_the_stem_once():
     workload = workloads.NETWORKS["tiny-W4"]
     for once in (True, False):

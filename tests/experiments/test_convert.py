@@ -71,6 +71,7 @@ def test_the_converted_network_answers_as_its_twin(where):
         assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.thorough
 def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
     """Without its results the twin resumes from its last checkpoint: nothing is left to train."""
     options = Options(

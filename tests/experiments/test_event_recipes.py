@@ -49,9 +49,11 @@ def write_pictures(folder):
     ("preset", "write", "small"),
     [
         (shd.shd_feedforward, write_shd, {"hidden": (8, 8), "delays": 3}),
-        (shd.shd_recurrent, write_shd, {"hidden": (8, 8), "threshold": 0.2}),
+        pytest.param(*(shd.shd_recurrent, write_shd, {"hidden": (8, 8), "threshold": 0.2}), marks=pytest.mark.thorough),
         (events.dvs128gesture, write_gestures, {"width": 1 / 32, "event_downsample": 8}),
-        (events.cifar10_dvs, write_pictures, {"width": 1 / 32, "event_downsample": 8}),
+        pytest.param(
+            *(events.cifar10_dvs, write_pictures, {"width": 1 / 32, "event_downsample": 8}), marks=pytest.mark.thorough
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -143,7 +143,7 @@ COMMON = {
 @pytest.mark.parametrize(
     "fields",
     [
-        {"neuron": "adlif", "leak": 0.8, "recurrent": "others"},
+        pytest.param({"neuron": "adlif", "leak": 0.8, "recurrent": "others"}, marks=pytest.mark.thorough),
         {"neuron": "psn", "encoding": "direct"},
         {"neuron": "sliding_psn", "neuron_options": ("order:3",), "time_chunk": 2},
     ],

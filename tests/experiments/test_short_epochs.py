@@ -13,6 +13,7 @@ from tests.experiments.test_run import small
 FIELDS = {"gradient": "bptt", "encoding": "direct", "norm": "bn", "epochs": 3, "limit": 64, "batch_size": 32}
 
 
+@pytest.mark.thorough
 def test_each_step_has_the_time_steps_of_its_epoch(tmp_path):
     data = load("digits")
     config = small(tmp_path, time_steps=3, short_epochs=1, short_steps=2, **FIELDS)

@@ -60,6 +60,7 @@ def test_members_equal_single_runs(whole, tmp_path):
         assert row["diverged_step"] is None
 
 
+@pytest.mark.thorough
 def test_members_equal_single_runs_in_float64(x64):
     """The whole step of the digits network, every number that is an axis another one: parameters to the last bits."""
     config = tiny("", gradient="bptt", slope=2.0, dropout=0.1, epochs=1)

@@ -20,7 +20,8 @@ from tests.interchange import euler
 nir = pytest.importorskip("nir")
 FILES = Path(__file__).parent / "nir"  # of neuromorphs/NIR, see LICENSE there
 DT = 1e-3
-PLAIN = ("lenet", "vgg5", "resnet11", "mlp", "resnet20", "sew_add_resnet20", "ms_resnet20")
+DEEP = ("resnet11", "resnet20", "sew_add_resnet20", "ms_resnet20")
+PLAIN = ("lenet", "vgg5", "mlp", *(pytest.param(name, marks=pytest.mark.thorough) for name in DEEP))
 
 
 def network(name, size=8, **options):
@@ -58,7 +59,7 @@ def test_a_round_trip_is_the_same_bit_for_bit(name, tmp_path):
         },
     }.get(name, {"neurons": neurons.lif(0.8), "norm": "bn"} if normed else {})
     model, apply, params, state = network(name, **options)
-    imported = through_a_file(interchange.to_nir(model, params, state, dt=DT), tmp_path)
+    imported = through_a_file(interchange.to_nir(model, params, state, dt=DT), tmp_path, precision="default")
     if normed:
         model, params, state = models.fold(model, params, state)
         apply = models.functionalize(model)[0]
@@ -76,6 +77,7 @@ def test_a_round_trip_is_the_same_bit_for_bit(name, tmp_path):
     assert normed or total(first) == total(second)
 
 
+@pytest.mark.thorough
 def test_every_model_is_exported_or_refused_by_name():
     """Whatever is in the table, at its smallest."""
     refused = {}
@@ -220,6 +222,26 @@ def test_spikes_are_subtracted_where_it_is_asked_for():
         apply = models.functionalize(imported.model)[0]
         output, _ = apply(imported.params, imported.model_state, jnp.ones((6, 1, 1)))
         assert output.potentials[:, 0, 0].tolist() == expected
+
+
+def test_a_potential_at_the_threshold_does_not_fire():
+    """Whole-number weights: every current of 3 is 3, whatever way the products are summed."""
+    nodes = {
+        "input": nir.Input({"input": np.array([2, 8, 8])}),
+        "conv": nir.Conv2d((8, 8), np.ones((4, 2, 3, 3), np.float32), 1, 1, 1, 1, np.zeros(4, np.float32)),
+        "n": nir.IF(r=np.ones((4, 8, 8)), v_threshold=np.full((4, 8, 8), 9.0)),
+        "output": nir.Output({"output": np.array([4, 8, 8])}),
+    }
+    graph = nir.NIRGraph(nodes, [("input", "conv"), ("conv", "n"), ("n", "output")], type_check=False)
+    x = np.random.default_rng(0).random((1, 64, 2, 8, 8)) < 0.5
+    imported = interchange.from_nir(graph, dt=1.0, readout="mean")
+    apply = models.functionalize(imported.model)[0]
+    x_last = jnp.asarray(np.moveaxis(x, 2, -1), jnp.float32)
+    output, _ = jax.jit(apply)(imported.params, imported.model_state, x_last)
+    expected = np.moveaxis(euler.run(graph, x.astype(np.float64), 1.0), 2, -1)
+    at = euler._conv(x[0].astype(float), nodes["conv"].weight, 1, 1, 1, 1, np.zeros(4)) == 9
+    assert at.sum() > 100
+    np.testing.assert_array_equal(output.potentials, expected)
 
 
 def small(**changes):

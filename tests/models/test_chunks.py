@@ -43,13 +43,13 @@ def thorough(*values):
     ("make", "pack", "chunk", "remat"),
     [
         thorough(neurons.spikebp, False, 1, False),
-        (neurons.spikebp, False, 3, True),
+        thorough(neurons.spikebp, False, 3, True),
         thorough(neurons.spikebp, True, 1, True),
         (neurons.spikebp, True, 3, False),
         thorough(neurons.spikebp, True, 7, False),
         thorough(neurons.lif, False, 1, False),
         (neurons.lif, False, 3, True),
-        (neurons.lif, True, 3, False),
+        thorough(neurons.lif, True, 3, False),
     ],
 )
 def test_pieces_are_the_whole(x64, make, pack, chunk, remat):
@@ -124,6 +124,7 @@ def test_it_goes_on_from_a_carry():
     assert second.carry["steps"] == 9
 
 
+@pytest.mark.thorough
 def test_memory_hardly_grows_with_time():
     apply, params, state = build(neurons.spikebp())
 
