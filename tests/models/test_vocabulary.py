@@ -176,7 +176,7 @@ def test_an_input_that_stays_is_computed_once(x64):
     np.testing.assert_allclose(value, value_once, rtol=1e-12)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12), gradient, gradient_once)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-10), after, after_once)
-    assert flops[1] < 0.75 * flops[0]
+    assert flops[1] < 0.85 * flops[0]  # neurons and the second layer stay
 
 
 def test_attention_is_the_sum_over_tokens():
