@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import numpy as np
+import optax
 from absl import flags
 
 from jaxsnn import models, training
@@ -57,7 +58,7 @@ def score(config: Config, graph: Any, *, dt: float | None, reset: str, part: str
     apply = models.functionalize(imported.model)[0]
     size = min(config.training.evaluation_batch, len(samples.labels))
     evaluate = training.make_evaluate(apply, make_prepare(config), size)
-    state = training.init_state(imported.params, imported.model_state, _NONE, config.training.seed)
+    state = training.init_state(imported.params, imported.model_state, optax.identity(), config.training.seed)
     began = time.perf_counter()
     found = evaluate(state, samples.samples, samples.labels)
     seconds = (time.perf_counter() - began) / len(samples.labels)
@@ -67,16 +68,6 @@ def score(config: Config, graph: Any, *, dt: float | None, reset: str, part: str
         "confusion": np.asarray(found.confusion).tolist(),
         "seconds_per_sample": round(seconds, 5),
     }
-
-
-class _Nothing:
-    """An optimiser that is never asked to update."""
-
-    def init(self, params: Any) -> tuple[()]:
-        return ()
-
-
-_NONE: Any = _Nothing()
 
 
 def main() -> None:
