@@ -40,7 +40,7 @@ def shd_feedforward() -> Config:
 
     Source: Hammouamri, Khalfaoui-Hassani and Masquelier (2024), ICLR, arXiv 2306.17670, as released for SHD: delays up
     to 25 steps, tau = 1.005 steps, norm over time and batch, dropout 0.4, arctan, softmax summed over time, Adam, one
-    cycle, 150 epochs of batch 256; published 95.07 %. Here the weights and the delays share a learning rate, which ends
+    cycle, 150 epochs of batch 256; published 95.1 %. Here the weights and the delays share a learning rate, which ends
     near 0 for both, and words longer than 1 s lose their end.
     Command: `python -m experiments.shd --preset=shd_feedforward --data_dir=<folder of shd_train.h5 and shd_test.h5>`.
     Score and time: not measured here.
@@ -79,7 +79,7 @@ def shd_recurrent() -> Config:
 
     Source: Bittar and Garner (2022), Frontiers in Neuroscience 16:865897: recurrent adaptive neurons (RadLIF) whose
     four parameters are trained, batch norm, dropout 0.1, softmax summed over time, Adam at 0.01, batches of 128, 30
-    epochs; published 94.62 % with three layers. Here the rate falls along a cosine, where theirs falls on a plateau.
+    epochs; published 94.6 % with three layers. Here the rate falls along a cosine, where theirs falls on a plateau.
     Command: `python -m experiments.shd --preset=shd_recurrent --data_dir=<folder of shd_train.h5 and shd_test.h5>`.
     Score and time: not measured here.
     """
