@@ -3,13 +3,16 @@
 A file holds `params/conv1/kernel`, `model_state/conv1/neurons/leak` and so on. Its metadata names the cell of every
 layer, its reset and its order: the same weights in other neurons are another network (a network trained with a soft
 reset and run with a hard one lost ten points in Huang et al. 2024, arXiv 2402.04663), so they are compared on load.
+A SHA-256 of names, numbers and metadata is in the metadata too: the format has no checksum of its own.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -19,25 +22,41 @@ from jaxsnn import files
 from jaxsnn.models import Network, functionalize
 from jaxsnn.typing import Shape
 
-VERSION = "1"
+VERSION = "2"
+DIGEST = "sha256"
+"""The entry of the metadata that is made from all else."""
 Tree = dict[str, Any]
 
 
-def save_weights(path: str | Path, model: Network, params: Tree, model_state: Tree, **facts: str) -> None:
+def save_weights(
+    path: str | Path, model: Network, params: Tree, model_state: Tree, *, half: bool = False, **facts: str
+) -> None:
     """Writes a network's numbers.
 
     Args:
       path: the file; written whole or not at all.
       model: the network, whose neurons are written down.
       params, model_state: as of `models.functionalize`.
+      half: round the parameters to float16, in half the bytes; `load_weights` gives them in the model's type again.
       facts: strings for the file's metadata, e.g. accuracy, command, commit.
 
     Raises:
       OSError: if it cannot be written.
+      ValueError: with `half`, for a parameter too large for float16.
     """
     arrays = {f"{tree}/{name}": np.array(value, order="C") for tree, name, value in _flat(params, model_state)}
+    for name in [name for name in arrays if half and name.startswith("params/")]:
+        if np.abs(arrays[name]).max(initial=0) > np.finfo(np.float16).max:
+            raise ValueError(f"{name} has numbers too large for float16: write the file without half")
+        arrays[name] = arrays[name].astype(np.float16)
     told = {"jaxsnn": VERSION, "neurons": json.dumps(_neurons(model)), **facts}
+    told[DIGEST] = _digest(arrays, told)
     files.write_whole(Path(path), safetensors.numpy.save(arrays, told))
+
+
+def read_facts(path: str | Path) -> dict[str, str]:
+    """The metadata of a file of `save_weights`, the given facts among them; raises as `load_weights`."""
+    return _checked(Path(path))[1]
 
 
 def load_weights(path: str | Path, model: Network) -> tuple[Tree, Tree]:
@@ -48,15 +67,11 @@ def load_weights(path: str | Path, model: Network) -> tuple[Tree, Tree]:
       model: a network of the same layers and neurons.
 
     Raises:
-      ValueError: for a file that is none or damaged, another version, layers or shapes that differ, or neurons with
-        another cell, reset or order.
+      ValueError: for a file that is none, damaged or changed, another version, layers or shapes that differ, or
+        neurons with another cell, reset or order.
       OSError: if it cannot be read.
     """
-    arrays, told = _read(Path(path))
-    if told.get("jaxsnn") != VERSION:
-        raise ValueError(
-            f"{path} holds no weights of this library in version {VERSION}: its metadata are {sorted(told)}"
-        )
+    arrays, told = _checked(Path(path))
     theirs, ours = json.loads(told["neurons"]), _neurons(model)
     for name in sorted({*theirs, *ours}):
         if theirs.get(name) != ours.get(name):
@@ -67,7 +82,8 @@ def load_weights(path: str | Path, model: Network) -> tuple[Tree, Tree]:
     _, params, model_state = functionalize(model)
     wanted = {f"{tree}/{name}": value for tree, name, value in _flat(params, model_state)}
     _compare(path, {name: value.shape for name, value in arrays.items()}, {n: np.shape(v) for n, v in wanted.items()})
-    trees: dict[str, Tree] = unflatten_dict({tuple(name.split("/")): arrays[name] for name in wanted})
+    typed = {tuple(name.split("/")): arrays[name].astype(jnp.asarray(value).dtype) for name, value in wanted.items()}
+    trees: dict[str, Tree] = unflatten_dict(typed)
     return trees["params"], trees.get("model_state", {})
 
 
@@ -149,6 +165,26 @@ def _compare(path: Any, there: Mapping[str, Shape], here: Mapping[str, Shape]) -
             raise ValueError(
                 f"{path} does not fit the network: {name} is {there.get(name)} there, {here.get(name)} here"
             )
+
+
+def _checked(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What `save_weights` wrote, unchanged since."""
+    arrays, told = _read(path)
+    if told.get("jaxsnn") != VERSION:
+        raise ValueError(
+            f"{path} holds no weights of this library in version {VERSION}: its metadata are {sorted(told)}"
+        )
+    if told.pop(DIGEST, "") != _digest(arrays, told):
+        raise ValueError(f"{path} has been changed since it was written, its {DIGEST} differs: get it again")
+    return arrays, told
+
+
+def _digest(arrays: Mapping[str, np.ndarray], told: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for name in sorted(arrays):
+        value = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

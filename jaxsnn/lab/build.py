@@ -81,7 +81,7 @@ def build(
 
     def in_time(steps: int) -> tuple[models.Apply, training.Prepare]:
         """The model in chunks and its input, of trains of this many steps."""
-        chunk = models.training_chunk(module, steps, min(config.network.time_chunk, steps))
+        chunk = _chunk(config, module, steps)
         encode = make_prepare(config.replace(time_steps=steps, short_epochs=0), gain=hparams["gain"])
         return models.in_chunks(whole, chunk, **options), lambda keys, images: encode(keys, images).astype(param_dtype)
 
@@ -157,6 +157,15 @@ def make_model(
         rngs=nnx.Rngs(training.key_for(seed, INIT)),
         **({"hidden": network.hidden} if network.hidden else {}),
     )
+
+
+def _chunk(config: Config, module: models.Network, steps: int) -> int:
+    return models.training_chunk(module, steps, min(config.network.time_chunk, steps))
+
+
+def evaluated_apply(config: Config, module: models.Network) -> models.Apply:
+    """The network as `build` evaluates it, without the parts of a training."""
+    return models.in_chunks(models.functionalize(module)[0], _chunk(config, module, config.network.time_steps))
 
 
 def restore(program: Program, seed: int, folder: Path, step: int | None = None) -> training.TrainState:

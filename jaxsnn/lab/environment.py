@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -40,6 +41,11 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions(),
     }
+
+
+def portable(command: str) -> str:
+    """A command without the places of one machine: `--data_dir=...`."""
+    return re.sub(r"(--\w+=)(?:/|~|[A-Za-z]:)\S*", r"\1...", command)
 
 
 def versions() -> dict[str, str]:

@@ -2,56 +2,79 @@
 
 Writes `<network>.<format>` into the run folder, or `--output`. `nir`: a graph, which snnTorch, Norse, SpikingJelly,
 sinabs, Lava, Rockpool and spyx read; a network that it cannot hold is refused by the name of the layer (extra `nir`).
-`safetensors`: the weights by parameter path. `jaxsnn`: programs that run with jax alone (extra `export`). See
-`jaxsnn.interchange`.
+`safetensors`: the weights by parameter path, and all that is needed to run them (`jaxsnn.pretrained.load`); `--half`
+rounds them to float16. `jaxsnn`: programs that run with jax alone (extra `export`). See `jaxsnn.interchange`.
 """
 
 import io
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 from absl import flags
 
 from jaxsnn import files, interchange, models, training
 from jaxsnn.data import Dataset
-from jaxsnn.lab import run_folder
-from jaxsnn.lab.build import build, make_model, restore
+from jaxsnn.lab import fingerprints, run_folder, trained
+from jaxsnn.lab.build import Program, build, make_model, restore
 from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.environment import portable
 from jaxsnn.lab.results import scores
-from jaxsnn.lab.splits import load_data
+from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
 
-Write = Callable[[Config, models.Network, Any, Any, Path, float], object]
-"""`(config, model, params, model_state, file, seconds of a time step)`."""
+
+class Network(NamedTuple):
+    """A trained network on its way to a file."""
+
+    config: Config
+    model: models.Network
+    params: Any
+    model_state: Any
+    sample: Mapping[str, Any]
+    """What its samples are, `fingerprints.SAMPLE`."""
+    facts: Mapping[str, Any]
+    """Its accuracy, and the environment of its training."""
+    dt: float
+    """Seconds of a time step."""
+    half: bool
+    """Parameters are rounded to float16."""
 
 
-def _nir(config: Config, model: models.Network, params: Any, model_state: Any, path: Path, dt: float) -> None:
+Write = Callable[[Network, Path], object]
+
+
+def _nir(network: Network, path: Path) -> None:
     try:
         import nir
     except ImportError as error:
         raise ValueError("NIR needs the package nir: pip install 'jaxsnn-lab[nir]'") from error
-    graph = interchange.to_nir(model, params, model_state, dt=dt)
+    graph = interchange.to_nir(network.model, network.params, network.model_state, dt=network.dt)
     content = io.BytesIO()  # HDF5 reads what it writes, which a new file does not allow
     nir.write(content, graph)
     files.write_whole(path, content.getvalue())
 
 
-def _facts(config: Config) -> dict[str, Any]:
-    """The facts of the input, without which a network cannot be run."""
-    fields = ("dataset", "mean", "std", "encoding", "gain", "time_steps", "readout")
-    return {name: value for name, value in config.flat().items() if name in fields}
+def _weights(network: Network, path: Path) -> None:
+    trained.write(
+        path,
+        network.config,
+        network.params,
+        network.model_state,
+        network.sample,
+        network.facts,
+        half=network.half,
+    )
 
 
-def _weights(config: Config, model: models.Network, params: Any, model_state: Any, path: Path, dt: float) -> None:
-    interchange.save_weights(path, model, params, model_state, input=json.dumps(_facts(config)))
-
-
-def _programs(config: Config, model: models.Network, params: Any, model_state: Any, path: Path, dt: float) -> None:
-    facts = _facts(config)
-    interchange.save_artifact(path, model, params, model_state, steps=facts.pop("time_steps"), **facts)
+def _programs(network: Network, path: Path) -> None:
+    fields = ("dataset", "mean", "std", "encoding", "gain", "readout")  # the input, without which it cannot be run
+    facts = {name: value for name, value in network.config.flat().items() if name in fields}
+    steps = network.config.network.time_steps
+    interchange.save_artifact(path, network.model, network.params, network.model_state, steps=steps, **facts)
 
 
 FORMATS: dict[str, Write] = {"nir": _nir, "safetensors": _weights, "jaxsnn": _programs}
@@ -66,6 +89,7 @@ def export(
     which: str = "selected",
     output: str = "",
     dt: float = 1e-3,
+    half: bool = False,
     data_dir: str = "",
     cache_dir: str = "",
 ) -> Path:
@@ -78,6 +102,7 @@ def export(
       which: "selected", the epoch with the best validation accuracy, or "last".
       output: the file; empty for `<network>.<format>` in the folder.
       dt: seconds of one time step.
+      half: of safetensors, parameters are rounded to float16, and the accuracy is measured with them.
       data_dir, cache_dir: where the data is now; empty for your own default.
 
     Raises:
@@ -89,20 +114,42 @@ def export(
     run = named.get(network or next(iter(named)))
     if run is None:
         raise ValueError(f"{folder} has no network {network!r}: it has {', '.join(named)}")
+    if half and format != "safetensors":
+        raise ValueError(f"half is for safetensors, got format={format}")
     data = load_data(config)
-    state = _state(config, data, folder, run, which)
-    path = Path(output) if output else folder / f"{run.name}.{format}"
-    FORMATS[format](config, make_model(config, data, run.seed), *state.weights, path, dt)
-    print(f"wrote {path}: {config.network.model} after step {int(state.step)}")
-    return path
-
-
-def _state(config: Config, data: Dataset, folder: Path, run: run_folder.Run, which: str) -> training.TrainState:
+    program = build(config, data)
     rows = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
     if not any("test_accuracy" in row for row in rows):
         raise ValueError(f"{folder / run.name} has no evaluated epoch yet: let the training go on with --resume")
-    step = scores(run, rows, 0.0)["selected_step"] if which == "selected" else None
-    return restore(build(config, data), run.seed, folder / run.name, step)
+    found = scores(run, rows, 0.0)
+    of = "selected_" if which == "selected" else ""
+    state = restore(program, run.seed, folder / run.name, found["selected_step"] if of else None)
+    params, model_state = state.weights
+    accuracy = found[f"{of}test_accuracy"] if not half else _rounded_accuracy(config, data, program, state)
+    starts = run_folder.environments(folder)
+    facts = {"test_accuracy": accuracy, "epoch": found[f"{of}epoch"], "chosen_by": "validation" if of else "last epoch"}
+    exported = Network(
+        config.replace(seed=run.seed),
+        make_model(config, data, run.seed),
+        params,
+        model_state,
+        next(iter(fingerprints.sums(data).values()))[fingerprints.SAMPLE],
+        facts | (starts[-1] | {"command": portable(starts[-1]["command"])} if starts else {}),
+        dt,
+        half,
+    )
+    path = Path(output) if output else folder / f"{run.name}.{format}"
+    FORMATS[format](exported, path)
+    print(f"wrote {path}: {config.network.model} after step {int(state.step)}, test accuracy {100 * accuracy:.2f} %")
+    return path
+
+
+def _rounded_accuracy(config: Config, data: Dataset, program: Program, state: training.TrainState) -> float:
+    """On the test set, with parameters that were rounded to float16."""
+    params, model_state = state.weights
+    rounded = jax.tree.map(lambda x: np.asarray(x).astype(np.float16).astype(x.dtype), params)
+    state = state._replace(params=rounded, model_state=model_state, average=None)
+    return float(program.evaluate(state, *split(config, data).test).accuracy[-1])
 
 
 def main() -> None:
@@ -115,10 +162,11 @@ def main() -> None:
     )
     flags.DEFINE_string("output", "", "The file; empty for <network>.<format> in the run folder.")
     flags.DEFINE_float("dt", 1e-3, "Seconds of one time step.")
+    flags.DEFINE_bool("half", False, "Of safetensors: round parameters to float16, and measure the accuracy anew.")
 
     def run() -> None:
         given = flags.FLAGS
-        names = ("format", "network", "which", "output", "dt", "data_dir", "cache_dir")
+        names = ("format", "network", "which", "output", "dt", "half", "data_dir", "cache_dir")
         with run_folder.looking(given.run, figures=False) as folder:
             export(folder, **{name: getattr(given, name) for name in names})
 

@@ -2,6 +2,7 @@
 names of its classes, so that a trained network can be used without it."""
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,21 @@ def outline(folder: Path) -> Dataset:
         raise ValueError(f"{folder} has no {FILE}, which says what samples its networks take: train it again")
     name, entry = next(iter(read_json(folder / FILE).items()))
     try:
-        sample, splits = entry[SAMPLE], [entry[part]["samples"] for part in ("training", "test")]
-        zero = np.zeros((), sample["dtype"])
-        train, test = (
-            Split(np.broadcast_to(zero, (count, *sample["shape"])), np.zeros(count, np.int32)) for count in splits
-        )
-        return Dataset(name, train, test, sample["num_classes"], classes=tuple(sample["classes"]))
+        return imagined(name, entry[SAMPLE], *(entry[part]["samples"] for part in ("training", "test")))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{folder / FILE} does not say what samples the networks take: it is damaged, or of an earlier version; "
             "resume the run once with --resume, which writes it"
         ) from error
+
+
+def imagined(name: str, sample: Mapping[str, Any], training: int = 1, test: int = 1) -> Dataset:
+    """A data set of so many samples as `SAMPLE` describes, all 0 and without memory."""
+    zero = np.zeros((), sample["dtype"])
+    parts = [
+        Split(np.broadcast_to(zero, (count, *sample["shape"])), np.zeros(count, np.int32)) for count in (training, test)
+    ]
+    return Dataset(name, parts[0], parts[1], sample["num_classes"], classes=tuple(sample["classes"]))
 
 
 def _sum(values: np.ndarray) -> str:

@@ -1,7 +1,8 @@
-"""Prediction: the class of pictures or arrays, by a trained network of a run folder; no training data is needed.
+"""Prediction: the class of pictures or arrays, by a trained network of a run folder, a file, or this package.
 
     python -m jaxsnn.lab.predict --run=runs/own cat.png dog.png
     python -m jaxsnn.lab.predict --run=runs/own --output=answers.csv folder_of_pictures
+    python -m jaxsnn.lab.predict --pretrained=mnist_lenet digit.png
 
 One file gives a sentence; several, a folder or `--output` give CSV.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from jaxsnn import files
+from jaxsnn import files, pretrained
 from jaxsnn.data import DataNotFoundError, pictures
 from jaxsnn.data.arrays import OWN
 from jaxsnn.encoding import ENCODINGS
@@ -102,7 +103,9 @@ def _sentence(answer: Prediction, steps: int) -> str:
 
 def main() -> None:
     """Parses flags, predicts, prints or writes."""
-    flags.DEFINE_string("run", None, "Folder of the run.", required=True)
+    flags.DEFINE_string("run", "", "Folder of the run.")
+    what = f"Instead of a run: {', '.join(pretrained.names())}, or a .safetensors file that an export wrote."
+    flags.DEFINE_string("pretrained", "", what)
     flags.DEFINE_string("network", "", "Which network of the folder, e.g. seed1; empty for the first.")
     flags.DEFINE_enum(
         "which", "selected", ["selected", "last"], "Epoch with the best validation accuracy, or the last."
@@ -111,7 +114,13 @@ def main() -> None:
 
     def run(paths: Sequence[str]) -> None:
         given = flags.FLAGS
-        trained = load_run(given.run, network=given.network, which=given.which)
+        if bool(given.run) == bool(given.pretrained):
+            raise ValueError("give the network, by --run=<folder> or by --pretrained=<name or file>")
+        trained = (
+            pretrained.load(given.pretrained)
+            if given.pretrained
+            else load_run(given.run, network=given.network, which=given.which)
+        )
         text = predict(trained, paths, table=bool(given.output))
         if given.output:
             print(f"wrote {files.write_whole(Path(given.output), text)}")

@@ -59,6 +59,31 @@ def _value(f: dataclasses.Field, value: Any) -> Any:
     return tuple(value) if several and isinstance(value, list) else value
 
 
+def changed(config: Config) -> dict[str, Any]:
+    """The fields that decide what a trained network answers, where they differ from the defaults: see `unchanged`.
+
+    Fields with their default are left out, so that a field that a later version adds breaks no file.
+    """
+    default = Config().flat()
+    groups = (*(f.name for g in (config.data, config.network) for f in dataclasses.fields(g)), "loss", "seed")
+    values = config.values(name for name in groups if not FIELDS[name].metadata["per_process"])
+    return {name: value for name, value in values.items() if value != default[name]}
+
+
+def unchanged(values: dict[str, Any], file: Path) -> Config:
+    """The configuration of `changed`, read from JSON.
+
+    Raises:
+      ValueError: if a field is not known, or has a value that is not allowed.
+    """
+    try:
+        if strange := values.keys() - FIELDS.keys():
+            raise ValueError(f"there is no field {', '.join(sorted(strange))}")
+        return Config.of(**{name: _value(FIELDS[name], value) for name, value in values.items()})
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} needs another version of jaxsnn: {error}") from error
+
+
 def check_resume(stored: Config, config: Config) -> None:
     """Compares the configuration of a run with the configuration that resumes it.
 

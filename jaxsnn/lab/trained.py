@@ -1,5 +1,7 @@
-"""Trained networks of run folders, to be used without the data that they were trained on."""
+"""Trained networks of run folders and files, to be used without the data that they were trained on."""
 
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,16 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn import analysis, files, training
+from jaxsnn import analysis, files, interchange, training
 from jaxsnn.batches import batches
 from jaxsnn.data import Dataset
 from jaxsnn.lab import fingerprints, profile, run_folder
-from jaxsnn.lab.build import build, restore
+from jaxsnn.lab.build import build, evaluated_apply, make_model, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.results import scores
-from jaxsnn.lab.stored import opened
+from jaxsnn.lab.stored import changed, opened, unchanged
 from jaxsnn.training.state import EVALUATE
+from jaxsnn.typing import Apply, Array
 
 
 class Prediction(NamedTuple):
@@ -37,12 +40,24 @@ class Prediction(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A trained network of a run, from `load_run`."""
+    """A trained network, from `load_run` or `pretrained.load`."""
 
     config: Config
-    state: training.TrainState
+    """Of its run; `str(net.config.network)` is all about its neurons."""
+    params: Any
+    """Weights, nested dicts."""
+    model_state: Any
+    """Running statistics and constants, likewise."""
+    seed: int
+    """Of its run, from which the random numbers of its input come."""
     outline: Dataset
     """The data set that it was trained on without its numbers."""
+    facts: Mapping[str, Any]
+    """Of a file: test accuracy, command, commit, date, device and versions of the training."""
+    apply: Apply
+    """`(params, model_state, x [T, B, ...]) -> (output, model_state)`, as of `models.functionalize`."""
+    prepare: Callable[[Array, Array], Array]
+    """`(key, samples [B, ...]) -> x [T, B, ...]`: normalises and encodes samples as they come from the data set."""
     answer: Any
     """`(keys [B], samples [B, ...]) -> softmax of the logits [B, classes]`."""
     measure: analysis.RunProfile | None
@@ -73,10 +88,13 @@ class Trained(NamedTuple):
           TypeError: if they have another dtype.
         """
         x = self._checked(np.asarray(samples))
-        key, labels = training.key_for(self.state.seed, EVALUATE, 1), jnp.zeros(len(x), jnp.int32)
+        key, labels = training.key_for(self.seed, EVALUATE, 1), jnp.zeros(len(x), jnp.int32)
         parts = batches(key, jnp.asarray(x), labels, self.config.training.evaluation_batch)
         chances = np.concatenate(
-            [np.asarray(self.answer(*self.state.weights, part.keys, part.samples))[part.inside] for part in parts]
+            [
+                np.asarray(self.answer(self.params, self.model_state, part.keys, part.samples))[part.inside]
+                for part in parts
+            ]
         )
         numbers = chances.argmax(-1).astype(np.int32)
         costs = [(None, None, None)] * len(x) if self.measure is None else self._costs(key, x, numbers)
@@ -88,7 +106,7 @@ class Trained(NamedTuple):
     def _costs(self, key: jax.Array, x: np.ndarray, labels: np.ndarray) -> list[tuple[int, int, float]]:
         """Spikes, steps and energy of each sample."""
         assert self.measure is not None
-        observed = self.measure(*self.state.weights, key, x, labels)
+        observed = self.measure(self.params, self.model_state, key, x, labels)
         inside = analysis.counts(observed)
         found = []
         for i in range(len(x)):
@@ -146,12 +164,75 @@ def load_run(folder: str | Path, *, network: str = "", which: str = "selected") 
     program = build(config, data)
     step = scores(run, rows, 0.0)["selected_step"] if which == "selected" else None
     state = restore(program, run.seed, folder / run.name, step)
-    prepare = make_prepare(config)
+    return _trained(config, *state.weights, run.seed, data)
+
+
+def write(
+    path: Path,
+    config: Config,
+    params: Any,
+    model_state: Any,
+    sample: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    half: bool = False,
+) -> None:
+    """Writes a network with all that is needed to run it to a safetensors file: see `read`.
+
+    Args:
+      path: the file.
+      config: of the run.
+      params, model_state: the numbers.
+      sample: what the samples are, `fingerprints.SAMPLE` of the run's data.
+      facts: what is told of it, e.g. accuracy and command.
+      half: as in `interchange.save_weights`.
+
+    Raises:
+      OSError, ValueError: as `interchange.save_weights`.
+    """
+    data = fingerprints.imagined(config.data.dataset, sample)
+    told = {"config": changed(config), "sample": sample, "facts": facts}
+    interchange.save_weights(
+        path,
+        make_model(config, data, config.training.seed),
+        params,
+        model_state,
+        half=half,
+        **{name: json.dumps(value) for name, value in told.items()},
+    )
+
+
+def read(path: Path) -> Trained:
+    """The network in a file of `write`, which an export of the format safetensors is.
+
+    Raises:
+      ValueError: for a file that is none, damaged or changed, or that needs fields that this version has not.
+      OSError: if it cannot be read.
+    """
+    told = interchange.read_facts(path)
+    if missing := {"config", "sample", "facts"} - told.keys():
+        raise ValueError(f"{path} holds weights alone, without {', '.join(sorted(missing))}: use load_weights")
+    config = unchanged(json.loads(told["config"]), path)
+    data = fingerprints.imagined(config.data.dataset, json.loads(told["sample"]))
+    params, model_state = interchange.load_weights(path, make_model(config, data, config.training.seed))
+    facts = json.loads(told["facts"])
+    return _trained(config, params, model_state, config.training.seed, data, facts)
+
+
+def _trained(
+    config: Config,
+    params: Any,
+    model_state: Any,
+    seed: int,
+    data: Dataset,
+    facts: Mapping[str, Any] | None = None,
+) -> Trained:
+    prepare, apply = make_prepare(config), evaluated_apply(config, make_model(config, data, seed))
 
     @jax.jit
     def answer(params: Any, model_state: Any, keys: jax.Array, samples: jax.Array) -> jax.Array:
-        output, _ = program.apply(params, model_state, prepare(keys, samples), train=False)
+        output, _ = apply(params, model_state, prepare(keys, samples), train=False)
         return jax.nn.softmax(output.logits)
 
     measure = profile.make_profile(config, data) if config.network.spiking else None
-    return Trained(config, state, data, answer, measure)
+    return Trained(config, params, model_state, seed, data, facts or {}, apply, prepare, answer, measure)

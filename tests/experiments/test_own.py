@@ -11,10 +11,12 @@ from PIL import Image
 
 from jaxsnn import lab
 from jaxsnn.lab import evaluate, own, run, splits
+from jaxsnn.lab.build import build, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.predict import predict
 from jaxsnn.lab.report.report import report
 from jaxsnn.lab.run_folder import read_config
+from jaxsnn.lab.splits import load_data
 
 SMALL = {
     "width": 0.1,
@@ -141,10 +143,12 @@ def test_what_is_clear_is_converted_and_what_is_not_is_refused(folder, trained, 
 
 def test_the_running_mean_of_the_weights_predicts(folder):
     trained = lab.load_run(folder, which="last")
-    mean, last = trained.state.weights[0], trained.state.params
+    config = read_config(folder)
+    state = restore(build(config, load_data(config)), 0, folder / "seed0")
+    mean, last = trained.params, state.params
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (mean, last)), strict=True))
     x = np.full((1, 8, 8, 1), 200, np.uint8)
-    other = trained._replace(state=trained.state._replace(average=None))
+    other = trained._replace(params=last)
     assert other.predict(x)[0].confidence != trained.predict(x)[0].confidence
 
 

@@ -57,7 +57,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(ValueError, match="no safetensors file, or a damaged one"):
         interchange.load_weights(tmp_path / "w", model)
     safetensors.numpy.save_file({"x": np.ones(2)}, tmp_path / "w")
-    with pytest.raises(ValueError, match="holds no weights of this library in version 1"):
+    with pytest.raises(ValueError, match="holds no weights of this library in version 2"):
         interchange.load_weights(tmp_path / "w", model)
 
 
