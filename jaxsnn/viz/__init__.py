@@ -5,7 +5,7 @@ try:
 except ImportError as error:
     raise ImportError('figures need matplotlib: pip install "jaxsnn-lab[viz]"') from error
 
-from jaxsnn.viz.accuracy import accuracy_over_time, confusion
+from jaxsnn.viz.accuracy import accuracy_over_minutes, accuracy_over_time, confusion
 from jaxsnn.viz.images import filters, input_against_image
 from jaxsnn.viz.membranes import membrane_traces
 from jaxsnn.viz.spikes import raster, spikes_per_layer
@@ -15,6 +15,7 @@ from jaxsnn.viz.tables import energy_bars, heat_map
 from jaxsnn.viz.training import training_curve
 
 __all__ = [
+    "accuracy_over_minutes",
     "accuracy_over_time",
     "confusion",
     "energy_bars",

@@ -86,3 +86,40 @@ def confusion(matrix: np.ndarray, *, names: Sequence[str] = (), width: float = 5
     if not readable:
         figure.colorbar(image, label="fraction of the true class")
     return figure
+
+
+@styled
+def accuracy_over_minutes(
+    minutes: Sequence[Sequence[float]],
+    accuracies: Sequence[Sequence[float]],
+    labels: Sequence[str],
+    *,
+    title: str = "",
+    width: float = 5.2,
+) -> Figure:
+    """Test accuracy against the time of training, one curve for each run; the last point of each is written out.
+
+    Args:
+      minutes: for each run the minutes of training at its evaluations.
+      accuracies: for each run the accuracies then, in [0, 1].
+      labels: of the runs.
+      title: of the figure.
+      width: of the figure in inches.
+
+    Raises:
+      ValueError: if there is no curve, or an empty one.
+    """
+    if not minutes or not all(map(len, minutes)):
+        raise ValueError("accuracy_over_minutes needs at least one curve, and one accuracy in each")
+    figure = Figure(figsize=(width, 0.62 * width), layout="constrained")
+    axes = figure.subplots()
+    for number, (x, y, label) in enumerate(zip(minutes, accuracies, labels, strict=True)):
+        axes.plot(x, [100 * value for value in y], "o-", ms=3, color=colour(number), label=label)
+        axes.annotate(f"{100 * y[-1]:.2f} %", (x[-1], 100 * y[-1]), (0, 5), textcoords="offset points", ha="right")
+    axes.set(xlabel="minutes of training", ylabel="test accuracy [%]", title=title)
+    axes.set_xlim(left=0)
+    axes.set_ymargin(0.12)
+    axes.grid(True)
+    if len(labels) > 1:
+        axes.legend()
+    return figure
