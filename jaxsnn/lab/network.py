@@ -167,6 +167,14 @@ class NetworkConfig:
         bound="(0, inf)",
         traced="state",
     )
+    init_rate: float = option(
+        0.0,
+        "Scale the initial weights of each layer, and the thresholds of spiking pools, so that their neurons fire at "
+        "this rate on some training samples, e.g. 0.2; 0 leaves them.",
+        bound="[0, 0.5)",
+        single=True,
+        not_swept="a sweep starts all its networks in one program",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -197,6 +205,11 @@ class NetworkConfig:
             )
         if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
+        if self.init_rate and (not self.spiking or self.norm or self.bias):
+            raise ValueError(
+                "init_rate scales the weights of spiking layers, whose currents norm and bias would decide: got "
+                f"init_rate={self.init_rate} with neuron={self.neuron}, norm={self.norm or 'none'}, bias={self.bias}"
+            )
         if not self.spiking and self.recurrent:
             raise ValueError(f"relu neurons have no time for recurrent synapses: got recurrent={self.recurrent}")
         if not self.spiking and self.encoding != "events" and (self.time_steps, self.encoding) != (1, "direct"):

@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxsnn import analysis, files, parallel, training
+from jaxsnn import analysis, files, models, parallel, training
 from jaxsnn.data.prepare import normalise
 from jaxsnn.lab import environment, fingerprints, locks, results, run_folder
 from jaxsnn.lab.build import Program, build
@@ -22,6 +22,9 @@ from jaxsnn.lab.devices import connect, define_process_flags
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.splits import Sets, load_data, split
 from jaxsnn.training.state import LOOK
+
+RATE_SAMPLES = 64
+"""Training samples on which rates are measured for `init_rate`."""
 
 
 def main(presets: Presets) -> None:
@@ -109,6 +112,30 @@ def check_parameters(state: training.TrainState) -> None:
     parallel.check_same(values, f"parameters after step {int(parallel.local(state.step))}", advice)
 
 
+def first_state(config: Config, program: Program, sets: Sets, seed: int) -> training.TrainState:
+    """A run before its first step: with the weights of `init_from`, scaled to `init_rate`, where those are given.
+
+    Raises:
+      ValueError: if there are no such weights, or no weights give that rate.
+    """
+    state = converted.start_from(config, program.start(seed), program.connections)
+    if not config.network.init_rate:
+        return state
+    here, images = parallel.local(state), parallel.local(sets.fitting.images)[:RATE_SAMPLES]
+    x = make_prepare(config)(training.key_for(seed, LOOK), images)
+    *weights, _ = models.scale_to_rate(
+        program.apply,
+        here.params,
+        here.model_state,
+        program.connections,
+        x,
+        config.network.init_rate,
+    )
+    old = (state.params, state.model_state)
+    params, model_state = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), tuple(weights), old)
+    return state._replace(params=params, model_state=model_state)
+
+
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints faults in the firing of the untrained network on a few training samples."""
     images = parallel.local(sets.fitting.images)[:8]
@@ -118,7 +145,7 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
         ):
             print(f"warning, before training: {sentence}", file=sys.stderr)
     x = make_prepare(config)(training.key_for(config.training.seed, LOOK), images)
-    state = parallel.local(program.start(config.training.seed))
+    state = parallel.local(first_state(config, program, sets, config.training.seed))
     normed, key = bool(config.network.norm), training.key_for(config.training.seed, LOOK)
     measured = analysis.activity(program.apply, state.params, state.model_state, x, train=normed, key=key)
     for sentence in analysis.warnings(measured):
@@ -184,7 +211,7 @@ def train(config: Config, program: Program, sets: Sets, run: run_folder.Run, fol
         metrics.rewind(int(state.step))
         earlier = results.spent(metrics.read())
     else:
-        state = converted.start_from(config, state, program.connections)
+        state = first_state(config, program, sets, seed)
         metrics.rewind(-1)
     training.fit(
         state,

@@ -20,6 +20,7 @@ from jaxsnn.models.network import Network
 from jaxsnn.models.options import NetworkOptions, Pool
 from jaxsnn.models.output import Output
 from jaxsnn.models.plif_net import plif_cifar10, plif_mnist, plif_net
+from jaxsnn.models.rates import scale_to_rate
 from jaxsnn.models.readouts import READOUTS
 from jaxsnn.models.resnet import block, resnet, resnet7, resnet9, resnet11
 from jaxsnn.models.rows import Row, Tap
@@ -82,6 +83,7 @@ __all__ = [
     "resnet9",
     "resnet11",
     "resting",
+    "scale_to_rate",
     "spikformer",
     "spikformer_4_256",
     "training_chunk",
