@@ -22,9 +22,9 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
     ),
     "data": (
         {"PIL", "jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm", "h5py"},
-        {"data", "files", "typing", "keys"},
+        {"data", "files", "typing", "keys", "rows"},
     ),
-    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing", "keys"}),
+    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing", "keys", "rows"}),
     "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),
 }
