@@ -4,6 +4,8 @@ A file is read, not mapped: pages of a map count as memory of the process, and w
 fails, a map ends the process by a signal, and reading raises an error that names the file.
 """
 
+import copy
+import io
 import os
 import threading
 from collections.abc import Iterator
@@ -84,16 +86,26 @@ class File:
       path: of the file.
       offset: where the array begins, in bytes.
       shape, dtype: of the array.
+      descriptor: of the open file, if it is: its name may have passed to another one. It is duplicated.
     """
 
-    def __init__(self, path: str | os.PathLike[str], offset: int, shape: tuple[int, ...], dtype: Any):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: Any,
+        descriptor: int | None = None,
+    ):
         self.path, self.offset, self.shape, self.dtype = path, offset, shape, np.dtype(dtype)
         self._lock = threading.Lock()
-        self._stream = open(path, "rb", buffering=0)  # noqa: SIM115 - closed with this object
+        self._stream = _Stream(path if descriptor is None else os.dup(descriptor), "rb")
 
-    def __del__(self) -> None:
-        if hasattr(self, "_stream"):
-            self._stream.close()
+    def reshaped(self, shape: tuple[int, ...]) -> "File":
+        """The same bytes in another shape."""
+        other = copy.copy(self)
+        other.shape = shape
+        return other
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -122,6 +134,13 @@ class File:
                 raise OSError(error.errno, f"{error.strerror}: cannot read samples", str(self.path)) from error
 
 
+class _Stream(io.FileIO):
+    """A file that is closed when nothing reads it any more, and that is no mistake."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def _file_of(source: Any) -> File | None:
     """The part of a file that an array is mapped from; None of other arrays, and of maps that are changed in memory."""
     if not isinstance(source, np.memmap) or source.filename is None or source.mode == "c":
@@ -140,3 +159,16 @@ def pieces(samples: Any) -> Iterator[tuple[int, np.ndarray]]:
     count = max(1, PIECE // max(row, 1))
     for begin in range(0, len(samples), count):
         yield begin, np.asarray(samples[begin : begin + count])
+
+
+def not_finite(samples: Any) -> tuple[int, float, list[int], int] | None:
+    """The first value of samples that is NaN or infinite: the sample's number, the value, its place in the sample, and
+    the number of samples that have such values; None if there is none."""
+    first, count = None, 0
+    if np.issubdtype(samples.dtype, np.floating):
+        for begin, part in pieces(samples):
+            if not (finite := np.isfinite(part)).all():
+                place = tuple(int(index) for index in np.argwhere(~finite)[0])
+                first = first or (begin + place[0], part[place], list(place[1:]))
+                count += len(np.unique((~finite).nonzero()[0]))
+    return None if first is None else (*first, count)

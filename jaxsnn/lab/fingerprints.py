@@ -9,10 +9,9 @@ import numpy as np
 
 from jaxsnn.data import Dataset, Split
 from jaxsnn.lab.run_folder import read_json, write_json
+from jaxsnn.rows import Rows, pieces
 
 FILE = "data.json"
-ROWS = 4096
-"""Samples that are looked at together: memory grows with it."""
 SAMPLE = "sample"
 """The entry of the data set, beside those of its splits, that describes a sample and its classes."""
 Sums = dict[str, dict[str, Any]]
@@ -51,10 +50,10 @@ def outline(folder: Path) -> Dataset:
         ) from error
 
 
-def _sum(values: np.ndarray) -> str:
+def _sum(values: np.ndarray | Rows) -> str:
     value = zlib.crc32(f"{values.dtype}{list(values.shape)}".encode())
-    for begin in range(0, len(values), ROWS):
-        value = zlib.crc32(np.ascontiguousarray(values[begin : begin + ROWS]).data, value)
+    for _, part in pieces(values):
+        value = zlib.crc32(np.ascontiguousarray(part).data, value)
     return f"{value:08x}"
 
 
