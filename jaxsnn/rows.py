@@ -21,7 +21,8 @@ class Rows:
     """Samples `[N, ...]` that are read by number; `rows[numbers]` is an array.
 
     Args:
-      source: an array `[M, ...]`, a map (`np.load(file, mmap_mode="r")`), other `Rows`, or a `File`.
+      source: an array `[M, ...]`, a map (`np.load(file, mmap_mode="r")`), other `Rows`, or a source: a `File`, or what
+        has its `shape`, `dtype`, `read` and `len`.
       chosen: numbers of the samples of `source` that these consist of, `[N]`; None for all, in their order.
       dtype: of the samples; None for that of `source`.
     """
@@ -57,11 +58,17 @@ class Rows:
           OSError: if the file cannot be read, or has become shorter; it names the file.
         """
         numbers = self._places(index)
-        found = self.source.read(numbers) if isinstance(self.source, File) else np.asarray(self.source[numbers])
+        read = getattr(self.source, "read", None)
+        found = np.asarray(self.source[numbers]) if read is None else read(numbers)
         return found.astype(self.dtype, copy=False)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+    def settled(self) -> "Rows":
+        """The same samples, kept in a file if they would be made at every look."""
+        keep = getattr(self.source, "settled", None)
+        return self if keep is None else Rows(keep(), self.chosen, self.dtype)
 
     def _places(self, index: Any) -> np.ndarray:
         """The numbers in the source."""

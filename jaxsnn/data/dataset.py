@@ -54,17 +54,23 @@ InMemory = bool | Callable[[int], bool]
 
 
 def held(data: Dataset, in_memory: InMemory = True) -> Dataset:
-    """The set with its samples in memory, in ordinary arrays; or as they are, where `in_memory` says no.
+    """The set with its samples in memory, in ordinary arrays; or, where `in_memory` says no, in files.
 
     Raises:
       ValueError: if they do not fit.
     """
     size = sum(part.samples.nbytes for part in (data.train, data.test) if isinstance(part.samples, Rows))
-    if not size or not (in_memory(size) if callable(in_memory) else in_memory):
+    if not size:
         return data
-    advice = "let them stay in their files, with --stream=auto (in_memory=False)"
-    check_room(size, f"the samples of {data.name}", advice)
-    train, test = (Split(np.asarray(part.samples), part.labels) for part in (data.train, data.test))
+    if inside := in_memory(size) if callable(in_memory) else in_memory:
+        each = f"{len(data.train.labels) + len(data.test.labels)} samples {list(data.train.samples.shape[1:])}"
+        check_room(size, f"{each} of {data.name}", "let them stay in their files (--stream=auto, or in_memory=False)")
+    train, test = (
+        part._replace(samples=np.asarray(part.samples) if inside else part.samples.settled())
+        if isinstance(part.samples, Rows)
+        else part
+        for part in (data.train, data.test)
+    )
     return data._replace(train=train, test=test)
 
 
