@@ -6,6 +6,7 @@ fails, a map ends the process by a signal, and reading raises an error that name
 
 import copy
 import io
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -122,9 +123,9 @@ class File:
         flat = np.ravel(numbers)
         result = np.empty((len(flat), *self.shape[1:]), self.dtype)
         size, view = result[:1].nbytes, memoryview(result.reshape(-1).view(np.uint8).data)
-        for run in np.split(np.arange(len(flat)), np.flatnonzero(np.diff(flat) != 1) + 1):
-            if len(run):
-                self._fill(view[run[0] * size : (run[-1] + 1) * size], self.offset + int(flat[run[0]]) * size)
+        ends = [0, *(np.flatnonzero(np.diff(flat) != 1) + 1).tolist(), len(flat)]
+        for begin, end in itertools.pairwise(ends if len(flat) else ()):
+            self._fill(view[begin * size : end * size], self.offset + int(flat[begin]) * size)
         return result.reshape(*np.shape(numbers), *self.shape[1:])
 
     def _fill(self, view: memoryview, position: int) -> None:

@@ -78,8 +78,9 @@ class OnHost(Rows):
         for column in columns:
             if _ends(column) not in parts:
                 part = numbers[:, column]
-                rows = np.empty((steps, *part.shape[1:], *self.shape[1:]), self.dtype)
-                rows[: len(part)] = self[part]
+                rows = self[part]
+                if len(rows) < steps:
+                    rows = np.concatenate([rows, np.empty((steps - len(rows), *rows.shape[1:]), rows.dtype)])
                 parts[_ends(column)] = rows
         return _Read(shape, place, parts, firsts)
 
