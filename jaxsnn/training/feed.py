@@ -24,7 +24,7 @@ from jaxsnn.rows import Rows
 from jaxsnn.typing import Array
 
 AHEAD = 2
-"""Windows that are read before they are needed; as many again may be in use on the device."""
+"""Windows that are read before they are needed, with one more that waits for room; as many are in use on the device."""
 
 
 @jax.tree_util.register_dataclass
@@ -114,7 +114,7 @@ def on_host_if_mapped(samples: Any) -> Any:
 
 
 class Windows:
-    """What each step gets in the place of all samples; `next` waits until it is read."""
+    """The samples of one dispatch after the other; `next` waits until they are read."""
 
     def __init__(self, each: Iterator[Any]):
         self._each = each
@@ -143,7 +143,7 @@ class Resident(Windows):
 
 @contextmanager
 def feed(samples: Any, batches: Iterable[np.ndarray], steps: int = 1) -> Iterator[Windows]:
-    """What each dispatch gets: of samples on the device these, of `OnHost` ones a window with those of its batches.
+    """The samples of each dispatch: all that are on the device, or, of `OnHost` ones, a window with those of its batches.
 
     Args:
       samples: `[N, ...]`.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -178,6 +179,18 @@ def test_what_cannot_stream_says_so(tmp_path, own_file):
     with pytest.raises(ValueError, match="orders of their own"):
         parallel.fit_population(None, None, held, batch_size=8, epochs=1, evaluate=None)
     assert linear.baseline(config)["samples"] == 42
+
+
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/own_data.md").read_text(encoding="utf-8").partition("## Sets larger than memory")[2]
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    assert isinstance(names["sets"].images, Rows)
+    assert names["sets"].images.shape == (800, 32, 32, 3)
+    kept = paths.load(tmp_path / "own.npz", in_memory=False)
+    np.testing.assert_array_equal(kept.train.samples[7], names["own"].train.samples[7])
 
 
 def test_predict_and_convert_look_at_streamed_runs(tmp_path, own_file):

@@ -6,12 +6,13 @@ import threading
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxsnn import training
 from jaxsnn.rows import Rows, pieces
-from jaxsnn.training.feed import AHEAD, feed
+from jaxsnn.training.feed import AHEAD, Windows, feed
 from tests.training import problem
 
 
@@ -114,6 +115,32 @@ def test_few_windows_are_read_ahead(mapped):
         threads()[0].join(0.3)
         assert len(read) == 1 + AHEAD + 1
     assert not threads()
+
+
+def test_few_windows_are_in_use(monkeypatch):
+    """However slow the device is: the step that used the last window but two is waited for."""
+    waited = []
+    monkeypatch.setattr(jax, "block_until_ready", lambda x: waited.append(int(x)))
+    windows = Windows(iter(()))
+    for step in range(5):
+        windows.used(jnp.int32(step))
+    assert waited == [0, 1, 2]
+
+
+def test_a_process_reads_the_samples_of_its_devices(mapped):
+    """Of eight columns, two devices of another process have the first four."""
+
+    class Sharding:
+        def addressable_devices_indices_map(self, shape):
+            assert shape == (2, 8, 1, 3, 1)
+            return {n: (slice(None), slice(begin, begin + 2), *[slice(None)] * 3) for n, begin in ((2, 4), (3, 6))}
+
+    images = training.OnHost(mapped.images, sharding=lambda batch_size: Sharding())
+    numbers = np.arange(8)[None] * 3
+    read = images.read(numbers, 2)
+    assert sorted(read.parts) == [(4, 6), (6, 8)]
+    np.testing.assert_array_equal(read.parts[4, 6][0], images[[12, 15]])
+    assert read.firsts.tolist() == [0, -1]
 
 
 @pytest.mark.parametrize("kind", ["memory", "map", "part of a map", "changed map", "rows"])
