@@ -143,7 +143,7 @@ class Resident(Windows):
 
 @contextmanager
 def feed(samples: Any, batches: Iterable[np.ndarray], steps: int = 1) -> Iterator[Windows]:
-    """The samples of each dispatch: all that are on the device, or, of `OnHost` ones, a window with those of its batches.
+    """The samples of each dispatch: those on the device, or, of `OnHost` ones, a window with those of its batches.
 
     Args:
       samples: `[N, ...]`.
