@@ -165,6 +165,6 @@ def put_samples(
 
 
 def _of_batch(mesh: Mesh, batch_size: int) -> NamedSharding:
-    """The places of samples `[steps, B, ...]`: each device has a part of a batch, or all of one that is not divisible."""
+    """The places of samples `[steps, B, ...]`: each device has a part of the batch, or all if it is not divisible."""
     divided = batch_size % mesh.shape[parallel.AXIS] == 0
     return NamedSharding(mesh, P(None, parallel.AXIS) if divided else P())
