@@ -16,7 +16,9 @@ import pytest
 
 from jaxsnn import data, lab, parallel, training
 from jaxsnn.data import cache, dataset, memory, paths, pictures, recordings
-from jaxsnn.lab import devices, evaluate, fingerprints, linear, own, run, splits
+from jaxsnn.lab import devices, evaluate, fingerprints, linear, own, run, run_folder, splits
+from jaxsnn.lab.report.sample import look
+from jaxsnn.lab.stored import opened
 from jaxsnn.lab.sweep import populations
 from jaxsnn.rows import Rows
 from tests.data.test_nmnist import write_tree
@@ -193,10 +195,14 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
     np.testing.assert_array_equal(kept.train.samples[7], names["own"].train.samples[7])
 
 
-def test_predict_and_convert_look_at_streamed_runs(tmp_path, own_file):
+def test_other_commands_look_at_streamed_runs(tmp_path, own_file):
     config = config_of(own_file, tmp_path, stream="always")
     run.run(config, "own")
     assert len(lab.load_run(tmp_path / "run").predict(X[:4])) == 4
+    (first,) = run_folder.runs(config)
+    here = opened(config, cache_dir=config.data.cache_dir)
+    shown = look(here, first, tmp_path / "run" / "seed0", step=None, number=3)
+    assert shown.image.shape == (8, 8, 1)
     sets = splits.split(config, splits.load_data(config))
     assert isinstance(sets.fitting.images, training.OnHost)
     np.testing.assert_array_equal(sets.fitting.images[:3], sets.fitting.images[np.arange(3)])
