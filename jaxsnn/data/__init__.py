@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxsnn.data import cache, cifar10_dvs, digits, dvs128gesture, generators, nmnist, own, spoken, tfds
 from jaxsnn.data.arrays import OWN, from_arrays
-from jaxsnn.data.dataset import DataNotFoundError, Dataset, Source, Split, check_split
+from jaxsnn.data.dataset import DataNotFoundError, Dataset, InMemory, Source, Split, check_split, held
 from jaxsnn.data.events import Binning
 from jaxsnn.data.generators import generate
 
@@ -61,6 +61,7 @@ def load(
     event_crop: tuple[int, ...] = (),
     event_downsample: int = 1,
     event_denoise_ms: float = 0.0,
+    in_memory: InMemory = True,
 ) -> Dataset:
     """Loads a data set, in the order in which its source stores it.
 
@@ -72,7 +73,7 @@ def load(
         For "nmnist", the folder with `Train` and `Test`, or the one around it if it is called nmnist or N-MNIST.
       cache_dir: folder of decoded splits; by default `$XDG_CACHE_HOME/jaxsnn` or `~/.cache/jaxsnn`.
       time_steps: number of time steps T of event data, which cannot be loaded without. This and those that follow are
-        for event data only; images have no time, and are the same whatever is given.
+        for event data only; images have no time, and are the same whatever is given. `in_memory` is for both.
       event_bins: the quantity that the bins of event data share equally, "time" or "count" (of events), or "duration".
       event_values: "binary", whether a pixel has events in a bin, or "counts", how many.
       event_polarity: "apart", "merged" or "signed".
@@ -80,6 +81,9 @@ def load(
       event_crop: top, left, height and width of the part of the sensor that is used; empty for all.
       event_downsample: number of rows and columns, or of channels of a cochlea, that are taken together.
       event_denoise_ms: events without a neighbour in so many milliseconds before them are left out; 0 for none.
+      in_memory: False leaves samples in the files of the cache: they are `Rows`, read when they are asked for, and
+        streamed by `training.fit`. A function decides by their size in bytes. Frames of recordings that do not fit
+        into memory, and sets that are made, are not asked about.
 
     Returns:
       The set: samples `[N, ...]`, images as uint8 `[N, H, W, C]`, event data as `[N, T, ...]`; labels as int32 `[N]`.
@@ -105,7 +109,7 @@ def load(
         )
     source = source_of(name)
     if not source.events:
-        return _checked(source.load(data_path, cache_path))
+        return _checked(held(source.load(data_path, cache_path), in_memory))
     if time_steps is None:
         raise ValueError(f"{name!r} is event data, which is binned into time steps: pass time_steps, as time_steps=20")
     binning = Binning.of(
@@ -118,7 +122,7 @@ def load(
         event_downsample,
         event_denoise_ms,
     )
-    return _checked(source.load(data_path, cache_path, binning=binning), ndim=2)
+    return _checked(held(source.load(data_path, cache_path, binning=binning), in_memory), ndim=2)
 
 
 def _checked(data: Dataset, ndim: int = 1) -> Dataset:

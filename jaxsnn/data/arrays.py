@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxsnn.data.dataset import Dataset, Split
+from jaxsnn.data.dataset import Dataset, Split, as_samples, part_of
+from jaxsnn.rows import Rows, not_finite, pieces
 
 OWN = "own"
 """The name of data that is no member of `data.DATASETS`."""
@@ -18,7 +19,8 @@ def from_arrays(
     """A data set of your own samples and labels.
 
     Args:
-      train: samples `[N, ...]` of any rank and labels `[N]`. Samples are uint8, which becomes network input in
+      train: samples `[N, ...]` of any rank and labels `[N]`. Samples mapped from a file (`np.load(file,
+        mmap_mode="r")`) stay there, as `Rows`. Samples are uint8, which becomes network input in
         [0, 1] (divided by 255), or floating, which is taken as it is; bool is taken as 0.0 and 1.0. Images have their
         channels last, `[N, H, W, C]`. Labels are whole numbers, also with gaps or not from 0, or strings.
       test: the same, of classes that `train` has; None splits a part off `train`.
@@ -56,8 +58,7 @@ def from_arrays(
                 f"{len(labels)} samples of {len(found)} classes leave none to test on: give two of a class or more"
             )
         fitting, tested = (
-            Split(samples[~chosen], fitting.labels[~chosen]),
-            Split(samples[chosen], fitting.labels[chosen]),
+            Split(part_of(samples, np.flatnonzero(part)), fitting.labels[part]) for part in (~chosen, chosen)
         )
     else:
         samples, labels = _checked(test, "test")
@@ -86,19 +87,19 @@ def stratified(labels: np.ndarray, part: float, seed: int) -> np.ndarray:
     return chosen
 
 
-def _checked(pair: tuple[Any, Any], part: str) -> tuple[np.ndarray, np.ndarray]:
+def _checked(pair: tuple[Any, Any], part: str) -> tuple[Any, np.ndarray]:
     """Samples and labels as arrays of the dtypes that are trained on; raises as `from_arrays`."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise TypeError(f"expected the pair (samples, labels) of the {part} set, got {type(pair).__name__}")
     try:
-        samples, labels = (np.asarray(values) for values in pair)
+        samples, labels = as_samples(pair[0]), np.asarray(pair[1])
     except ValueError as error:
         raise ValueError(f"{part} samples are not of one shape: resize or pad them to one ({error})") from error
     if samples.dtype == object or labels.dtype == object:
         name, array = ("samples", samples) if samples.dtype == object else ("labels", labels)
         kinds = ", ".join(sorted({type(entry).__name__ for entry in array.ravel()[:1000].tolist()}))
         raise TypeError(f"{part} {name} are Python objects ({kinds}), expected one array of numbers or strings")
-    if samples.ndim < 2 or not samples.size:
+    if samples.ndim < 2 or not np.prod(samples.shape):
         raise ValueError(f"expected {part} samples [N, ...], N >= 1, got {list(samples.shape)}")
     if labels.shape != samples.shape[:1]:
         hint = "; of one-hot labels pass y.argmax(1)" if labels.ndim == 2 and labels.shape[1] > 1 else ""
@@ -110,11 +111,11 @@ def _checked(pair: tuple[Any, Any], part: str) -> tuple[np.ndarray, np.ndarray]:
     return _numeric(samples, part), labels
 
 
-def _numeric(samples: np.ndarray, part: str) -> np.ndarray:
+def _numeric(samples: Any, part: str) -> Any:
     if samples.dtype == bool:
-        return samples.astype(np.float32)
+        return _of_dtype(samples, np.float32)
     if samples.dtype == np.uint8:
-        if samples.max() == 1:
+        if max(int(piece.max()) for _, piece in pieces(samples)) == 1:
             raise ValueError(
                 f"{part} samples are uint8 of 0 and 1 alone, and uint8 is divided by 255: pass x.astype(np.float32)"
             )
@@ -122,14 +123,19 @@ def _numeric(samples: np.ndarray, part: str) -> np.ndarray:
     if not np.issubdtype(samples.dtype, np.floating):
         raise TypeError(
             f"expected {part} samples as uint8 (0 to 255, divided by 255) or floating (as they are), got "
-            f"{samples.dtype} from {samples.min()} to {samples.max()}: convert them with x.astype(...)"
+            f"{samples.dtype} from {min(piece.min() for _, piece in pieces(samples))} to "
+            f"{max(piece.max() for _, piece in pieces(samples))}: convert them with x.astype(...)"
             if samples.dtype.kind in "iu"
             else f"expected {part} samples as uint8 or floating numbers, got {samples.dtype}"
         )
-    if not (finite := np.isfinite(samples)).all():
-        place = tuple(int(index) for index in np.argwhere(~finite)[0])
-        raise ValueError(f"{part} sample {place[0]} has the value {samples[place]} at {list(place[1:])}: remove it")
-    return samples.astype(np.float32) if samples.dtype == np.float64 else samples
+    if (found := not_finite(samples)) is not None:
+        number, value, place, _ = found
+        raise ValueError(f"{part} sample {number} has the value {value} at {place}: remove it")
+    return _of_dtype(samples, np.float32) if samples.dtype == np.float64 else samples
+
+
+def _of_dtype(samples: Any, dtype: Any) -> Any:
+    return Rows(samples, dtype=dtype) if isinstance(samples, Rows) else samples.astype(dtype)
 
 
 def _numbers(labels: np.ndarray, found: np.ndarray, part: str) -> np.ndarray:

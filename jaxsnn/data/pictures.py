@@ -1,15 +1,21 @@
 """Pictures as arrays: one file, or folders `<class>/<name>.png`, read with Pillow."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from jaxsnn.data import cache
 from jaxsnn.data.arrays import TEST_PART, from_arrays
-from jaxsnn.data.dataset import DataNotFoundError, Dataset
+from jaxsnn.data.dataset import DataNotFoundError, Dataset, InMemory, Split, held
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 PARTS = ("train", "test")
+AT_ONCE = 64
+"""Pictures that are decoded before they are written into the cache."""
 
 
 def read(path: Path, *, size: int = 0, channels: int = 0) -> np.ndarray:
@@ -24,19 +30,32 @@ def read(path: Path, *, size: int = 0, channels: int = 0) -> np.ndarray:
       DataNotFoundError: there is no such file.
       ValueError: it is damaged, or no picture.
     """
-    try:
-        with Image.open(path) as opened:
-            picture = _on_black(ImageOps.exif_transpose(opened))
-    except FileNotFoundError as error:
-        raise DataNotFoundError(f"there is no picture {path}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is damaged or no picture ({error}): repair or remove it") from error
+    with _opened(path) as opened:
+        picture = _on_black(ImageOps.exif_transpose(opened))
     if channels:
         picture = picture.convert("L" if channels == 1 else "RGB")
     if size:
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(picture)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture of which the header was read; raises as `read`."""
+    try:
+        with Image.open(path) as opened:
+            yield opened
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"there is no picture {path}") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is damaged or no picture ({error}): repair or remove it") from error
+
+
+def _in_colour(path: Path) -> bool:
+    """Whether `read` makes three channels of it; its pixels are not decoded."""
+    with _opened(path) as opened:
+        return not opened.mode.startswith("I") and opened.mode not in ("1", "L", "LA")
 
 
 def _on_black(picture: Image.Image) -> Image.Image:
@@ -58,12 +77,14 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
 
 
-def load(folder: Path, *, size: int = 0) -> Dataset:
+def load(folder: Path, *, size: int = 0, cache_dir: Path | None = None, in_memory: InMemory = True) -> Dataset:
     """Pictures `<folder>/<class>/<name>.png` (.jpg, .jpeg, .bmp), or `<folder>/train/<class>/...` and `test`.
 
     Args:
       folder: where they are. Without `test`, a fifth of every class is tested on, always the same.
       size: resize to this many pixels a side; 0: all must have one size.
+      cache_dir: folder that keeps the decoded pictures, so that they are decoded once; None for none.
+      in_memory: as of `data.load`; pictures that are not in memory are in the cache.
 
     Returns:
       The set, images uint8 `[N, H, W, C]`, with 3 channels if any picture has colours.
@@ -79,17 +100,31 @@ def load(folder: Path, *, size: int = 0) -> Dataset:
         inside = ", ".join(path.name for path in _folders(folder))
         raise ValueError(f"{folder} has the folders {inside}: expected train and test alone, or classes alone")
     splits = [_labelled(folder / part) for part in parted or [""]]
-    pictures = [[read(path, size=size) for path, _ in split] for split in splits]
-    channels = max(pixels.shape[-1] for split in pictures for pixels in split)
-    _check_sizes([path for split in splits for path, _ in split], [pixels for split in pictures for pixels in split])
-    pairs = [
-        (
-            np.stack([np.broadcast_to(pixels, (*pixels.shape[:2], channels)) for pixels in some]),
-            [label for _, label in split],
-        )
-        for some, split in zip(pictures, splits, strict=True)
-    ]
-    return from_arrays(pairs[0], pairs[1] if len(pairs) > 1 else None, test_part=TEST_PART)
+    paths = [path for split in splits for path, _ in split]
+    pairs = []
+    for number, split in enumerate(splits):
+        place = None
+        if cache_dir is not None:  # all pictures of all parts are in the name: one in colour gives all three channels
+            place = cache_dir / f"pictures-{cache.digest(folder, paths, repr((size, number)).encode())}.npz"
+        samples = cache.fetch(place, partial(_decoded, [path for path, _ in split], paths, size)).samples
+        pairs.append((samples, [label for _, label in split]))
+    return held(from_arrays(pairs[0], pairs[1] if len(pairs) > 1 else None, test_part=TEST_PART), in_memory)
+
+
+def _decoded(files: list[Path], every: list[Path], size: int) -> cache.Parts:
+    """The pictures of some files, in parts that are decoded as they are asked for; alike to `every` picture."""
+
+    def each() -> Iterator[Split]:
+        channels, first = 3 if any(map(_in_colour, every)) else 1, every[0]
+        shape = read(first, size=size, channels=channels).shape
+        for begin in range(0, len(files), AT_ONCE):
+            pictures = []
+            for path in files[begin : begin + AT_ONCE]:
+                pictures.append(read(path, size=size, channels=channels))
+                _check_size(path, pictures[-1].shape, first, shape)
+            yield Split(np.stack(pictures), np.zeros(len(pictures), np.int32))
+
+    return cache.Parts(len(files), each())
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -108,11 +143,10 @@ def _labelled(folder: Path) -> list[tuple[Path, str]]:
     return found
 
 
-def _check_sizes(paths: list[Path], pictures: list[np.ndarray]) -> None:
-    for path, pixels in zip(paths, pictures, strict=True):
-        (height, width), (first_height, first_width) = pixels.shape[:2], pictures[0].shape[:2]
-        if (height, width) != (first_height, first_width):
-            raise ValueError(
-                f"pictures vary in size: {paths[0]} has {first_width} x {first_height} pixels, {path} {width} x "
-                f"{height}: give --size=32 (pixels a side) to resize all of them"
-            )
+def _check_size(path: Path, shape: tuple[int, ...], first: Path, expected: tuple[int, ...]) -> None:
+    if shape != expected:
+        (height, width), (first_height, first_width) = shape[:2], expected[:2]
+        raise ValueError(
+            f"pictures vary in size: {first} has {first_width} x {first_height} pixels, {path} {width} x "
+            f"{height}: give --size=32 (pixels a side) to resize all of them"
+        )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsnn.keys import check_key, draw, fold_in
+from jaxsnn.rows import Rows, not_finite
 from jaxsnn.typing import Array, accumulator
 
 FILLS = {"zero": "constant", "reflect": "reflect"}
@@ -24,7 +25,7 @@ def to_device(samples: np.ndarray, labels: np.ndarray, *, num_classes: int) -> t
     return jax.device_put(samples), jax.device_put(labels.astype(np.int32))
 
 
-def check_set(samples: np.ndarray, labels: np.ndarray, *, num_classes: int) -> None:
+def check_set(samples: np.ndarray | Rows, labels: np.ndarray, *, num_classes: int) -> None:
     """Checks a set before it is put on devices.
 
     Raises:
@@ -36,12 +37,11 @@ def check_set(samples: np.ndarray, labels: np.ndarray, *, num_classes: int) -> N
             f"expected samples [N, ...] and labels [N], N >= 1, got {samples.shape} and {labels.shape}; images are "
             "[N, H, W, C], event data [N, T, ...]"
         )
-    if np.issubdtype(samples.dtype, np.floating) and not np.isfinite(samples).all():
-        bad = ~np.isfinite(samples)
-        first = tuple(int(index) for index in np.argwhere(bad)[0])
+    if (found := not_finite(samples)) is not None:
+        number, value, place, count = found
         raise ValueError(
-            f"sample {first[0]} has a value that is not finite ({samples[first]} at {list(first[1:])}); "
-            f"{len(np.unique(bad.nonzero()[0]))} samples are affected: remove or repair them"
+            f"sample {number} has a value that is not finite ({value} at {place}); "
+            f"{count} samples are affected: remove or repair them"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(

@@ -1,18 +1,18 @@
-"""Many labelled recordings: read from their files once, kept in the cache, mapped into memory, binned one by one."""
+"""Many labelled recordings: read from their files once, kept in the cache, mapped into memory, binned on demand."""
 
+import hashlib
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxsnn.data import cache, events
 from jaxsnn.data.dataset import DataNotFoundError, Dataset, Split
 from jaxsnn.data.events import EVENT, Binning
-from jaxsnn.data.memory import check_room
+from jaxsnn.rows import Rows, pieces
 
 
 class Recordings(NamedTuple):
@@ -24,6 +24,8 @@ class Recordings(NamedTuple):
     """int64 `[N + 1]`; recording n is `events[starts[n]:starts[n + 1]]`."""
     labels: np.ndarray
     """int32 `[N]`."""
+    file: Path | None = None
+    """The cache file that they are in."""
 
     def each(self) -> Iterator[np.ndarray]:
         """The recordings one after the other, `events.EVENT` `[E]`."""
@@ -65,36 +67,61 @@ def fetch(
         return join(itertools.chain.from_iterable(map(parse, tqdm(files, desc=name, unit="file", disable=None))))
 
     path = cache_dir / f"{name}-{cache.digest(root, files)}.arrays"
-    return cache.fetch_or_make(path, make, load_arrays, save_arrays)
+    made = cache.fetch_or_make(path, make, load_arrays, save_arrays)
+    return made._replace(file=path)
 
 
-def frames(
-    each: Iterable[np.ndarray], count: int, binning: Binning, size: tuple[int, int], start: int | None = None
-) -> np.ndarray:
-    """Bins recordings into frames, `[N, T, H, W, C]`; see `events.frames`."""
-    shape, signed = binning.shape(size), binning.polarity == "signed"
-    result = np.zeros((count, *shape), np.int8 if signed else np.uint8)
-    for n, recording in enumerate(each):
-        result[n] = events.frames(recording, size=size, start=start, **binning._asdict())
-    return result
+class Binned:
+    """The frames of recordings, `[N, T, H, W, C]`, a source of `Rows`: those that are asked for are made; see
+    `events.frames`."""
+
+    def __init__(self, recordings: Recordings, binning: Binning, size: tuple[int, int]):
+        self.recordings, self.binning, self.size = recordings, binning, size
+        self.shape = (len(recordings.labels), *binning.shape(size))
+        self.dtype = np.dtype(np.int8 if binning.polarity == "signed" else np.uint8)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        """The frames of these recordings, `numbers.shape + [T, H, W, C]`."""
+        flat = np.ravel(numbers).tolist()
+        result = np.empty((len(flat), *self.shape[1:]), self.dtype)
+        starts = self.recordings.starts
+        for place, number in enumerate(flat):
+            recording = self.recordings.events[starts[number] : starts[number + 1]]
+            result[place] = events.frames(recording, size=self.size, **self.binning._asdict())
+        return result.reshape(*np.shape(numbers), *self.shape[1:])
+
+    def settled(self) -> Any:
+        """A source of the same samples that need not be made again: the frames in the cache, binned once.
+
+        Raises:
+          OSError, ValueError: as `cache.fetch`.
+        """
+        if self.recordings.file is None:
+            return self
+        options = hashlib.sha256(repr((self.binning, self.size)).encode()).hexdigest()[:16]
+        place = self.recordings.file.with_name(f"{self.recordings.file.stem}-{options}.npz")
+
+        def parts() -> cache.Parts:
+            each = (Split(part, self.recordings.labels[n : n + len(part)]) for n, part in pieces(Rows(self)))
+            return cache.Parts(len(self), each)
+
+        kept = cache.fetch(place, parts).samples
+        return kept.source if isinstance(kept, Rows) else kept
 
 
 def dataset(
     name: str, train: Recordings, test: Recordings, num_classes: int, binning: Binning, size: tuple[int, int]
 ) -> Dataset:
-    """Bins both splits into frames.
+    """Both splits as frames, which are made when they are asked for.
 
     Raises:
-      ValueError: the binning is none that `events.frames` takes, or the frames do not fit into memory.
+      ValueError: the binning is none that `events.frames` takes.
     """
     events.check_binning(binning, size)
-    count = len(train.labels) + len(test.labels)
-    check_room(
-        count * math.prod(binning.shape(size)),
-        f"{count} recordings in {binning.steps} frames each",
-        "use fewer time steps, or a folder with fewer recordings",
-    )
-    made = [Split(frames(part.each(), len(part.labels), binning, size), part.labels) for part in (train, test)]
+    made = [Split(Rows(Binned(part, binning, size)), part.labels) for part in (train, test)]
     return Dataset(name, made[0], made[1], num_classes, binning.describe())
 
 
@@ -177,7 +204,7 @@ def load_arrays(path: Path) -> Recordings:
         raise ValueError(f"its arrays are of other kinds than those of recordings: {kinds}")
     if len(starts) != len(labels) + 1 or starts[-1] != len(whole) or starts[0] or (np.diff(starts) < 0).any():
         raise ValueError("the starts of its recordings do not fit its events and labels")
-    return Recordings(whole, starts, labels)
+    return Recordings(whole, starts, labels, path)
 
 
 def labelled(parse: Callable[[bytes, str], np.ndarray], label: Callable[[Path], int]) -> Callable[[Path], list]:

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 
 from jaxsnn.data import cache
 from jaxsnn.data.arrays import TEST_PART, stratified
-from jaxsnn.data.dataset import DISTRIBUTION, DataNotFoundError, Dataset, Split, check_images
+from jaxsnn.data.dataset import DISTRIBUTION, DataNotFoundError, Dataset, Split, check_images, part_of
 
 
 def load(name: str, num_classes: int | None, data_dir: Path, cache_dir: Path) -> Dataset:
@@ -41,7 +43,9 @@ def load(name: str, num_classes: int | None, data_dir: Path, cache_dir: Path) ->
     ]
     if len(parts) == 1:
         chosen = stratified(parts[0].labels, TEST_PART, 0)
-        parts = [Split(parts[0].samples[part], parts[0].labels[part]) for part in (~chosen, chosen)]
+        parts = [
+            Split(part_of(parts[0].samples, np.flatnonzero(part)), parts[0].labels[part]) for part in (~chosen, chosen)
+        ]
     train, test = parts
     return Dataset(name, train, test, classes, classes=_classes(source, classes))
 
@@ -123,29 +127,39 @@ def _check_format(source: Path) -> None:
         )
 
 
-def _decode(source: Path, split: str, num_classes: int, batch: int = 500) -> Split:
-    """Reads and decodes one split of a prepared set; touches no network."""
+def _decode(source: Path, split: str, num_classes: int, batch: int = 500) -> cache.Parts:
+    """Reads one split of a prepared set, and decodes it in batches as they are asked for; touches no network."""
     import tensorflow_datasets as tfds
     from tqdm import tqdm
 
     origin = f"split {split!r} of {source}"
-    images: list[np.ndarray] = []
-    labels: list[int] = []
-    try:
-        builder = tfds.builder_from_directory(str(source))
-        _check_split(builder.info, source, split)
-        records = builder.as_data_source(split=split)
+
+    def each() -> Iterator[Split]:
+        shape = None
         # By batches, which halves the time of single reads. Not by threads: parsing and decoding images this small
         # holds the interpreter lock, and two threads measured slower than one.
         with tqdm(total=len(records), desc=f"{source.parent.name} {split}", unit="image", disable=None) as progress:
             for start in range(0, len(records), batch):
-                examples = records.__getitems__(list(range(start, min(start + batch, len(records)))))
-                images.append(_stacked(examples, images, origin))
-                labels.extend(example["label"] for example in examples)
+                with _reading(origin):
+                    examples = records.__getitems__(list(range(start, min(start + batch, len(records)))))
+                images = _stacked(examples, shape, origin)
+                shape = images.shape[1:]
+                yield check_images(Split(images, np.array([one["label"] for one in examples])), num_classes, origin)
                 progress.update(len(examples))
+
+    with _reading(origin):
+        builder = tfds.builder_from_directory(str(source))
+        _check_split(builder.info, source, split)
+        records = builder.as_data_source(split=split)
+    return cache.Parts(len(records), each())
+
+
+@contextmanager
+def _reading(origin: str) -> Iterator[None]:
+    try:
+        yield
     except (RuntimeError, OSError) as error:
         raise OSError(f"cannot read {origin}, which is damaged or incomplete, prepare it again: {error}") from error
-    return check_images(Split(np.concatenate(images), np.asarray(labels)), num_classes, origin)
 
 
 def _check_split(info: Any, source: Path, split: str) -> None:
@@ -163,9 +177,9 @@ def _check_split(info: Any, source: Path, split: str) -> None:
         raise ValueError(f"{origin}: expected images uint8 [N, H, W, C], got {np.dtype(dtype)}")
 
 
-def _stacked(examples: list[dict[str, Any]], before: list[np.ndarray], origin: str) -> np.ndarray:
+def _stacked(examples: list[dict[str, Any]], before: tuple[int, ...] | None, origin: str) -> np.ndarray:
     """The images of examples, of the shape of those before."""
-    shapes = {image.shape[1:] for image in before[:1]} | {example["image"].shape for example in examples}
+    shapes = {example["image"].shape for example in examples} | ({before} if before else set())
     if len(shapes) > 1:
         sizes = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:2])
         raise ValueError(f"images of {origin} vary in size ({sizes}): expected one size, so prepare them at one")

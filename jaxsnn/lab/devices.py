@@ -1,5 +1,7 @@
 """Devices and processes of a configuration: the devices that share a batch, and the places of state and data."""
 
+import functools
+import math
 import operator
 import sys
 from collections.abc import Callable, Iterator
@@ -9,12 +11,15 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxsnn import parallel, training
+from jaxsnn.data import Dataset, memory
 from jaxsnn.data.prepare import check_set, to_device
 from jaxsnn.lab.config import Config
 from jaxsnn.losses import LOSSES
+from jaxsnn.rows import Rows
 from jaxsnn.typing import Apply, Gradients
 
 
@@ -109,17 +114,57 @@ def make_fetch(config: Config) -> Callable[[jax.Array, jax.Array], jax.Array]:
     return parallel.fetch_rows(mesh) if mesh is not None and config.run.multihost else operator.getitem
 
 
+def fits(config: Config, size: int) -> bool:
+    """Whether samples of so many bytes are held in memory: there is twice as much on the host, and on each device that
+    has a memory of its own, of which every process of `multihost` holds a part."""
+    limits = [memory.available() or size * memory.COPIES]
+    if jax.default_backend() != "cpu":
+        limits.append(int(1e6 * parallel.memory_limit()) * (jax.device_count() if config.run.multihost else 1))
+    return config.run.stream == "never" or all(memory.COPIES * size <= limit for limit in limits if limit < math.inf)
+
+
+def streams(config: Config, data: Dataset) -> bool:
+    """Whether the samples stay on the host: by `stream`, or since they stayed in their files, or fit on no device.
+
+    The processes of a run agree: where one of them has to, all do.
+    """
+    parts = [part.samples for part in (data.train, data.test)]
+    large = any(isinstance(samples, Rows) for samples in parts) or not (
+        jax.default_backend() == "cpu" or fits(config, sum(samples.nbytes for samples in parts))
+    )
+    wanted = config.run.stream == "always" or (config.run.stream == "auto" and large)
+    return parallel.agree(wanted) if config.run.multihost else wanted
+
+
 def put_samples(
-    config: Config, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray, *, num_classes: int
+    config: Config,
+    images: np.ndarray | Rows,
+    labels: np.ndarray,
+    chosen: np.ndarray,
+    *,
+    num_classes: int,
+    stream: bool = False,
 ) -> training.Data:
     """Puts the samples `chosen` on the device, on each of several, or with `multihost` on all of them in parts.
+
+    With `stream` they stay on the host; each device gets its part of a batch when a step needs it.
 
     Raises:
       ValueError: as `check_set`.
     """
     mesh = make_mesh(config)
+    if stream:
+        kept = training.OnHost(images, chosen, sharding=None if mesh is None else functools.partial(_of_batch, mesh))
+        check_set(kept, labels[chosen], num_classes=num_classes)
+        return training.Data(kept, place(config, jax.device_put(labels[chosen].astype(np.int32))))
     if mesh is None or not config.run.multihost:
         return place(config, training.Data(*to_device(images[chosen], labels[chosen], num_classes=num_classes)))
     check_set(images, labels, num_classes=num_classes)
     numbers = jax.device_put(labels[chosen].astype(np.int32))  # whole in every process: four bytes a sample
     return training.Data(parallel.divide(mesh, images, chosen), parallel.replicate(mesh, numbers))
+
+
+def _of_batch(mesh: Mesh, batch_size: int) -> NamedSharding:
+    """The places of samples `[steps, B, ...]`: each device has a part of the batch, or all if it is not divisible."""
+    divided = batch_size % mesh.shape[parallel.AXIS] == 0
+    return NamedSharding(mesh, P(None, parallel.AXIS) if divided else P())

@@ -10,10 +10,9 @@ import numpy as np
 
 from jaxsnn.data import Dataset, Split
 from jaxsnn.lab.run_folder import read_json, write_json
+from jaxsnn.rows import Rows, pieces
 
 FILE = "data.json"
-ROWS = 4096
-"""Samples that are looked at together: memory grows with it."""
 SAMPLE = "sample"
 """The entry of the data set, beside those of its splits, that describes a sample and its classes."""
 Sums = dict[str, dict[str, Any]]
@@ -56,10 +55,10 @@ def imagined(name: str, sample: Mapping[str, Any], training: int = 1, test: int 
     return Dataset(name, parts[0], parts[1], sample["num_classes"], classes=tuple(sample["classes"]))
 
 
-def _sum(values: np.ndarray) -> str:
+def _sum(values: np.ndarray | Rows) -> str:
     value = zlib.crc32(f"{values.dtype}{list(values.shape)}".encode())
-    for begin in range(0, len(values), ROWS):
-        value = zlib.crc32(np.ascontiguousarray(values[begin : begin + ROWS]).data, value)
+    for _, part in pieces(values):
+        value = zlib.crc32(np.ascontiguousarray(part).data, value)
     return f"{value:08x}"
 
 

@@ -137,6 +137,14 @@ class RunConfig:
         "Train by several processes, started alike on every machine; all their devices share every batch.",
         not_swept="several processes share a sweep by --worker",
     )
+    stream: str = option(
+        "auto",
+        "Samples stay on the host and go to the device step by step: always, never, or if they do not fit (auto). The "
+        "same numbers.",
+        choices=("auto", "always", "never"),
+        not_swept=_SHOWN,
+        common=True,
+    )
     compilation_cache: str = option(
         "",
         "Folder that keeps compiled programs for later runs; empty for none.",

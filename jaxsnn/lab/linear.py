@@ -37,10 +37,11 @@ def baseline(config: Config, folder: Path | None = None) -> dict[str, Any]:
     """Fits on a run's training samples, chooses on its validation samples, tests on its test samples.
 
     Raises:
-      ValueError: if the data is not that of the run in `folder`, if given.
+      ValueError: if the data is not that of the run in `folder`, if given, or does not fit into memory.
     """
     from sklearn.linear_model import LogisticRegression
 
+    config = config.replace(stream="never")  # scikit-learn has all samples in memory
     data = load_data(config)
     if folder is not None:
         fingerprints.check(folder, fingerprints.sums(data))

@@ -138,7 +138,8 @@ def first_state(config: Config, program: Program, sets: Sets, seed: int) -> trai
 
 def check_activity(config: Config, program: Program, sets: Sets) -> None:
     """Prints faults in the firing of the untrained network on a few training samples."""
-    images = parallel.local(sets.fitting.images)[:8]
+    images = sets.fitting.images
+    images = jax.device_put(images[:8]) if isinstance(images, training.OnHost) else parallel.local(images)[:8]
     if config.network.encoding == "poisson":
         for sentence in check_gain(
             np.asarray(normalise(images, config.data.mean, config.data.std)), config.network.gain

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsnn import training
-from jaxsnn.data import Dataset, load, paths, source_of
+from jaxsnn.data import Dataset, cache, load, paths, source_of
 from jaxsnn.data.arrays import OWN
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.devices import put_samples
+from jaxsnn.lab.devices import fits, put_samples, streams
 
 
 def load_data(config: Config) -> Dataset:
@@ -19,18 +19,23 @@ def load_data(config: Config) -> Dataset:
     Raises:
       ValueError, OSError, ImportError: as `jaxsnn.data.load`.
     """
+
+    def in_memory(size: int) -> bool:
+        return config.run.stream != "always" and fits(config, size)
+
     if config.data.dataset == OWN:
-        return paths.load(Path(config.data.data), size=config.data.size)
-    options: dict[str, Any] = {}
+        folder = Path(config.data.cache_dir).expanduser() if config.data.cache_dir else cache.default_dir()
+        return paths.load(Path(config.data.data), size=config.data.size, cache_dir=folder, in_memory=in_memory)
+    options: dict[str, Any] = {"in_memory": in_memory}
     if source_of(config.data.dataset).events:
-        options = {"time_steps": config.network.time_steps, **config.data.event_options()}
+        options |= {"time_steps": config.network.time_steps, **config.data.event_options()}
     return load(
         config.data.dataset, data_dir=config.data.data_dir or None, cache_dir=config.data.cache_dir or None, **options
     )
 
 
 class Sets(NamedTuple):
-    """The data of an experiment, on the device."""
+    """The data of an experiment, on the device, or with its samples on the host."""
 
     fitting: training.Data
     """The training set without the validation part."""
@@ -83,7 +88,9 @@ def _empty(config: Config, parted: int = 0) -> ValueError:
 
 
 def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
-    """Puts the parts on the device; the validation part is the same for every seed.
+    """Puts the parts on the device, or leaves samples on the host (`devices.streams`).
+
+    The validation part is the same for every seed.
 
     Args:
       config: says how much is held out.
@@ -102,7 +109,7 @@ def split(config: Config, data: Dataset, fold: int | None = None) -> Sets:
     if not len(tested):
         raise _empty(config)
     held, kept = order[: count.validation], order[count.validation :][: count.fitting]
-    put = functools.partial(put_samples, config, num_classes=data.num_classes)
+    put = functools.partial(put_samples, config, num_classes=data.num_classes, stream=streams(config, data))
     return Sets(
         put(*train, kept),
         training.Tested(*put(*train, held), np.int32(0)),

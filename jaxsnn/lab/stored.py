@@ -127,7 +127,8 @@ def opened(config: Config, *, data_dir: str = "", cache_dir: str = "") -> Config
     for name, value in config.values(here).items():
         if value and not here[name]:
             _note(f"note: the run used --{name}={value}, this is your own default: give the flag to use another")
-    return dataclasses.replace(config, run=RunConfig(seeds=config.run.seeds)).replace(**here)
+    stream = "always" if config.run.stream == "always" else "auto"  # what had to fit there need not fit here
+    return dataclasses.replace(config, run=RunConfig(seeds=config.run.seeds, stream=stream)).replace(**here)
 
 
 @functools.cache

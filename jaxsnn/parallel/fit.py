@@ -21,7 +21,16 @@ from jaxsnn.parallel.population import (
     make_population_step,
     over_members,
 )
-from jaxsnn.training import Data, TrainState, check_batch_size, compile_steps, copy_state, epoch_order, no_totals
+from jaxsnn.training import (
+    Data,
+    OnHost,
+    TrainState,
+    check_batch_size,
+    compile_steps,
+    copy_state,
+    epoch_order,
+    no_totals,
+)
 from jaxsnn.typing import Array
 
 Start = Callable[[Any], TrainState]
@@ -78,8 +87,13 @@ def fit_population(
 
     Raises:
       ValueError: if the labels are no classes of the networks', or not as many as the images; or `batch_size` is
-        another than the step's, or more than there are samples.
+        another than the step's, or more than there are samples; or the samples are `OnHost`.
     """
+    if isinstance(data.images, OnHost):
+        raise ValueError(
+            "the members of a population visit their samples in orders of their own, so that none can be read for all "
+            "of them: put the samples on the device (stream=never), or train the networks one by one"
+        )
     labels = jax.device_get(data.labels)
     check_labels(labels, samples=data.images)
     samples = len(labels)

@@ -8,6 +8,7 @@ is. The price is one reduce-scatter of the batch's bytes per step (docs/scaling.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,11 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxsnn.parallel.data import AXIS
+from jaxsnn.training import Window
 from jaxsnn.typing import Array
 
 
-def divide(mesh: Mesh, images: np.ndarray, chosen: np.ndarray) -> Array:
+def divide(mesh: Mesh, images: Any, chosen: np.ndarray) -> Array:
     """Puts samples on the devices, each device holding its part; a process reads those of its own devices.
 
     Args:
@@ -58,7 +60,9 @@ def fetch_rows(mesh: Mesh) -> Callable[[Array, Array], Array]:
             return jax.lax.psum(local, AXIS)
         return jax.lax.psum_scatter(local, AXIS, scatter_dimension=0, tiled=True)
 
-    def fetch(images: Array, numbers: Array) -> Array:
+    def fetch(images: Array | Window, numbers: Array) -> Array:
+        if isinstance(images, Window):  # each device has its own already
+            return images[numbers]
         out = P() if len(numbers) % devices else P(AXIS)
         return jax.shard_map(part, mesh=mesh, in_specs=(P(AXIS), P()), out_specs=out)(images, numbers)
 

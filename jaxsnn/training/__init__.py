@@ -2,6 +2,7 @@
 
 from jaxsnn.training.checkpoints import CheckpointError, Checkpoints
 from jaxsnn.training.dispatch import Costs, compile_steps
+from jaxsnn.training.feed import OnHost, Window
 from jaxsnn.training.loop import Data, NonFiniteLoss, check_batch_size, copy_state, fit
 from jaxsnn.training.metrics import Metrics, MetricsFile, MetricsList
 from jaxsnn.training.state import TrainState, init_state, key_for, no_totals
@@ -37,11 +38,13 @@ __all__ = [
     "MetricsFile",
     "MetricsList",
     "NonFiniteLoss",
+    "OnHost",
     "Prepare",
     "Tested",
     "TrainState",
     "TrainStep",
     "Visit",
+    "Window",
     "backpropagation",
     "check_batch_size",
     "compile_steps",

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from tqdm import tqdm
 
 from jaxsnn.checks import check_labels
 from jaxsnn.training.checkpoints import Checkpoints
 from jaxsnn.training.dispatch import Dispatch, compile_steps
+from jaxsnn.training.feed import OnHost, feed, on_host_if_mapped
 from jaxsnn.training.metrics import START, Metrics, MetricsList
 from jaxsnn.training.state import TrainState, no_totals
 from jaxsnn.training.step import TrainStep, epoch_order
@@ -25,10 +27,10 @@ class NonFiniteLoss(FloatingPointError):
 
 
 class Data(NamedTuple):
-    """A training set on the device."""
+    """A training set on the device, or with its samples on the host."""
 
-    images: Array
-    """`[N, H, W, C]`, uint8."""
+    images: Any
+    """`[N, H, W, C]`, uint8; on the host `OnHost`, or a map of a file (`np.load(file, mmap_mode="r")`)."""
     labels: Array
     """`[N]`, int32."""
 
@@ -61,7 +63,8 @@ def fit(
     Args:
       state: where to begin; it is copied once and stays as it is.
       step: from `make_train_step`; compiled here, with the (copied) state donated.
-      data: training set on the device: integer labels from 0 on, as many as images.
+      data: training set on the device: integer labels from 0 on, as many as images. Images that are `OnHost`, or
+        mapped from a file, stay on the host; a step gets its own, and computes the same, bit for bit.
       batch_size: as given to `make_train_step`.
       epochs: total number, those of an earlier part of the run included.
       evaluate: named accuracies of a state; `validation_accuracy` among them chooses the best checkpoint. None for no
@@ -86,12 +89,14 @@ def fit(
         than the step's, or more than there are samples; `steps_per_dispatch` is not at least 1; or there is
         `checkpoint_every` without `checkpoints`.
       NonFiniteLoss: if loss, gradient or weights are NaN or infinite; the last checkpoint from before stays the last.
-      OSError: if a row or checkpoint cannot be written; it says which checkpoint is the last whole one.
+      OSError: if a row or checkpoint cannot be written; it says which checkpoint is the last whole one. If samples on
+        the host cannot be read; it names their file.
       Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
     number, labels = jax.device_get((state.step, data.labels))
     check_labels(labels, samples=next(iter(data)))
-    samples, number = len(labels), int(number)
+    images, samples, number = on_host_if_mapped(next(iter(data))), len(labels), int(number)
+    on_host = isinstance(images, OnHost)
     check_batch_size(step, batch_size, samples)
     if steps_per_dispatch < 1:
         raise ValueError(f"steps_per_dispatch must be >= 1, got {steps_per_dispatch}")
@@ -99,6 +104,7 @@ def fit(
         raise ValueError(f"checkpoint_every={checkpoint_every} needs checkpoints=training.Checkpoints(folder)")
     metrics = MetricsList() if metrics is None else metrics
     per_epoch = samples // batch_size
+    most = min(steps_per_dispatch, log_every, per_epoch, checkpoint_every or per_epoch)
     dispatch: Dispatch | None = None
     bar = tqdm(total=per_epoch, disable=None if progress else True, unit="step", desc=description, leave=False)
 
@@ -123,6 +129,21 @@ def fit(
         )
         return row
 
+    def count_from(number: int) -> int:
+        """Steps of the dispatch that begins at this one."""
+        done = number % per_epoch
+        count = min(most, per_epoch - done, log_every - done % log_every)
+        return min(count, checkpoint_every - number % checkpoint_every) if checkpoint_every else count
+
+    def batches(number: int, order: np.ndarray) -> Iterator[np.ndarray]:
+        """The numbers of the samples of each dispatch, from a step to the end of its epoch, `[steps, batch_size]`."""
+        places = order[: per_epoch * batch_size].reshape(per_epoch, batch_size)
+        done = number % per_epoch
+        while done < per_epoch:
+            count = count_from(number)
+            yield places[done : done + count]
+            number, done = number + count, done + count
+
     def asked_to_stop(*, together: bool) -> bool:
         return stop.is_set() if agree is None else together and agree(stop.is_set())
 
@@ -145,32 +166,33 @@ def fit(
             bar.update(per_epoch - (end - number))
             bar.set_description(f"{description} epoch {epoch + 1}/{epochs}".strip())
             if dispatch is None:
-                dispatch, costs = compile_steps(step, state, *data, order, several=steps_per_dispatch > 1)
+                shown = images.like(most, batch_size) if on_host else images
+                dispatch, costs = compile_steps(step, state, shown, data.labels, order, several=steps_per_dispatch > 1)
                 check_labels(labels, getattr(step, "classes", None))
                 write({"kind": START, "step": number, **costs._asdict()})
                 if progress:
                     bar.write(f"{description}: {costs}".removeprefix(": "))
             began = logged = time.perf_counter()
             first = last_logged = number
-            while number < end:
-                done = number - epoch * per_epoch
-                count = min(steps_per_dispatch, end - number, log_every - done % log_every)
-                if checkpoint_every:
-                    count = min(count, checkpoint_every - number % checkpoint_every)
-                state = dispatch(state, data.images, data.labels, order, count)
-                number, done = number + count, done + count
-                bar.update(count)
-                if number == end:
-                    break
-                if done % log_every == 0:
-                    write(report(state, "train", done, logged, number - last_logged))
-                    logged, last_logged = time.perf_counter(), number
-                stopping = asked_to_stop(together=done % log_every == 0)
-                if stopping or (checkpoint_every and number % checkpoint_every == 0):
-                    report(state, "train", done, logged, number - last_logged)  # stops if the loss is not finite
-                    save(number, state)
-                if stopping:
-                    raise _interrupted(number, checkpoints)
+            to_come = batches(number, jax.device_get(order)) if on_host else ()
+            with feed(images, to_come, most) as windows:
+                while number < end:
+                    count = count_from(number)
+                    state = dispatch(state, next(windows) if on_host else data.images, data.labels, order, count)
+                    windows.used(state.step)
+                    number, done = number + count, number - epoch * per_epoch + count
+                    bar.update(count)
+                    if number == end:
+                        break
+                    if done % log_every == 0:
+                        write(report(state, "train", done, logged, number - last_logged))
+                        logged, last_logged = time.perf_counter(), number
+                    stopping = asked_to_stop(together=done % log_every == 0)
+                    if stopping or (checkpoint_every and number % checkpoint_every == 0):
+                        report(state, "train", done, logged, number - last_logged)  # stops if the loss is not finite
+                        save(number, state)
+                    if stopping:
+                        raise _interrupted(number, checkpoints)
             row = report(state, "epoch", per_epoch, began, number - first)
             state = state._replace(totals=no_totals())
             evaluated = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs

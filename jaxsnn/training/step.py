@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from jaxsnn.checks import check_labels
+from jaxsnn.training.feed import feed, on_host_if_mapped
 from jaxsnn.training.state import DROPOUT, EVALUATE, INPUT, ORDER, SAMPLE, Totals, TrainState, key_for, moved
 from jaxsnn.typing import Apply, Array, ArrayLike, Gradients
 
@@ -47,8 +48,8 @@ CountBatch = Callable[[TrainState, Array, Array, ArrayLike, ArrayLike], tuple[Ar
 class Tested(NamedTuple):
     """A set on which a run is evaluated."""
 
-    images: Array
-    """`[N, ...]`"""
+    images: Any
+    """`[N, ...]`, or `OnHost`."""
     labels: Array
     """`[N]`, int32."""
     number: ArrayLike
@@ -197,7 +198,7 @@ def make_evaluate(
     """Builds `evaluate(state, images [N, ...], labels [N], number=0) -> Evaluation`.
 
     Batches are padded to one size (one compilation). The input's random numbers are the same at every evaluation, and
-    others for another set: `number` is that of the set among those of the run (see `Tested`).
+    others for another set: `number` is that of the set among those of the run (see `Tested`). Images may be `OnHost`.
 
     Raises (from `evaluate`):
       ValueError: if there is no sample, or the labels are no classes of the model's or not as many as the images.
@@ -208,8 +209,17 @@ def make_evaluate(
         if not len(labels):
             raise ValueError("cannot evaluate on an empty set: no samples came")
         state = state._replace(optimizer=None)  # not looked at
-        number, starts = jnp.asarray(number, jnp.int32), range(0, len(labels), batch_size)
-        counts = [count_batch(state, images, labels, number, jnp.int32(start)) for start in starts]
+        images, number, starts = (
+            on_host_if_mapped(images),
+            jnp.asarray(number, jnp.int32),
+            range(0, len(labels), batch_size),
+        )
+        each = (np.arange(start, start + batch_size)[None] for start in starts)
+        counts = []
+        with feed(images, (np.where(index < len(labels), index, 0) for index in each)) as windows:
+            for start in starts:
+                counts.append(count_batch(state, next(windows), labels, number, jnp.int32(start)))
+                windows.used(counts[-1][0])
         hits, confusion = (np.sum(jax.device_get(part), 0) for part in zip(*counts, strict=True))
         check_labels(jax.device_get(labels), len(confusion), images)
         return Evaluation(hits / len(labels), confusion)

@@ -9,13 +9,14 @@ import tracemalloc
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jaxsnn.data import Split, cache
+from jaxsnn.data import Split, cache, memory
 
 
 def _split(seed: int = 0, count: int = 5) -> Split:
@@ -37,7 +38,8 @@ def test_miss_decodes_then_hit_does_not(tmp_path: Path) -> None:
     assert _same(cache.fetch(path, _split), _split())
     hit = cache.fetch(path, _refuse)
     assert _same(hit, _split())
-    assert all(array.flags.writeable for array in hit)
+    assert hit.labels.flags.writeable
+    assert np.asarray(hit.samples).flags.writeable
     assert os.listdir(path.parent) == ["set.npz"]
 
 
@@ -113,7 +115,7 @@ def test_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
     def full_disk(*args: object, **kwargs: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(np, "savez", full_disk)
+    monkeypatch.setattr(zipfile.ZipFile, "open", full_disk)
     with pytest.warns(RuntimeWarning, match="no space left"):
         cache.fetch(tmp_path / "set.npz", _split)
     assert os.listdir(tmp_path) == []
@@ -244,3 +246,46 @@ def test_what_killed_writers_left_is_removed_later(tmp_path: Path) -> None:
     cache.write(tmp_path / "b.npz", _split())
     assert not left.exists()
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.npz", tmp_path / "b.npz", *others])
+
+
+def _parts(count: int = 5, error: Exception | None = None) -> cache.Parts:
+    """The split of `_split` in two parts, with an error in the place of the second one."""
+    split = _split(count=count)
+
+    def each() -> Iterator[Split]:
+        yield Split(*(array[:3] for array in split))
+        if error is not None:
+            raise error
+        yield Split(*(array[3:] for array in split))
+
+    return cache.Parts(count, each())
+
+
+def test_a_split_is_written_as_it_is_decoded(tmp_path: Path) -> None:
+    assert _same(cache.fetch(tmp_path / "set.npz", _parts), _split())
+    with np.load(tmp_path / "set.npz") as whole:
+        np.testing.assert_array_equal(whole["images"], _split().samples)
+    assert _same(cache.fetch(None, _parts), _split())
+
+
+@pytest.mark.parametrize("error", [ValueError("a damaged part"), OSError("a damaged file")])
+def test_error_of_a_later_part_is_passed_on_and_not_cached(tmp_path: Path, error: Exception) -> None:
+    """And is not taken for one of writing, after which a run would go on uncached."""
+    with pytest.raises(type(error), match="a damaged"):
+        cache.fetch(tmp_path / "set.npz", lambda: _parts(error=error))
+    assert os.listdir(tmp_path) == []
+
+
+def test_parts_that_cannot_be_written_are_decoded_again_if_they_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "cache" / "set.npz"
+    with pytest.warns(RuntimeWarning, match="going on uncached.*set.npz"):
+        assert _same(cache.fetch(path, _parts), _split())
+    monkeypatch.setattr(memory, "available", lambda: 10)
+    with (
+        pytest.warns(RuntimeWarning, match="going on uncached"),
+        pytest.raises(ValueError, match="5 samples take .* make room for the cache"),
+    ):
+        cache.fetch(path, _parts)

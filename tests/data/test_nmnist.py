@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from jaxsnn.data import Binning, DataNotFoundError, archives, cache, load, memory, nmnist, recordings
+from jaxsnn.data.dataset import held
 from jaxsnn.data.formats import aer
 
 SPLITS = {"Train": 3, "Test": 1}  # recordings per digit
@@ -43,7 +44,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def same(a: recordings.Recordings, b: recordings.Recordings) -> bool:
-    return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a[:3], b[:3], strict=True))
 
 
 def refuse(*args: object) -> None:
@@ -65,7 +66,7 @@ def test_load_bins_both_splits(tree: Path, tmp_path: Path) -> None:
 
 def test_other_bins(tree: Path, tmp_path: Path) -> None:
     for steps in (2, 3):  # binned from one cache
-        data = nmnist.load(tree, tmp_path / "cache", binning=Binning(steps, "count"))
+        data = held(nmnist.load(tree, tmp_path / "cache", binning=Binning(steps, "count")))
         assert data.description == f"{steps} bins of equal event count, binary"
         assert data.train.samples.shape[1] == steps
         assert data.train.samples.max() == 1
@@ -143,8 +144,8 @@ def test_second_load_maps_the_cache_and_parses_nothing(
     monkeypatch.setattr(aer, "parse", refuse)
     second = nmnist.read_split(tree / "Train", tmp_path / "cache")
     assert same(first, second)
-    assert not any(array.flags.writeable or array.flags.owndata for array in second)
-    assert all(array.flags.aligned for array in second)
+    assert not any(array.flags.writeable or array.flags.owndata for array in second[:3])
+    assert all(array.flags.aligned for array in second[:3])
     (file,) = (tmp_path / "cache").iterdir()
     assert re.fullmatch(r"nmnist-train-[0-9a-f]{16}\.arrays", file.name)
 
@@ -290,7 +291,7 @@ def test_memory_is_estimated_before_it_is_taken(tree: Path, tmp_path: Path, monk
         (size - 1, "raises"),
     ):
         monkeypatch.setattr(memory, "available", lambda free=free: free)
-        message = "40 recordings in 4 frames each take 0.00037 GB, .* use fewer time steps, or a folder with fewer"
+        message = r"40 samples \[4, 34, 34, 2\] of nmnist take 0.00037 GB, .* let them stay in their files"
         with {
             None: nullcontext(),
             "warns": pytest.warns(RuntimeWarning, match=message),

@@ -85,6 +85,7 @@ def test_resume_names_what_differs():
 
 def test_resume_frees_the_group_run_and_fields_that_say_so():
     run = {"seeds": 3, "checkpoint_every": 7, "data_parallel": 0, "compilation_cache": "c", "run_dir": "r"}
+    run |= {"stream": "always"}
     shown = {"resume": True, "progress": False, "activity": False, "figures": False, "multihost": True}
     assert set(run | shown) == {f.name for f in dataclasses.fields(GROUPS["run"])}
     assert fields_with(free=True) == ["data", "data_dir", "cache_dir", "epochs"]

@@ -36,6 +36,14 @@ def save(path, pixels):
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    """Decoded pictures of tests stay out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory):
     """40 pictures of 8 x 8 pixels in three classes, which are bright in other places."""

@@ -116,6 +116,16 @@ def test_two_processes_train_as_one(tmp_path):
     assert stored["device"].startswith("8 x ")
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("own", [((), ()), ((),)])
+def test_streamed_by_two_processes_and_by_the_devices_of_one(tmp_path, own):
+    """Each process reads the samples of its own devices: the numbers of a run with its samples on all devices."""
+    dense = {"model": "mlp", "gradient": "bptt", "hidden": 16, "evaluation_batch": 6}
+    for stream in ("never", "always"):
+        train(tmp_path / stream, "--nofigures", "--noactivity", f"--stream={stream}", own=own, **dense)
+    assert rows(tmp_path / "always") == rows(tmp_path / "never")
+
+
 @pytest.fixture(scope="module")
 def long(tmp_path_factory):
     """A run of 40 steps by two processes that nothing interrupts; the first draws the figures."""

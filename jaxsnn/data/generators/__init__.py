@@ -91,7 +91,7 @@ def _cached(name: str, cache_dir: Path) -> tuple[Recordings, Recordings]:
         cache.fetch_or_make(path, partial(make, part), recordings.load_arrays, recordings.save_arrays)
         for part, path in enumerate(paths)
     )
-    return train, test
+    return train._replace(file=paths[0]), test._replace(file=paths[1])
 
 
 def _files(places: tuple[str, str], classes: tuple[str, ...], suffix: str) -> Callable[..., None]:

@@ -107,7 +107,7 @@ def members(config: Config, axes: Sequence[Axis]) -> list[Config]:
     count = math.prod(len(axis.values) for axis in axes) * config.run.seeds
     if count > MOST:
         raise ValueError(f"--sweep asks for {count:,} networks, the most are {MOST:,}: give fewer values or seeds")
-    base = dataclasses.replace(config, run=RunConfig(progress=config.run.progress))
+    base = dataclasses.replace(config, run=RunConfig(progress=config.run.progress, stream=config.run.stream))
     grid = []
     for values in itertools.product(*(axis.values for axis in axes)):
         changes = dict(zip(names, values, strict=True))

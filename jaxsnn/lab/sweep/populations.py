@@ -15,6 +15,7 @@ from jaxsnn.lab import fingerprints
 from jaxsnn.lab.build import HParams, build, hparams_of
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert.converted import start_from
+from jaxsnn.lab.devices import streams
 from jaxsnn.lab.results import scores
 from jaxsnn.lab.run_folder import Run
 from jaxsnn.lab.splits import load_data, split
@@ -28,6 +29,13 @@ def check(config: Config) -> fingerprints.Sums:
       ValueError, OSError, ImportError: if the data cannot be loaded, or the network or step cannot be built.
     """
     data = load_data(config)
+    if streams(config, data):
+        size = sum(part.samples.nbytes for part in (data.train, data.test))
+        raise ValueError(
+            f"a sweep holds its samples on the device, {size / 1e9:.3g} GB, for its networks visit them in orders of "
+            "their own: give --stream=never, with smaller samples if they do not fit (--size, --event_downsample, "
+            "--time_steps of event data), or train the networks one by one"
+        )
     program = build(config, data)
     if config.network.init_from:
         start_from(config, program.start(config.training.seed), program.connections)
