@@ -57,7 +57,8 @@ class Job(NamedTuple):
 def jobs(flags: argparse.Namespace) -> list[Job]:
     """Those of `--only` in its order, or all in the order of what they are worth."""
     toy = flags.toy
-    python, libraries, lacks = _libraries()
+    python, libraries, missing = _libraries(toy)
+    name = "{}, ours alone" if missing else "{}"
     compared = [f"--python={python}", f"--threads={os.cpu_count()}", "--resident=16"]
     compared += [f"--rounds={1 if toy else 20}", "--timeout=120", "--malloc=default"]
     data = [f"--data_dir={flags.data_dir}", f"--cache_dir={flags.cache_dir}"]
@@ -70,23 +71,23 @@ def jobs(flags: argparse.Namespace) -> list[Job]:
         presets = ("randman", "own") if toy else tuple(experiments.presets())
         yield Job("smoke", presets, lambda left: ["benchmarks.presets", f"--presets={','.join(left)}", *size])
 
+    def beside(stage: str, workload: str, others: Sequence[str], *flags: str) -> Job:
+        chosen = ",".join(others[:1] if toy else others)
+        command = [f"benchmarks.{stage}", f"--workload={workload}", f"--libraries={chosen}", *flags, *compared]
+        return one(stage, name.format(workload), *command)
+
     def peers() -> Iterator[Job]:
-        rounded = "spikingjelly:dtype=bfloat16"
-        others = ",".join([*libraries, rounded][: 1 if toy or lacks else None])
+        if missing:
+            yield one("peers", "spikingjelly", lacks=missing)
+        others = [*libraries, "spikingjelly:dtype=bfloat16"] if libraries else []
         for workload, rule in _networks(toy):
-            yield one(
-                *("peers", workload + lacks, "benchmarks.peers", f"--workload={workload}", f"--rule={rule}"),
-                *("--ours=chunk0,chunk0-bf16", f"--libraries={others}", *compared),
-            )
+            yield beside("peers", workload, others, f"--rule={rule}", "--ours=chunk0,chunk0-bf16")
 
     def neuron() -> Iterator[Job]:
+        others = [*libraries, "spikingjelly:dtype=bfloat16", "hand_written"] if libraries else []
+        rules = "spikebp" if toy else "spikebp,arctan,spikebp:dtype=bfloat16,arctan:dtype=bfloat16"
         for workload in ("tiny-neurons",) if toy else ("W3", "W3-T16", "W3-T32"):
-            rules = "spikebp" if toy else "spikebp,arctan,spikebp:dtype=bfloat16,arctan:dtype=bfloat16"
-            others = [*libraries, *(f"{name}:dtype=bfloat16" for name in libraries)][: 1 if toy or lacks else None]
-            yield one(
-                *("neuron", workload + lacks, "benchmarks.neuron", f"--workload={workload}", f"--rules={rules}"),
-                *(f"--libraries={','.join([*others, *(() if toy or lacks else ('hand_written',))])}", *compared),
-            )
+            yield beside("neuron", workload, others, f"--rules={rules}")
 
     def train_step() -> Iterator[Job]:
         for workload, rule in _networks(toy):
@@ -112,7 +113,7 @@ def jobs(flags: argparse.Namespace) -> list[Job]:
         folder = Path(flags.out).absolute() / preset
         run = [f"--run_dir={folder}", "--steps_per_dispatch=10", f"--minutes={flags.minutes}"]
         lacks = "" if flags.data_dir or toy else "no data: give --data_dir"
-        command = ["benchmarks.presets", f"--presets={preset}", *run, *data, *size]
+        command = ["benchmarks.presets", f"--presets={preset}", *run, *data, *size, *(["--samples=40"] if toy else [])]
         yield one("paper", preset, *command, lasting=True, lacks=lacks)
 
     stages = {made.__name__: made for made in (smoke, peers, neuron, train_step, epoch, paper)}
@@ -140,13 +141,14 @@ def _networks(toy: bool) -> tuple[tuple[str, str], ...]:
     return (*spiking[:2], ("W4", "arctan"), spiking[2], ("W5", "arctan"))
 
 
-def _libraries() -> tuple[str, list[str], str]:
-    """The Python of the other libraries, what is compared, and what a case is called besides where there is nothing."""
+def _libraries(toy: bool) -> tuple[str, list[str], str]:
+    """The Python of the other libraries, what is compared, and why nothing is; a CPU's times are none of a GPU."""
+    code = "import spikingjelly, torch; assert " + ("True" if toy else "torch.cuda.is_available()")
     here = all(importlib.util.find_spec(name) for name in ("torch", "spikingjelly"))
-    if here or common.PEERS.exists():
-        names = [f"spikingjelly:implementation={name}" for name in IMPLEMENTATIONS]
-        return (sys.executable if here else str(common.PEERS)), names, ""
-    return sys.executable, ["spikingjelly"], ", ours alone"  # leaves the row that it is not installed
+    for python, there in ((sys.executable, here), (str(common.PEERS), common.PEERS.exists())):
+        if there and not subprocess.run([python, "-c", code], capture_output=True, check=False).returncode:
+            return python, [f"spikingjelly:implementation={name}" for name in IMPLEMENTATIONS], ""
+    return sys.executable, [], "not installed: spikingjelly and torch" + ("" if toy else " for CUDA")
 
 
 class Results:
@@ -162,8 +164,6 @@ class Results:
     def add(self, job: Job, case: str, row: Mapping[str, Any]) -> None:
         """Appends one row."""
         row = {"stage": job.stage, "case": case, "device": self.device, **row, "commit": self.version}
-        if "ModuleNotFoundError" in row.get("failed", ""):
-            row["failed"] = f"not installed: {row['failed'].rpartition(' ')[2]}"
         self.rows.append(row)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

@@ -128,10 +128,13 @@ def epochs_of(config: Config, epochs: int, samples: int) -> dict[str, Any]:
 
 
 def _of_epochs(rows: Sequence[dict[str, Any]], short: int = 0) -> dict[str, Any]:
-    """What the rows of a run say: medians over its epochs, the first `short` of them apart; the last accuracies."""
-    parts = [row for row in rows if row["kind"] == "train"]
+    """What the rows of a run say: medians over its epochs, the first `short` of them apart; the last accuracies.
+
+    The first evaluation compiles, and is left out where there are others.
+    """
+    parts = [row for row in rows if row["kind"] == "train" and row["epoch"] > short]
     found = [row for row in rows if row["kind"] == "epoch"]
-    start = next(row for row in rows if row["kind"] == training.metrics.START)
+    *_, start = (row for row in rows if row["kind"] == training.metrics.START)
     results: dict[str, Any] = {"trace_s": start["trace_seconds"], "compile_s": start["compile_seconds"]}
     if parts or found:
         results["images_per_s"] = round(statistics.median(row["images_per_second"] for row in parts or found))
@@ -140,18 +143,18 @@ def _of_epochs(rows: Sequence[dict[str, Any]], short: int = 0) -> dict[str, Any]
             results[name] = round(statistics.median(row["seconds"] for row in some), 3)
     if found:
         results["n"] = len(found) - short
-        results["evaluation_s"] = statistics.median(row["evaluation_seconds"] for row in found)
+        results["evaluation_s"] = round(statistics.median(row["evaluation_seconds"] for row in found[1:] or found), 3)
         results["epochs"] = found[-1]["epoch"]
         results |= {name: value for name, value in found[-1].items() if name.endswith("_accuracy")}
     return results | ({"steps": rows[-1]["step"]} if rows else {})
 
 
-def train(config: Config, name: str, minutes: float) -> dict[str, Any]:
+def train(config: Config, name: str, minutes: float, samples: int) -> dict[str, Any]:
     """Trains a preset as it is, from its last checkpoint if there is one, for some minutes or to its end."""
     folder = Path(config.run.run_dir)
     if not config.data.data_dir:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        path, (x, y) = folder.with_name(f"{folder.name}.npz"), made_up(config).train
+        path, (x, y) = folder.with_name(f"{folder.name}.npz"), made_up(config, samples).train
         np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
         config = config.replace(dataset=OWN, data=str(path))
     alarm = threading.Timer(60 * minutes, os.kill, (os.getpid(), signal.SIGTERM))
@@ -183,7 +186,7 @@ def measure(name: str, flags: argparse.Namespace) -> tuple[dict[str, Any], dict[
     if flags.epochs:
         return {"what": "epochs"} | options, epochs_of(config, flags.epochs, flags.samples)
     config = config.replace(run_dir=flags.run_dir, checkpoint_every=500, figures=False, progress=False)
-    return {"what": "training"} | options, train(config, name, flags.minutes)
+    return {"what": "training"} | options, train(config, name, flags.minutes, flags.samples)
 
 
 def main() -> None:
@@ -193,7 +196,7 @@ def main() -> None:
     parser.add_argument("--presets", default=",".join(presets), help="which, separated by commas; all of them")
     parser.add_argument("--repeats", type=int, default=5, help="timed steps, after two untimed ones")
     parser.add_argument("--epochs", type=int, default=0, help="timed epochs instead of steps")
-    parser.add_argument("--samples", type=int, default=50000, help="random training samples of an epoch")
+    parser.add_argument("--samples", type=int, default=50000, help="random training samples, where there is no data")
     parser.add_argument("--run_dir", default="", help="train one preset in this folder, or go on with it")
     parser.add_argument("--minutes", type=float, default=10, help="for so long")
     parser.add_argument("--steps_per_dispatch", type=int, default=1, help="steps that the device does at once")

@@ -95,6 +95,11 @@ def test_tuned_is_what_the_makefile_sets(monkeypatch):
     assert common.malloc() == "other"
 
 
+def test_without_git_the_code_is_named_by_its_sources(monkeypatch):
+    monkeypatch.setattr(common.shutil, "which", lambda _: None)
+    assert common.commit() == f"sources-{common.sources()}"
+
+
 def test_a_train_step_is_measured():
     result = train_step.measure(workloads.NETWORKS["tiny"], repeats=2)
     assert result["n"] == 2

@@ -136,7 +136,7 @@ def test_every_stage_runs_at_toy_size_and_is_not_run_again(tmp_path):
     rows = common.read(tmp_path / "results.jsonl")
     measured = {row["stage"] for row in rows if "failed" not in row}
     assert measured == {"smoke", "peers", "neuron", "train_step", "epoch", "paper"}, first
-    assert {row["failed"] for row in rows if "failed" in row} <= {"not installed: 'torch'"}
+    assert {row["failed"] for row in rows if "failed" in row} <= {"not installed: spikingjelly and torch"}
     assert [line.split(":")[0] for line in second.splitlines() if line[0] != " "][:-1] == ["paper"]
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert text.count("## ") == 6

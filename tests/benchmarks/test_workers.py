@@ -43,6 +43,7 @@ def test_libraries_are_named_with_options(tmp_path):
     ("names", "options"),
     [
         ("chunk5-bits", {"rule": "arctan-bits", "time_chunk": 5}),
+        ("chunk0-bf16", {"rule": "arctan", "time_chunk": 0, "dtype": "bfloat16"}),
         ("chunk0-repeated", {"rule": "arctan", "time_chunk": 0, "once": False}),
     ],
 )
