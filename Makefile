@@ -3,6 +3,7 @@
 # make thorough   those tests and longer ones: combinations, kills, whole runs; CI runs it under the newest Python
 # make slow   the tests that take minutes each, by programs optimised as in users' runs
 # make mutants   changes the core point by point and says which changes no test notices, hours
+# make gpu    measures all that was never measured on a GPU, 25 minutes; again: goes on (ARGS="--data_dir=..." and so on)
 # make notebooks   executes the notebooks anew: notebooks/*.py to notebooks/*.ipynb, minutes
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ RUN = $(VENV)/bin/python -m
 # glibc only: large pages and no returning of memory between steps make a CPU train step 1.4 times as fast
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456
 
-.PHONY: demo test thorough slow mutants bench notebooks peers clean
+.PHONY: demo test thorough slow mutants bench gpu notebooks peers clean
 
 demo: $(VENV)/.demo
 	$(RUN) experiments.digits
@@ -35,6 +36,9 @@ mutants: $(VENV)/.test
 
 bench: $(VENV)/.demo
 	$(RUN) benchmarks.train_step
+
+gpu: $(VENV)/.gpu
+	$(RUN) benchmarks.gpu $(ARGS)
 
 notebooks: $(VENV)/.notebooks
 	$(RUN) jupytext --quiet --update --to ipynb notebooks/*.py

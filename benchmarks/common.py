@@ -4,10 +4,12 @@ Nothing here needs jax, so that the workers of other libraries (`benchmarks.peer
 """
 
 import argparse
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 from collections.abc import Sequence
@@ -15,7 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
+PEERS = ROOT / ".venv-peers" / "bin" / "python"
+"""Python of `make peers`."""
 TUNED = (
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
     "glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456"
@@ -24,13 +29,12 @@ TUNED = (
 
 
 def parser(documentation: str | None) -> argparse.ArgumentParser:
-    """Command-line options of a benchmark, with `--no-write`."""
+    """Command-line options of a benchmark, with `--no-write` and `--results`."""
     made = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    made.add_argument(
-        "--write", default=True, action=argparse.BooleanOptionalAction, help="append to benchmarks/results"
-    )
+    made.add_argument("--write", default=True, action=argparse.BooleanOptionalAction, help="append to the results")
+    made.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     return made
 
 
@@ -87,14 +91,28 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def commit() -> str:
-    """Commit of the code, `-dirty` if the code (results and this folder's README aside) differs from it."""
-    git = ["git", "-C", str(RESULTS.parents[1])]
+    """Commit of the code, `-dirty` if the code (results and this folder's README aside) differs from it.
+
+    Where there is no repository or no git, `sources-` and a digest.
+    """
+    if not shutil.which("git"):
+        return f"sources-{sources()}"
+    git = ["git", "-C", str(ROOT)]
     changed = [*git, "status", "--porcelain", "-uno", "--", ".", ":!benchmarks/results", ":!benchmarks/README.md"]
     name, status = (
         subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         for command in ([*git, "rev-parse", "--short", "HEAD"], changed)
     )
-    return (name or "unknown") + ("-dirty" if status else "")
+    return name + ("-dirty" if status else "") if name else f"sources-{sources()}"
+
+
+def sources() -> str:
+    """A digest of all sources that a benchmark runs: the same for the same code."""
+    digest = hashlib.sha256()
+    for folder in ("benchmarks", "experiments", "jaxsnn"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def row(benchmark: str, workload: str, library: str, options: dict[str, Any], results: dict[str, Any]) -> dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.workers import ROOT, Measured, Subject, interleave
+from benchmarks.workers import Measured, Subject, interleave
 
 
 def parser(documentation: str | None, workloads: Iterable[str]) -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def parser(documentation: str | None, workloads: Iterable[str]) -> argparse.Argu
     made.add_argument("--resident", type=int, default=4, help="processes at a time")
     made.add_argument("--threads", type=int, default=2, help="cores for every worker")
     made.add_argument("--timeout", type=float, default=900, help="seconds that one answer may take")
-    made.add_argument("--python", default=str(ROOT / ".venv-peers" / "bin" / "python"), help="the libraries' Python")
+    made.add_argument("--python", default=str(common.PEERS), help="the libraries' Python")
     return made
 
 
@@ -77,7 +77,7 @@ def run(benchmark: str, ours: Sequence[Subject], others: Sequence[Subject], flag
     rows = [_row(benchmark, flags, subject, together[subject.name], []) for subject in ours] + rows
     _print(rows)
     if flags.write:
-        common.append(rows)
+        common.append(rows, flags.results)
 
 
 def _row(

@@ -112,7 +112,7 @@ def main() -> None:
         rows.append(common.row("inference", "W1", "jaxsnn", options | {"time_chunk": flags.time_chunk}, results))
         print(options["what"], json.dumps(results))
     if flags.write:
-        common.append(rows)
+        common.append(rows, flags.results)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,10 @@ import sys
 from typing import Any
 
 import jax
-import numpy as np
 
-from benchmarks import common, train_step, workloads
+from benchmarks import common, presets, train_step, workloads
 from experiments import cifar10
 from jaxsnn import training
-from jaxsnn.data import Dataset, Split
 from jaxsnn.lab import build
 from jaxsnn.lab.splits import split
 
@@ -45,8 +43,7 @@ def of_preset(name: str, steps: int, batch: int, chunk: int) -> dict[str, float]
     config = cifar10.PRESETS[name]().replace(
         time_steps=steps, batch_size=batch, time_chunk=chunk, validation=batch, limit=0
     )
-    samples = Split(np.zeros((2 * batch, 32, 32, 3), np.uint8), np.zeros(2 * batch, np.int32))
-    data = Dataset("made up", samples, samples, 10)
+    data = presets.made_up(config, 2 * batch)
     program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, batch)
     step = jax.jit(program.step, donate_argnums=0)
@@ -103,7 +100,7 @@ def main() -> None:
         for (batch, chunk, steps), results in found.items():
             options = {"rule": flags.rule, "batch": batch, "time_chunk": chunk, "steps": steps}
             rows.append(common.row("memory", flags.preset or flags.workload, "jaxsnn", options, results))
-        common.append(rows)
+        common.append(rows, flags.results)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ Prints the median and spread in milliseconds, ratios and process peaks; appends 
 benchmarks/results/<device>/neuron.jsonl. Currents of W3 are 400 MB, and a process takes 2 to 6 GB.
 """
 
+import sys
+
 from benchmarks import compare, workloads
 from benchmarks.workers import Subject
 
@@ -18,12 +20,12 @@ LIBRARIES = "hand_written,hand_written:block=262144,spikingjelly"
 def main() -> None:
     """Measures, prints, and appends to the results."""
     parser = compare.parser(__doc__, workloads.NEURONS)
-    parser.add_argument("--rules", default="spikebp,arctan", help="our gradients")
-    parser.add_argument(
-        "--libraries", default="hand_written,hand_written:block=262144,spikingjelly", help="name[:option=value]"
-    )
+    parser.add_argument("--rules", default="spikebp,arctan", help="our gradients, rule[:dtype=bfloat16]")
+    parser.add_argument("--libraries", default=LIBRARIES, help="name[:option=value]")
     flags = parser.parse_args()
-    ours = [Subject("ours", {"rule": rule}) for rule in flags.rules.split(",")]
+    ours = [
+        Subject("ours", {"rule": one.library, **one.options}) for one in compare.subjects(flags.rules, sys.executable)
+    ]
     compare.run("neuron", ours, compare.subjects(flags.libraries, flags.python), flags)
 
 

@@ -70,7 +70,7 @@ def main() -> None:
     """Measures the machine, prints, and appends to the results."""
     parser = common.parser(__doc__)
     flags = parser.parse_args()
-    path = common.RESULTS / common.device() / "train_step.jsonl"
+    path = flags.results / common.device() / "train_step.jsonl"
     if not path.exists():
         raise SystemExit("no results yet: run python -m benchmarks.train_step first")
     measured = {common.key(row): row for row in common.read(path) if "steps" not in row["options"]}
@@ -97,7 +97,7 @@ def main() -> None:
         times = f"{compute:10.1f}{memory:10.1f}{full_speed:12.1f}{row['median_ms']:10.1f}"
         print(f"{name:40}{times}{results['times_full_speed']:12.2f}")
     if flags.write:
-        common.append(rows)
+        common.append(rows, flags.results)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def main() -> None:
         print(f"{devices} devices, {flags.processes} processes: {shown}", flush=True)
         rows.append(common.row("scaling", "digits", "jaxsnn", options, results))
     if flags.write:
-        common.append(rows)
+        common.append(rows, flags.results)
 
 
 if __name__ == "__main__":

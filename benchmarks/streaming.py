@@ -122,7 +122,7 @@ def main() -> None:
     for name, value in found[counts[-1]].items():
         print(f"T={counts[0]} -> {counts[-1]}: {name} {value - found[counts[0]][name]:+g} MB")
     if flags.write:
-        common.append(rows)
+        common.append(rows, flags.results)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from benchmarks import common, workloads
 from jaxsnn import losses, models, neurons
+from jaxsnn.lab.network import DTYPES
 
 RULES: dict[str, neurons.Neurons] = {
     "spikebp": neurons.spikebp(),
@@ -44,7 +45,11 @@ class Trained(NamedTuple):
 
 
 def network(
-    workload: workloads.Network, rule: str = "spikebp", time_chunk: int = 0, once: bool = True
+    workload: workloads.Network,
+    rule: str = "spikebp",
+    time_chunk: int = 0,
+    once: bool = True,
+    dtype: str = "float32",
 ) -> tuple[models.Apply, Any, Any]:
     """`(apply, params, state)` of the workload's model.
 
@@ -53,6 +58,7 @@ def network(
       rule: key of `RULES`.
       time_chunk: steps in a chunk; 0: all at once.
       once: whether an image that is the same at every step goes through the first synapses and norm once, not T times.
+      dtype: of spikes and currents between layers (`compute_dtype`); membranes, weights and sums are float32.
     """
     model = models.create(
         workload.model,
@@ -61,6 +67,7 @@ def network(
         neurons=RULES[rule],
         width=workload.width,
         static_input=once and not workload.rate,
+        compute_dtype=dtype,
         rngs=nnx.Rngs(0),
         **workload.options,
     )
@@ -125,9 +132,21 @@ def memory_mb(compiled: Any) -> dict[str, float]:
     return {f"{name}_mb": round(getattr(memory, f"{part}_size_in_bytes") / 1e6, 1) for name, part in parts.items()}
 
 
-def measure(workload: workloads.Network, rule: str, time_chunk: int, repeats: int) -> dict[str, Any]:
-    """Times the step after two untimed ones."""
-    step, params, arguments = build(workload, rule, time_chunk)
+def device_peak_mb() -> int | None:
+    """Largest device memory so far, where jax knows it."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return round(statistics["peak_bytes_in_use"] / 1e6) if "peak_bytes_in_use" in statistics else None
+
+
+def peaks_mb() -> dict[str, int]:
+    """Largest resident size of this process and largest device memory so far, those that are known."""
+    known = {"process_peak_mb": common.process_peak_mb(), "device_peak_mb": device_peak_mb()}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def measure(workload: workloads.Network, repeats: int, **options: Any) -> dict[str, Any]:
+    """Times the step after two untimed ones; options as of `network`."""
+    step, params, arguments = build(workload, **options)
     times = []
     for _ in range(repeats + 2):
         began = time.perf_counter()
@@ -138,7 +157,7 @@ def measure(workload: workloads.Network, rule: str, time_chunk: int, repeats: in
         "trace_s": step.trace_s,
         "compile_s": step.compile_s,
         **memory_mb(step.compiled),
-        "process_peak_mb": common.process_peak_mb(),
+        **peaks_mb(),
     }
 
 
@@ -150,19 +169,22 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="batch size, if not that of the workload")
     parser.add_argument("--rule", default="spikebp", choices=RULES, help="gradient")
     parser.add_argument("--time_chunk", type=int, default=0, help="steps per chunk; 0 for all at once")
+    parser.add_argument("--dtype", default="float32", choices=DTYPES, help="of spikes and currents between layers")
     parser.add_argument("--repeats", type=int, default=9, help="timed steps, after two untimed ones")
     flags = parser.parse_args()
 
     named = workloads.NETWORKS[flags.workload]
     workload = named._replace(steps=flags.steps or named.steps, batch=flags.batch or named.batch)
     options: dict[str, Any] = {"rule": flags.rule, "time_chunk": flags.time_chunk}
+    if flags.dtype != "float32":
+        options["dtype"] = flags.dtype
+    result = measure(workload, flags.repeats, **options)
     if workload != named:
         options |= {"steps": workload.steps, "batch": workload.batch}
-    result = measure(workload, flags.rule, flags.time_chunk, flags.repeats)
     row = common.row("train_step", flags.workload, "jaxsnn", options, result)
     print(json.dumps(row, indent=2))
     if flags.write:
-        common.append([row])
+        common.append([row], flags.results)
 
 
 if __name__ == "__main__":

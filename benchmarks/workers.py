@@ -7,12 +7,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import common
-
-ROOT = Path(__file__).parents[1]
 
 
 class Subject(NamedTuple):
@@ -55,7 +52,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            cwd=ROOT,
+            cwd=common.ROOT,
             env=_environment(malloc),
         )
 
@@ -95,7 +92,8 @@ class Worker:
 
 def _environment(malloc: str) -> dict[str, str]:
     kept = {n: v for n, v in os.environ.items() if n != "GLIBC_TUNABLES" and not n.startswith("MALLOC_")}
-    kept |= {"PYTHONPATH": str(ROOT), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    paths = filter(None, (str(common.ROOT), os.environ.get("PYTHONPATH", "")))
+    kept |= {"PYTHONPATH": os.pathsep.join(paths), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     return kept | ({"GLIBC_TUNABLES": common.TUNED} if malloc == "tuned" else {})
 
 

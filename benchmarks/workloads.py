@@ -45,6 +45,7 @@ NETWORKS = {
     "W2": Network("vgg9", (32, 32, 3), 16, 8),
     "W2-T8-B4": Network("vgg9", (32, 32, 3), 8, 4),
     "W2-T100-B4": Network("vgg9", (32, 32, 3), 100, 4),
+    "W2-T100-B16": Network("vgg9", (32, 32, 3), 100, 16),
     "W4": Network("resnet18", (32, 32, 3), 4, 32, width=0.25, **DIRECT),
     "W5": Network("mlp", (700,), 100, 128, **SPOKEN),
     "tiny": Network("lenet", (8, 8, 1), 4, 2),

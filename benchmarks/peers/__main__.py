@@ -12,6 +12,8 @@ the process peak; appends a JSON line per library to benchmarks/results/<device>
 leaves a row that says so.
 """
 
+from typing import Any
+
 from benchmarks import compare, workloads
 from benchmarks.workers import Subject
 
@@ -19,7 +21,7 @@ SLOW = ("spyx", "jaxpike")
 
 
 def ours(names: str, rule: str) -> list[Subject]:
-    """`chunk0,chunk5-bits,chunk0-repeated` to one subject each; see `--ours`.
+    """`chunk0,chunk5-bits,chunk0-repeated,chunk0-bf16` to one subject each; see `--ours`.
 
     Raises:
       SystemExit: for a word that it does not know.
@@ -27,10 +29,12 @@ def ours(names: str, rule: str) -> list[Subject]:
     subjects = []
     for name in names.split(","):
         chunk, *words = name.removeprefix("chunk").split("-")
-        if not chunk.isdigit() or set(words) - {"bits", "repeated"}:
-            raise SystemExit(f"--ours takes chunk<steps>[-bits][-repeated], separated by commas, got {name!r}")
-        options = {"rule": f"{rule}-bits" if "bits" in words else rule, "time_chunk": int(chunk)}
-        subjects.append(Subject("ours", options | ({"once": False} if "repeated" in words else {})))
+        if not chunk.isdigit() or set(words) - {"bits", "repeated", "bf16"}:
+            raise SystemExit(f"--ours takes chunk<steps>[-bits][-repeated][-bf16], separated by commas, got {name!r}")
+        options: dict[str, Any] = {"rule": f"{rule}-bits" if "bits" in words else rule, "time_chunk": int(chunk)}
+        options |= {"once": False} if "repeated" in words else {}
+        options |= {"dtype": "bfloat16"} if "bf16" in words else {}
+        subjects.append(Subject("ours", options))
     return subjects
 
 
@@ -41,7 +45,8 @@ def main() -> None:
         "--ours",
         default="chunk0",
         help="our configurations: chunk<steps per chunk>, chunk0 for all; -bits packs spikes; -repeated computes the "
-        "first convolution of an image that is the same at every step T times (libraries: name:once=false)",
+        "first convolution of an image that is the same at every step T times (libraries: name:once=false); -bf16 "
+        "rounds spikes and currents between layers (spikingjelly:dtype=bfloat16: by autocast)",
     )
     parser.add_argument("--rule", default="spikebp", choices=("spikebp", "arctan"), help="our gradient")
     parser.add_argument("--libraries", default="spikingjelly,snntorch,norse,spyx,jaxpike", help="name[:option=value]")

@@ -1,6 +1,7 @@
 """jaxsnn: the compiled step of `benchmarks.train_step`; its LIF layer under the paper's rule or a surrogate."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,13 @@ from benchmarks import train_step, workloads
 from jaxsnn.cells import lif
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy")
+device_peak_mb = train_step.device_peak_mb
 
 
 def network(
-    workload: workloads.Network, rule: str = "spikebp", time_chunk: int = 0, once: bool = True
+    workload: workloads.Network, rule: str = "spikebp", time_chunk: int = 0, **options: Any
 ) -> Callable[[], float]:
-    step, trained, arguments = train_step.build(workload, rule, time_chunk, once)
+    step, trained, arguments = train_step.build(workload, rule, time_chunk, **options)
 
     def run() -> float:
         nonlocal trained
@@ -24,19 +26,19 @@ def network(
     return run
 
 
-def neurons(workload: workloads.Neurons, rule: str = "spikebp") -> Callable[[], float]:
+def neurons(workload: workloads.Neurons, rule: str = "spikebp", dtype: str = "float32") -> Callable[[], float]:
     neuron = train_step.RULES[rule].hidden
     params = lif.LIFParams(workloads.LEAK, workloads.THRESHOLD)
 
     def step(currents: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
         def train(currents: jax.Array) -> jax.Array:
-            state = neuron.init(params, currents.shape[1:], currents.dtype)
+            state = neuron.init(params, currents.shape[1:], jnp.float32)
             return neuron.run(params, state, currents)[1]
 
         spikes, backward = jax.vjp(train, currents)
         return spikes, *backward(cotangent)
 
-    arguments = tuple(map(jnp.asarray, workloads.currents(workload)))
+    arguments = tuple(jnp.asarray(array, dtype) for array in workloads.currents(workload))
     compiled = jax.jit(step).lower(*arguments).compile()
 
     def run() -> float:
@@ -44,9 +46,3 @@ def neurons(workload: workloads.Neurons, rule: str = "spikebp") -> Callable[[], 
         return 0.0
 
     return run
-
-
-def device_peak_mb() -> int | None:
-    """Largest device memory so far, where jax knows it."""
-    statistics = jax.devices()[0].memory_stats() or {}
-    return round(statistics["peak_bytes_in_use"] / 1e6) if "peak_bytes_in_use" in statistics else None

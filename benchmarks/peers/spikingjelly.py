@@ -1,6 +1,7 @@
 """SpikingJelly, multi-step: layers of step mode "m" merge time and batch, neurons loop over time; ATan surrogate.
 
 On a GPU it takes its CUDA or Triton kernels by itself; `implementation` names one (`cuda`, `triton`, `torch`).
+`dtype=bfloat16`: under autocast, or, of a layer alone, currents of this type.
 Readout: `NonSpikingLIFNode`, its potential at the last step. An image that is the same at every step goes through the
 first convolution and norm once (`once=false`: at every step, as its examples have it). Norms take T and B together, as
 ours. Recurrent: `ElementWiseRecurrentContainer` with a linear layer in its function, which loops over steps; the input
@@ -31,7 +32,9 @@ class Feedback(torch.nn.Module):
         return x + self.back(spikes)
 
 
-def network(workload: workloads.Network, implementation: str = "auto", once: bool = True) -> Callable[[], float]:
+def network(
+    workload: workloads.Network, implementation: str = "auto", once: bool = True, dtype: str = "float32"
+) -> Callable[[], float]:
     functional, layer, neuron, atan = _library(implementation)
 
     def lif(step_mode: str = "m") -> torch.nn.Module:
@@ -58,10 +61,10 @@ def network(workload: workloads.Network, implementation: str = "auto", once: boo
         functional.reset_net(net)
         return net[1:](net[0](x[0]).expand(len(x), -1, -1, -1, -1)) if static else net(x)
 
-    return torch_common.train(net, forward, workload, unit=1 - workloads.LEAK)
+    return torch_common.train(net, forward, workload, 1 - workloads.LEAK, dtype)
 
 
-def neurons(workload: workloads.Neurons, implementation: str = "auto") -> Callable[[], float]:
+def neurons(workload: workloads.Neurons, implementation: str = "auto", dtype: str = "float32") -> Callable[[], float]:
     functional, _, neuron, atan = _library(implementation)
     node = neuron.LIFNode(tau=TAU, decay_input=False, surrogate_function=atan(), step_mode="m")
 
@@ -69,7 +72,7 @@ def neurons(workload: workloads.Neurons, implementation: str = "auto") -> Callab
         functional.reset_net(node)
         return node(currents)
 
-    return torch_common.train_neurons(forward, workload)
+    return torch_common.train_neurons(forward, workload, dtype)
 
 
 def _library(implementation: str) -> tuple:

@@ -95,8 +95,13 @@ def test_tuned_is_what_the_makefile_sets(monkeypatch):
     assert common.malloc() == "other"
 
 
+def test_without_git_the_code_is_named_by_its_sources(monkeypatch):
+    monkeypatch.setattr(common.shutil, "which", lambda _: None)
+    assert common.commit() == f"sources-{common.sources()}"
+
+
 def test_a_train_step_is_measured():
-    result = train_step.measure(workloads.NETWORKS["tiny"], "spikebp", time_chunk=0, repeats=2)
+    result = train_step.measure(workloads.NETWORKS["tiny"], repeats=2)
     assert result["n"] == 2
     assert 0 < result["min_ms"] <= result["median_ms"] <= result["max_ms"]
     assert {"trace_s", "compile_s", "temporary_mb", "process_peak_mb"} <= result.keys()

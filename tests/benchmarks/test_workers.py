@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, train_step
+from benchmarks import common, compare, train_step
 from benchmarks.peers import __main__ as peers
-from benchmarks.workers import ROOT, Subject, Worker, interleave
+from benchmarks.workers import Subject, Worker, interleave
 
 OPTIONS = {"malloc": "default", "threads": 1, "timeout": 60.0}
 
@@ -43,6 +43,7 @@ def test_libraries_are_named_with_options(tmp_path):
     ("names", "options"),
     [
         ("chunk5-bits", {"rule": "arctan-bits", "time_chunk": 5}),
+        ("chunk0-bf16", {"rule": "arctan", "time_chunk": 0, "dtype": "bfloat16"}),
         ("chunk0-repeated", {"rule": "arctan", "time_chunk": 0, "once": False}),
     ],
 )
@@ -62,7 +63,7 @@ def test_unknown_configurations_are_refused(names):
 @pytest.mark.parametrize("workload", ["tiny-W4", "tiny-W5"])
 def test_the_libraries_start_from_the_same_loss(workload):
     """Needs `make peers`; norms of each step by itself in the one pair, readouts that leak first in the other."""
-    python = str(ROOT / ".venv-peers" / "bin" / "python")
+    python = str(common.PEERS)
     if not Path(python).exists():
         pytest.skip("no .venv-peers")
     same = {"tiny-W4": ("norse", "snntorch"), "tiny-W5": ("norse", "spikingjelly")}[workload]

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.presets import made_up
 from experiments import cifar10
 from jaxsnn.lab import build
 from jaxsnn.lab.splits import split
-from tests.experiments.test_recipes import made_up
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks.presets import made_up, shrunk
 from experiments import cifar10, events, mnist, nmnist, svhn
 from jaxsnn import models, training
-from jaxsnn.data import Dataset, Split
 from jaxsnn.lab import build, optimizers
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.optimizers import OPTIMIZERS
@@ -18,19 +18,6 @@ from jaxsnn.lab.splits import split
 
 PRESETS = cifar10.PRESETS | mnist.PRESETS | nmnist.PRESETS | svhn.PRESETS
 PRESETS |= {"saccade_digits": events.saccade_digits}
-SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "svhn_cropped": (32, 32, 3), "nmnist": (34, 34, 2)}
-SHAPES |= {"saccade_digits": (17, 17, 2)}
-
-
-def made_up(config, samples=24):
-    """Random samples with the shape of the data set."""
-    shape = SHAPES[config.data.dataset]
-    if config.network.encoding == "events":
-        shape = (config.network.time_steps, *shape)
-    images = np.random.default_rng(0).integers(0, 256, (samples, *shape)).astype(np.uint8)
-    images = (images > 200).astype(np.uint8) if config.network.encoding == "events" else images
-    labels = np.arange(samples, dtype=np.int32) % 10
-    return Dataset(config.data.dataset, Split(images, labels), Split(images, labels), 10)
 
 
 def updates(config, gradients, params, steps, per_epoch=10):
@@ -109,11 +96,6 @@ def test_dropout_acts_in_training_and_not_in_evaluation():
     np.testing.assert_array_equal(
         quiet, run(state.params, state.model_state, x, train=False, key=jax.random.key(1))[0][0]
     )
-
-
-def shrunk(config, **changes):
-    small = {"width": 1 / 32, "time_steps": 2, "batch_size": 2, "validation": 4, "limit": 0, "evaluation_batch": 8}
-    return config.replace(**small, **changes)
 
 
 @pytest.mark.parametrize("name", PRESETS)
