@@ -1,6 +1,6 @@
 """Pictures as arrays: one file, or folders `<class>/<name>.png`, read with Pillow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -71,9 +71,9 @@ def _on_black(picture: Image.Image) -> Image.Image:
     return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
 
 
-def files(folder: Path) -> list[Path]:
+def files(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
     """The pictures below a folder, by their endings, sorted; hidden files and folders are left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
     return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from absl import flags
 
 from jaxsnn import files, pretrained
-from jaxsnn.data import DataNotFoundError, pictures
+from jaxsnn.data import Binning, DataNotFoundError, events, formats, pictures
 from jaxsnn.data.arrays import OWN
+from jaxsnn.data.recordings import on_sensor
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.command import command
 from jaxsnn.lab.trained import Prediction, Trained, load_run
@@ -26,19 +27,24 @@ COLUMNS = ("file", "class", "confidence", "spikes", "steps", "energy_pj")
 
 
 def read(trained: Trained, path: Path) -> np.ndarray:
-    """The sample in a picture, or in a `.npy` file of one sample.
+    """The sample in a picture, in a recording of events, or in a `.npy` file of one sample.
 
     Grey becomes colour and colour grey as the network needs it; transparency goes onto black, 16 bits become 8. A
-    picture of another size is resized if the run's pictures were (`--size`), and refused otherwise.
+    picture of another size is resized if the run's pictures were (`--size`), and refused otherwise. A recording is
+    binned as the run's were.
 
     Raises:
       DataNotFoundError: if there is no such file.
       ValueError: if it is damaged, or no sample of the network's shape.
     """
     shape, dtype = trained.shape, trained.outline.train.samples.dtype
+    frames = ENCODINGS[trained.config.network.encoding].frames
+    recorded = frames and len(shape) == 4 and path.suffix.lower() in formats.suffixes()
+    if (recorded or path.suffix.lower() == ".npy") and not path.exists():
+        raise DataNotFoundError(f"there is no file {path}")
+    if recorded and not _is_sample(path):
+        return _binned(trained, path)
     if path.suffix.lower() == ".npy":
-        if not path.exists():
-            raise DataNotFoundError(f"there is no file {path}")
         try:
             sample = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -46,11 +52,11 @@ def read(trained: Trained, path: Path) -> np.ndarray:
         if sample.shape not in (shape, shape[:-1] if shape[-1] == 1 else shape):
             raise ValueError(f"{path}: expected one sample {list(shape)}, got {list(sample.shape)}")
         return sample
-    frames = ENCODINGS[trained.config.network.encoding].frames
     if frames or len(shape) != 3 or shape[-1] not in (1, 3) or dtype != np.uint8:
         raise ValueError(
             f"{path} is not what the network takes, {dtype} {list(shape)}{', frames of events' * frames}: give it as a "
-            ".npy file, or use lab.load_run(...).predict(samples)"
+            f"{'recording (' + ', '.join(formats.suffixes()) + ') or a ' if frames and len(shape) == 4 else ''}.npy "
+            "file, or use lab.load_run(...).predict(samples)"
         )
     config = trained.config.data
     pixels = pictures.read(path, size=config.size if config.dataset == OWN else 0, channels=shape[-1])
@@ -60,21 +66,48 @@ def read(trained: Trained, path: Path) -> np.ndarray:
     return pixels
 
 
+def _is_sample(path: Path) -> bool:
+    """Whether a file holds an array of numbers, not a recording: its entries have no fields."""
+    if path.suffix.lower() != ".npy":
+        return False
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).dtype.names is None
+    except (OSError, ValueError, EOFError):
+        return False  # whoever reads it says so
+
+
+def _binned(trained: Trained, path: Path) -> np.ndarray:
+    """The frames of a recording, of the part of the sensor and the bins of the run."""
+    _, height, width, _ = trained.shape
+    binning = Binning.of(trained.config.network.time_steps, **trained.config.data.event_options(""))
+    recording = formats.read(path)
+    sensor = (height * binning.downsample, width * binning.downsample)
+    if crop := binning.crop:  # of a sensor whose size the run does not tell
+        ends = crop[0] + crop[2], crop[1] + crop[3]
+        lowest, rightmost = (int(recording[name].max(initial=0)) + 1 for name in "yx")
+        sensor = (max(ends[0], lowest), max(ends[1], rightmost))
+    return events.frames(on_sensor(recording, str(path), sensor), size=sensor, **binning._asdict())
+
+
 def predict(trained: Trained, paths: Sequence[str], *, table: bool = False) -> str:
     """The answers to files: a sentence for one file, else CSV with `COLUMNS`.
 
     Args:
       trained: from `load_run`.
-      paths: pictures or `.npy` files, or folders of pictures.
+      paths: pictures, recordings or `.npy` files, or folders of them.
       table: CSV also for one.
 
     Raises:
       ValueError, OSError: as `read`, or if there is no file.
     """
-    found = [file for path in paths for file in _files(Path(path))]
+    frames = ENCODINGS[trained.config.network.encoding].frames
+    endings = formats.suffixes() if frames else pictures.ENDINGS
+    found = [file for path in paths for file in _files(Path(path), endings)]
     if not found:
-        endings = ", ".join(pictures.ENDINGS)
-        raise ValueError(f"there is nothing to predict: give pictures ({endings}), .npy files, or folders of pictures")
+        what = "recordings" if frames else "pictures"
+        raise ValueError(
+            f"there is nothing to predict: give {what} ({', '.join(endings)}), .npy files, or folders of {what}"
+        )
     answers = trained.predict(np.stack([read(trained, path).reshape(trained.shape) for path in found]))
     if len(found) == 1 and not Path(paths[0]).is_dir() and not table:
         return f"{found[0]}: {_sentence(answers[0], trained.config.network.time_steps)}\n"
@@ -88,8 +121,8 @@ def predict(trained: Trained, paths: Sequence[str], *, table: bool = False) -> s
     return text.getvalue()
 
 
-def _files(path: Path) -> list[Path]:
-    return pictures.files(path) if path.is_dir() else [path]
+def _files(path: Path, endings: Sequence[str]) -> list[Path]:
+    return pictures.files(path, endings) if path.is_dir() else [path]
 
 
 def _sentence(answer: Prediction, steps: int) -> str:

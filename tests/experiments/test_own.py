@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from jaxsnn import lab
+from jaxsnn.data import formats
+from jaxsnn.data.events import recording
 from jaxsnn.lab import evaluate, own, run, splits
 from jaxsnn.lab.build import build, restore
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.predict import predict
+from jaxsnn.lab.predict import predict, read
 from jaxsnn.lab.report.report import report
 from jaxsnn.lab.run_folder import read_config
 from jaxsnn.lab.splits import load_data
@@ -200,3 +202,43 @@ def test_arrays_of_vectors(tmp_path):
 def test_own_data_has_a_path():
     with pytest.raises(ValueError, match="data and size are of your own data, got them with dataset=mnist"):
         Config.of(size=8)
+
+
+def test_recordings_are_predicted_as_they_are_in_the_run(tmp_path):
+    """By their files, in the bins and the part of the sensor of the run; a folder of them; arrays of frames still."""
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        n = 60
+        t, p = np.sort(rng.integers(0, 9000, n)), rng.integers(0, 2, n)
+        side = 10 * (i % 2)
+        made = recording(t, rng.integers(side, side + 10, n), rng.integers(0, 20, n), p)
+        file = tmp_path / "data" / ("left", "right")[i % 2] / f"{i}.bin"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        formats.write(file, made)
+    binned = {"event_crop": (2, 0, 16, 20), "event_downsample": 2, "event_values": "counts", "event_denoise_ms": 5.0}
+    config = Config.of(
+        dataset="recordings", encoding="events", data_dir=str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"),
+        model="mlp", hidden=(6,), batch_size=4, validation=2, gradient="bptt", run_dir=str(tmp_path / "run"),
+        **binned, **{**SMALL, "width": 1.0, "evaluation_batch": 2},
+    )  # fmt: skip
+    run.run(config, "own")
+    network = lab.load_run(tmp_path / "run")
+    test = load_data(config).test
+    files = sorted((tmp_path / "data" / "left").iterdir(), key=lambda path: path.name)
+    frames = np.stack([read(network, path) for path in files])
+    assert any((frame == np.asarray(test.samples[0])).all() for frame in frames)
+    rows = list(csv.DictReader(predict(network, [str(tmp_path / "data" / "left")]).splitlines()))
+    assert [row["class"] for row in rows] == [a.name for a in network.predict(frames)]
+    np.save(tmp_path / "frames.npy", frames[0])
+    said = [predict(network, [str(path)]).partition(": ")[2] for path in (tmp_path / "frames.npy", files[0])]
+    assert said[0] == said[1]
+    formats.write(tmp_path / "events.npy", formats.read(files[0]))
+    assert predict(network, [str(tmp_path / "events.npy")]).partition(": ")[2] == said[0]
+    (tmp_path / "broken.bin").write_bytes(b"123")
+    with pytest.raises(ValueError, match=r"broken.bin"):
+        predict(network, [str(tmp_path / "broken.bin")])
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        predict(network, [str(tmp_path / "nothing.bin")])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"there is nothing to predict: give recordings .*\.bin"):
+        predict(network, [str(tmp_path / "empty")])
