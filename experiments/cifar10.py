@@ -129,11 +129,55 @@ def cifar10_fast() -> Config:
     )
 
 
+def cifar10_fast_wide() -> Config:
+    """The same twice as wide, 40 epochs, cutout, bfloat16. For an accelerator.
+
+    Source: our own.
+    Command: `python -m experiments.cifar10 --preset=cifar10_fast_wide`. Score and time: docs/results.md.
+    """
+    return cifar10_fast().replace(
+        width=2.0,
+        epochs=40,
+        short_epochs=30,
+        cutout=8,
+        compute_dtype="bfloat16",
+        evaluate_every=5,
+        steps_per_dispatch=10,
+    )
+
+
+def cifar10_vgg9_norm() -> Config:
+    """VGG9 with batch normalisation and average pools by the paper's rule, T = 4. For an accelerator.
+
+    With `--gradient=bptt` the same network by a surrogate gradient (arctan).
+    Source: our own.
+    Command: `python -m experiments.cifar10 --preset=cifar10_vgg9_norm`. Score and time: docs/results.md.
+    """
+    return cifar10_fast().replace(
+        model="vgg9",
+        pool="average",
+        gradient="spikebp",
+        surrogate="arctan",
+        leak=0.9,
+        leak_first=False,
+        short_epochs=0,
+        optimizer="adamw",
+        momentum=0.0,
+        nesterov=False,
+        lr=0.002,
+        weight_decay=0.05,
+        schedule="cosine",
+        compute_dtype="bfloat16",
+        evaluate_every=4,
+        steps_per_dispatch=10,
+    )
+
+
 PRESETS = {
     make.__name__: make
     for make in (
-        *(cifar10_vgg9_small, cifar10_resnet9_small, cifar10_resnet11_small),
-        *(cifar10_fast, cifar10_vgg9, cifar10_resnet9, cifar10_resnet11),
+        *(cifar10_vgg9_small, cifar10_resnet9_small, cifar10_resnet11_small, cifar10_fast, cifar10_fast_wide),
+        *(cifar10_vgg9_norm, cifar10_vgg9, cifar10_resnet9, cifar10_resnet11),
     )
 }
 
