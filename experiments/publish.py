@@ -185,7 +185,7 @@ def draw(r: Record, path: Path) -> None:
 
     minutes, accuracies = ([[point[key] for point in c] for c in r["curves"]] for key in ("minutes", "test_accuracy"))
     labels = [row["run"] for row in r["runs"]]
-    viz.save(viz.accuracy_over_minutes(minutes, accuracies, labels, title=f"{r['title']}: {r['device']}"), path)
+    viz.save(viz.accuracy_over_minutes(minutes, accuracies, labels, title=f"{FIGURE_OF}, {r['device']}"), path)
 
 
 def main() -> None:
