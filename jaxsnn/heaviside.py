@@ -14,6 +14,11 @@ Derivative = Callable[..., Array]
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _heaviside(derivative: Derivative, inclusive: bool, x: Array, slope: Array) -> Array:
+    return fires(x, inclusive=inclusive)
+
+
+def fires(x: Array, *, inclusive: bool = False) -> Array:
+    """The step of every surrogate without its pseudo-derivative: ones where `x > 0`, or `x >= 0`, else zeros."""
     return ((x >= 0) if inclusive else (x > 0)).astype(x.dtype)
 
 
