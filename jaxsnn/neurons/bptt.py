@@ -43,9 +43,10 @@ def bptt(
     step = cell.step if spike is None or not cell.fires else partial(cell.step, spike=spike)
     membrane = cell.membrane
 
-    def run(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
+    def scanned(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
         return run_cell(partial(step, params), carry, currents, remat=remat)
 
+    run = scanned
     if kernel == "pallas":
         if remat:
             raise ValueError("kernel='pallas' stores the potentials, nothing inside: remat goes with kernel='scan'")

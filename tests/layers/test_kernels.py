@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from jaxsnn import SURROGATES, neurons
-from jaxsnn.cells import integrate_and_fire, lif
 
 STEPS, SHAPE = 6, (2, 3, 5)
 RESETS = {"hard": {}, "soft": {}, "none": {}, "delayed": {}, "value": {"v_reset": 0.2}}
