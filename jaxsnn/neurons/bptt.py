@@ -1,5 +1,6 @@
 """Backpropagation through time: any cell unrolled with `lax.scan`, its spikes differentiated by a surrogate."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, DTypeLike, Kernel, Shape, SpikeFunction, Step
 from jaxsnn.unroll import unroll
+
+Run = Callable[[Any, Any, Array], tuple[Any, Array]]
 
 
 def bptt(
@@ -43,10 +46,10 @@ def bptt(
     step = cell.step if spike is None or not cell.fires else partial(cell.step, spike=spike)
     membrane = cell.membrane
 
-    def scanned(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
+    def scan(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
         return run_cell(partial(step, params), carry, currents, remat=remat)
 
-    run = scanned
+    run: Run = scan
     if kernel == "pallas":
         if remat:
             raise ValueError("kernel='pallas' stores the potentials, nothing inside: remat goes with kernel='scan'")

@@ -25,8 +25,8 @@ def fused(cell: Cell, spike: SpikeFunction | None = None) -> Run:
 
     Args:
       cell: one with `fire`: LIF and integrate-and-fire cells, any reset and order.
-      spike: a surrogate of `surrogate.SURROGATES`, or `partial(surrogate, slope=...)` of one; None for arctan. The slope
-        is one number, which may be traced.
+      spike: a surrogate of `surrogate.SURROGATES`, or `partial(surrogate, slope=...)` of one; None for arctan. The
+        slope is one number, which may be traced.
 
     Raises:
       ValueError: for another cell or spike function; from `run`, when a parameter of the neurons is differentiated.

@@ -34,7 +34,8 @@ def spikebp(
       kernel: of hidden layers and pools: "scan", or "pallas" for one kernel over all steps (`jaxsnn.kernels`).
 
     Raises:
-      ValueError: for a leak outside (0, 1], a threshold that is not positive, or an unknown `leak_backward` or `kernel`.
+      ValueError: for a leak outside (0, 1], a threshold that is not positive, or an unknown `leak_backward` or
+        `kernel`.
     """
     check_leak_backward(leak_backward)
     check_kernel(kernel)
