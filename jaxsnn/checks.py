@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsnn.typing import Array, ArrayLike, LeakBackward, accumulator
+from jaxsnn.typing import Array, ArrayLike, Kernel, LeakBackward, accumulator
 
 
 def _concrete(value: Any) -> np.ndarray | None:
@@ -106,6 +106,12 @@ def check_leak_backward(how: str) -> None:
     """Raises ValueError unless `how` is one of `typing.LeakBackward`."""
     if how not in get_args(LeakBackward):
         raise ValueError(f"leak_backward must be 'straight_through' or 'true', got {how!r}")
+
+
+def check_kernel(kernel: str) -> None:
+    """Raises ValueError unless `kernel` is one of `typing.Kernel`."""
+    if kernel not in get_args(Kernel):
+        raise ValueError(f"kernel must be one of {', '.join(get_args(Kernel))}, got {kernel!r}")
 
 
 def check_percentile(percentile: float) -> None:

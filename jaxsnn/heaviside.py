@@ -14,13 +14,18 @@ Derivative = Callable[..., Array]
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _heaviside(derivative: Derivative, inclusive: bool, x: Array, slope: Array) -> Array:
+    return fires(x, inclusive=inclusive)
+
+
+def fires(x: Array, *, inclusive: bool = False) -> Array:
+    """The step of every surrogate without its pseudo-derivative: ones where `x > 0`, or `x >= 0`, else zeros."""
     return ((x >= 0) if inclusive else (x > 0)).astype(x.dtype)
 
 
 def _heaviside_forward(
     derivative: Derivative, inclusive: bool, x: Array, slope: Array
 ) -> tuple[Array, tuple[Array, Array]]:
-    return _heaviside(derivative, inclusive, x, slope), (x, slope)
+    return fires(x, inclusive=inclusive), (x, slope)
 
 
 def _heaviside_backward(

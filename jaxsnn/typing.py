@@ -29,6 +29,8 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 """One time step: `(state, current [B, ...]) -> (state, spikes [B, ...])`, the body of a `lax.scan`."""
 LeakBackward = Literal["straight_through", "true"]
 """How the leak appears in the backward pass of the paper's rule: not at all (E9), or as it is (E12)."""
+Kernel = Literal["scan", "pallas"]
+"""How neurons go through time: by `lax.scan`, or in one kernel for accelerators (`jaxsnn.kernels`)."""
 Sends = Literal["spikes", "counts", "numbers"]
 """The values that neurons send: zeros and ones (or signed ones), small whole numbers, or any numbers."""
 SpikeFunction = Callable[[Array], Array]

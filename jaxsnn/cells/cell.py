@@ -70,5 +70,9 @@ class Cell(NamedTuple):
     keywords with defaults, each a `bool`, a whole number or one of a `Literal`, and values of `--neuron_options`."""
     options: Mapping[str, Any] = MappingProxyType({})
     """The options that it was made with, for those who write the cell down in another format."""
+    fire: CellStep | None = None
+    """`(params, potential [B, ...], *, spike) -> (state, spikes)`, the rest of a step behind `membrane`, for cells
+    whose `membrane` is linear in state and current, and whose state follows from it alone: the backward pass of a
+    kernel needs nothing but the potentials then. None: no kernel."""
     learned: tuple[str, ...] = ()
     """Fields that are learned where nothing else is asked for, as in the cell's source."""

@@ -4,7 +4,7 @@ u_t = v_(t-1) + I_t,    s_t = 1[u_t > V_th],    v_t = (1 - s_t) u_t        (soft
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -51,6 +51,11 @@ def step(
     return lif.step(whole, state, current, spike=spike, reset=reset, detach_reset=detach_reset)
 
 
+def fire(params: IFParams, potential: Array, **options: Any) -> tuple[IFState, Array]:
+    """The rest of a step behind `integrate`: fire, reset; options as in `step`."""
+    return lif.fire(lif.LIFParams(1.0, params.threshold), potential, **options)
+
+
 def integrate(params: IFParams, state: IFState, current: Array) -> Array:
     """The potential that is compared with the threshold, `[B, ...]`."""
     return state.potential + current
@@ -63,9 +68,17 @@ def cell(*, reset: Reset = "hard", detach_reset: bool = True) -> Cell:
       ValueError: for an unknown `reset`.
     """
     check_reset(reset)
-    run = partial(step, reset=reset, detach_reset=detach_reset)
-    options = {"reset": reset}
-    return Cell(IFParams, init, run, integrate, {"threshold": POSITIVE}, make=cell, options=options)
+    reset_of: dict[str, Any] = {"reset": reset, "detach_reset": detach_reset}
+    return Cell(
+        IFParams,
+        init,
+        partial(step, **reset_of),
+        integrate,
+        {"threshold": POSITIVE},
+        make=cell,
+        options={"reset": reset},
+        fire=partial(fire, **reset_of),
+    )
 
 
 CELL = cell()

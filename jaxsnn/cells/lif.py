@@ -118,6 +118,19 @@ def step(
     check_state(state.potential, current)
     check_options(reset, leak_first)
     potential = integrate(params, state, current, leak_first=leak_first, scale_input=scale_input)
+    return fire(params, potential, spike=spike, reset=reset, leak_first=leak_first, detach_reset=detach_reset)
+
+
+def fire(
+    params: LIFParams | ResetParams,
+    potential: Array,
+    *,
+    spike: SpikeFunction = arctan,
+    reset: Reset = "hard",
+    leak_first: bool = False,
+    detach_reset: bool = True,
+) -> tuple[LIFState, Array]:
+    """The rest of a step behind `integrate`: fire, reset, leak; arguments and results as in `step`."""
     spikes = spike(potential - params.threshold)
     delayed = reset == "delayed"
     potential = after_spikes(
@@ -167,6 +180,7 @@ def cell(
         bounds | {"v_reset": REAL} if reset == "value" else bounds,
         make=cell,
         options={"reset": reset, **order},
+        fire=partial(fire, reset=reset, detach_reset=detach_reset, leak_first=leak_first),
     )
 
 

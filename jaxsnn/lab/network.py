@@ -14,7 +14,7 @@ from jaxsnn.lab.options import check, check_used, option, per_layer
 from jaxsnn.layers import NORMS, Masks, Recurrence
 from jaxsnn.models import MODELS, READOUTS, Pool
 from jaxsnn.synapses import Precision
-from jaxsnn.typing import LeakBackward
+from jaxsnn.typing import Kernel, LeakBackward
 
 NORMS_OR_NONE: Mapping[str, Any] = ChainMap({"": None}, NORMS)
 GRADIENTS = ("spikebp", "bptt")
@@ -144,6 +144,11 @@ class NetworkConfig:
         False, "Truncated backpropagation in time: no error goes back from a chunk of time_chunk steps."
     )
     pack_spikes: bool = option(False, "Store spikes for the backward pass in one bit each, not one byte.")
+    kernel: str = option(
+        "scan",
+        "The loop of neurons over time: as XLA compiles it (scan), or one kernel for GPUs and TPUs (pallas).",
+        choices=get_args(Kernel),
+    )
     compute_dtype: str = option(
         "float32",
         "Type of spikes and currents between layers; membranes, weights and sums stay float32.",

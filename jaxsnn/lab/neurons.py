@@ -32,6 +32,7 @@ def make_neurons(network: "NetworkConfig", slope: ArrayLike | None = None) -> Ne
     if not network.spiking:
         return neurons.relu()
     common: dict[str, Any] = {"pool_threshold": network.pool_threshold, "pack_spikes": network.pack_spikes}
+    common["kernel"] = network.kernel
     if network.gradient == "spikebp":
         return neurons.spikebp(
             network.leak,
@@ -80,6 +81,11 @@ def check_neuron(network: "NetworkConfig") -> None:
             raise ValueError(f"neuron={name} never fires: it is a readout, not the neuron of hidden layers")
     if unknown := [field for field in params if field not in fields]:
         raise ValueError(f"neuron={name} has no {', '.join(unknown)}: it has {', '.join(fields) or 'no parameters'}")
+    if network.kernel == "pallas" and (name in PARALLEL or cell.fire is None or network.learn or network.recurrent):
+        raise ValueError(
+            "kernel=pallas is for neurons whose state is their membrane alone, with constant parameters and without "
+            f"recurrent synapses: got neuron={name}, learn={','.join(network.learn)}, recurrent={network.recurrent}"
+        )
     for entry in network.learn if network.gradient == "bptt" else ():
         field, _, scope = entry.partition(":")
         if field not in bounds or scope not in ("", *SCOPES):

@@ -1,5 +1,6 @@
 """Backpropagation through time: any cell unrolled with `lax.scan`, its spikes differentiated by a surrogate."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,13 +10,23 @@ import jax.numpy as jnp
 from jaxsnn.cells import integrate_and_fire, leaky_integrator
 from jaxsnn.cells import lif as lif_cell
 from jaxsnn.cells.cell import UNIT, Cell
+from jaxsnn.checks import check_kernel
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.surrogate import arctan
-from jaxsnn.typing import Array, DTypeLike, Shape, SpikeFunction, Step
+from jaxsnn.typing import Array, DTypeLike, Kernel, Shape, SpikeFunction, Step
 from jaxsnn.unroll import unroll
 
+Run = Callable[[Any, Any, Array], tuple[Any, Array]]
 
-def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, remat: bool = False) -> Neuron:
+
+def bptt(
+    cell: Cell,
+    spike: SpikeFunction | None = None,
+    *,
+    params: Any = None,
+    remat: bool = False,
+    kernel: Kernel = "scan",
+) -> Neuron:
     """A cell over time, with its ordinary gradients.
 
     Args:
@@ -23,17 +34,28 @@ def bptt(cell: Cell, spike: SpikeFunction | None = None, *, params: Any = None, 
       spike: surrogate that `cell.step` gets, e.g. `partial(surrogate.arctan, slope=4.0)`; None for the cell's own.
       params: starting values; None for `cell.params()`.
       remat: recompute the cell's inner values in the backward pass instead of storing them.
+      kernel: "scan", or "pallas" for one kernel over all steps (`neurons.fused` says for which cells and surrogates;
+        nothing but currents and carry have gradients then). Under recurrent synapses it is always a scan.
 
     Raises:
-      ValueError: for parameters that the cell refuses.
+      ValueError: for parameters that the cell refuses, and for those of the kernel.
     """
+    check_kernel(kernel)
     params = cell.params() if params is None else params
     cell.init(params, (1,), jnp.float32)  # checks the values
     step = cell.step if spike is None or not cell.fires else partial(cell.step, spike=spike)
     membrane = cell.membrane
 
-    def run(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
+    def scan(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
         return run_cell(partial(step, params), carry, currents, remat=remat)
+
+    run: Run = scan
+    if kernel == "pallas":
+        if remat:
+            raise ValueError("kernel='pallas' stores the potentials, nothing inside: remat goes with kernel='scan'")
+        from jaxsnn.neurons.fused import fused  # pallas takes a while to import
+
+        run = fused(cell, spike)
 
     def membranes(params: Any, carry: Any, currents: Array) -> Array:
         wide = currents.astype(jnp.result_type(*jax.tree.leaves(carry)))
@@ -93,6 +115,7 @@ def lif(
     learn: tuple[str, ...] | None = None,
     remat: bool = False,
     pack_spikes: bool = False,
+    kernel: Kernel = "scan",
 ) -> Neurons:
     """LIF neurons under a surrogate gradient; pools are integrate-and-fire neurons, the readout integrates and leaks.
 
@@ -105,6 +128,7 @@ def lif(
       learn: learned fields of hidden layers and readout, see `Neurons.learn`.
       remat: recompute the cells' inner values in the backward pass instead of storing them.
       pack_spikes: the backward pass stores spikes in one bit each, not one byte.
+      kernel: of hidden layers and pools, as in `bptt`.
 
     Raises:
       ValueError: for a leak outside (0, 1], a threshold that is not positive, or options that do not go together.
@@ -124,6 +148,7 @@ def lif(
         learn=learn,
         remat=remat,
         pack_spikes=pack_spikes,
+        kernel=kernel,
     )
 
 
@@ -134,20 +159,22 @@ def of_cell(
     params: Any = None,
     learn: tuple[str, ...] | None = None,
     remat: bool = False,
+    kernel: Kernel = "scan",
     **more: Any,
 ) -> Neurons:
     """Any cell in the hidden layers of a network; pools are integrate-and-fire neurons, the readout a leaky integrator.
 
     Args:
-      cell, spike, params, remat: as in `bptt`.
+      cell, spike, params, remat, kernel: as in `bptt`.
       learn: learned fields, see `Neurons.learn`; the readout learns those that it has. None for `cell.learned`.
       more: as in `of_neuron`.
 
     Raises:
       ValueError: for parameters that a cell refuses.
     """
-    hidden = bptt(cell, spike, params=params, remat=remat)
-    return of_neuron(hidden, spike, learn=cell.learned if learn is None else learn, remat=remat, **more)
+    hidden = bptt(cell, spike, params=params, remat=remat, kernel=kernel)
+    learn = cell.learned if learn is None else learn
+    return of_neuron(hidden, spike, learn=learn, remat=remat, kernel=kernel, **more)
 
 
 def of_neuron(
@@ -162,6 +189,7 @@ def of_neuron(
     learn: tuple[str, ...] = (),
     remat: bool = False,
     pack_spikes: bool = False,
+    kernel: Kernel = "scan",
 ) -> Neurons:
     """Any neuron in the hidden layers of a network, e.g. `sliding_psn(4)`; pools and readout as in `of_cell`.
 
@@ -173,6 +201,7 @@ def of_neuron(
       learn: learned fields, see `Neurons.learn`; the readout learns those that it has.
       remat: as in `bptt`, of pools and readout.
       pack_spikes: the backward pass stores spikes in one bit each, not one byte.
+      kernel: of the pools, as in `bptt`.
 
     Raises:
       ValueError: for parameters that a cell refuses.
@@ -180,7 +209,7 @@ def of_neuron(
     pool_params = integrate_and_fire.IFParams(pool_threshold)
     return Neurons(
         neuron,
-        bptt(pool, arctan if spike is None else spike, params=pool_params, remat=remat),
+        bptt(pool, arctan if spike is None else spike, params=pool_params, remat=remat, kernel=kernel),
         _readout(readout_leak, readout_threshold, leak_first=leak_first, remat=remat),
         learn,
         pack_spikes,

@@ -8,10 +8,10 @@ from jaxsnn.cells import integrate_and_fire, leaky_integrator
 from jaxsnn.cells import lif as lif_cell
 from jaxsnn.cells.leaky_integrator import LeakyIntegratorParams
 from jaxsnn.cells.leaky_integrator import init as init_readout
-from jaxsnn.checks import check_leak_backward
+from jaxsnn.checks import check_kernel, check_leak_backward
 from jaxsnn.neurons.bptt import bptt
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
-from jaxsnn.typing import Array, DTypeLike, LeakBackward, Shape
+from jaxsnn.typing import Array, DTypeLike, Kernel, LeakBackward, Shape
 
 
 def spikebp(
@@ -22,6 +22,7 @@ def spikebp(
     pack_spikes: bool = False,
     leak_correction: bool = True,
     leak_backward: LeakBackward = "straight_through",
+    kernel: Kernel = "scan",
 ) -> Neurons:
     """Hard reset, leak after firing, leak-corrected derivative; nothing but weights can be learned.
 
@@ -30,12 +31,15 @@ def spikebp(
       pack_spikes: the backward pass stores spikes in one bit each, not one byte.
       leak_correction: the second term of the derivative (E8); off for an ablation (E12).
       leak_backward: "straight_through" (E9) or "true" (E12), of hidden layers and the readout; pools do not leak.
+      kernel: of hidden layers and pools: "scan", or "pallas" for one kernel over all steps (`jaxsnn.kernels`).
 
     Raises:
-      ValueError: for a leak outside (0, 1], a threshold that is not positive, or an unknown `leak_backward`.
+      ValueError: for a leak outside (0, 1], a threshold that is not positive, or an unknown `leak_backward` or
+        `kernel`.
     """
     check_leak_backward(leak_backward)
-    options: dict[str, Any] = {"pack_spikes": pack_spikes}
+    check_kernel(kernel)
+    options: dict[str, Any] = {"pack_spikes": pack_spikes, "kernel": kernel}
     hidden = partial(rule.lif, **options, leak_correction=leak_correction, leak_backward=leak_backward)
     # forward, the rule's neurons are the cells (a test ties both), so that their membranes are the cells'
     lif = bptt(lif_cell.CELL, params=lif_cell.LIFParams(leak, threshold))

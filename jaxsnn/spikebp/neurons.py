@@ -1,17 +1,18 @@
 """The LIF and pool neurons of the rule (see `jaxsnn.spikebp`)."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.lif import LIFParams
-from jaxsnn.checks import check_leak_backward, check_train
+from jaxsnn.checks import check_kernel, check_leak_backward, check_train
 from jaxsnn.spikebp.states import SpikeBPState, UnfinishedState, last
 from jaxsnn.storage import Storage, restore, store
-from jaxsnn.typing import Array, ArrayLike, LeakBackward
+from jaxsnn.typing import Array, ArrayLike, Kernel, LeakBackward
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
@@ -35,6 +36,7 @@ class _Rule(NamedTuple):
     """Settings that are fixed when the program is traced."""
 
     storage: Storage
+    kernel: Kernel
     leak_correction: bool
     true_leak: bool
     finished_later: bool
@@ -48,6 +50,7 @@ def lif(
     pack_spikes: bool = False,
     leak_correction: bool = True,
     leak_backward: LeakBackward = "straight_through",
+    kernel: Kernel = "scan",
 ) -> tuple[SpikeBPState, Array]:
     """Leaky integrate-and-fire neurons over time, with the paper's backward rule.
 
@@ -59,35 +62,41 @@ def lif(
       leak_correction: the second term of `d`; without it `d` is 1 / V_th for every neuron that fired (E12).
       leak_backward: "straight_through", the paper's: between spikes the error flows back unchanged (E9); "true": it is
         multiplied by the leak at every step (E12).
+      kernel: "scan", or "pallas" for one kernel over all steps in each direction (`jaxsnn.kernels`).
 
     Returns:
       The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
       Stored for the backward pass: the spikes and, unless the state is `unfinished`, the ingredients of `d` (E8).
 
     Raises:
-      ValueError: if T is 0, the state does not fit one step of `currents` in shape and dtype, or `leak_backward` is
-        unknown.
+      ValueError: if T is 0, the state does not fit one step of `currents` in shape and dtype, or `leak_backward` or
+        `kernel` is unknown.
 
     Source: Lee et al. (2020): (E2), (E8), (E9); the variants (E12) are ours.
     """
     check_leak_backward(leak_backward)
+    check_kernel(kernel)
     check_train(state.potential, currents)
     leak, threshold = (jnp.asarray(p, state.potential.dtype) for p in params)
-    rule = _Rule(_kept(pack_spikes), leak_correction, leak_backward == "true", isinstance(state, UnfinishedState))
+    later = isinstance(state, UnfinishedState)
+    rule = _Rule(_kept(pack_spikes), kernel, leak_correction, leak_backward == "true", later)
     last, spikes = _lif(rule, LIFParams(leak, threshold), SpikeBPState(*state), currents)
     return type(state)(*last), spikes
 
 
-def pool(params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool = False) -> tuple[IFState, Array]:
+def pool(
+    params: IFParams, state: IFState, currents: Array, *, pack_spikes: bool = False, kernel: Kernel = "scan"
+) -> tuple[IFState, Array]:
     """Integrate-and-fire neurons over time with derivative 1, as behind an average pool in the paper.
 
     Arguments, results and errors as in `lif` (the state is that of `cells.integrate_and_fire`).
 
     Source: Lee et al. (2020): (E3), (E9) with d = 1.
     """
+    check_kernel(kernel)
     check_train(state.potential, currents)
     threshold = jnp.asarray(params.threshold, state.potential.dtype)
-    return _pool(_kept(pack_spikes), IFParams(threshold), state, currents)
+    return _pool(_kept(pack_spikes), kernel, IFParams(threshold), state, currents)
 
 
 def _kept(pack_spikes: bool) -> Storage:
@@ -100,15 +109,30 @@ def _integrate_and_fire(potential: Array, current: Array, threshold: ArrayLike) 
     return jnp.where(fired, jnp.zeros_like(potential), potential), fired
 
 
+def _over_time(kernel: Kernel, step: Callable[..., Any], numbers: Any, carry: Any, trains: Any, **order: Any) -> Any:
+    """A loop over time of `step`, `(numbers, carry, inputs) -> (carry, outputs)`."""
+    if kernel == "pallas":
+        from jaxsnn import kernels  # pallas takes a while to import
+
+        return kernels.loop(step, numbers, carry, trains, **order)
+    return jax.lax.scan(partial(step, numbers), carry, trains, **order)
+
+
 def _walk_back(
-    g_potential: Array, g_spikes: Array, storage: Storage, stored: Array, scale: Array | None, leak: Array | None = None
+    g_potential: Array,
+    g_spikes: Array,
+    storage: Storage,
+    kernel: Kernel,
+    stored: Array,
+    scale: Array | None,
+    leak: Array | None = None,
 ) -> tuple[Array, Array]:
     """(E9): cotangents of the first potential and of every current, from those of the last potential and the spikes."""
     merged = g_spikes.shape[0] * (g_spikes.shape[1] if g_spikes.ndim > 1 else 1)
     spikes = restore(stored, storage, merged, jnp.int8).reshape(g_spikes.shape)
 
-    def body(g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
-        g_out, fired = xs
+    def body(numbers: Any, g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
+        (scale, leak), (g_out, fired) = numbers, xs
         g_out = g_out.astype(g_next.dtype)
         if scale is not None:
             g_out = g_out * scale
@@ -117,7 +141,9 @@ def _walk_back(
         g = jnp.where(fired != 0, g_out, g_next)
         return g, g.astype(g_spikes.dtype)
 
-    return jax.lax.scan(body, g_potential, (g_spikes, spikes), reverse=True)
+    back: tuple[Array, Array]
+    back = _over_time(kernel, body, (scale, leak), g_potential, (g_spikes, spikes), reverse=True)
+    return back
 
 
 def _store(storage: Storage, spikes: Array) -> Array:
@@ -131,20 +157,21 @@ def _zeros(params):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _lif(rule: _Rule, params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
-    state, spikes = _lif_bytes(params, state, currents)
+    state, spikes = _lif_bytes(rule.kernel, params, state, currents)
     return state, spikes.astype(currents.dtype)
 
 
-def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
-    def run(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
-        def body(state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
-            potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
-            spikes = fired.astype(potential.dtype)
-            filtered = state.filtered * params.leak + spikes
-            state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
-            return state, fired.astype(jnp.int8)
+def _lif_bytes(kernel: Kernel, params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+    def body(params: LIFParams, state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
+        potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
+        spikes = fired.astype(potential.dtype)
+        filtered = state.filtered * params.leak + spikes
+        state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
+        return state, fired.astype(jnp.int8)
 
-        return jax.lax.scan(body, state, currents)
+    def run(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+        ran: tuple[SpikeBPState, Array] = _over_time(kernel, body, params, state, currents)
+        return ran
 
     shape = state.potential.shape
 
@@ -156,13 +183,13 @@ def _lif_bytes(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple
         state, spikes = run(params, state, currents.reshape(len(currents), shape[0], -1))
         return jax.tree.map(lambda a: a.reshape(shape), state), spikes.reshape(currents.shape)
 
-    if len(shape) < 3:
+    if len(shape) < 3 or kernel == "pallas":
         return run(params, state, currents)
     return jax.lax.platform_dependent(params, state, currents, cpu=merged, default=run)
 
 
 def _lif_forward(rule, params, state, currents):
-    state, spikes = _lif_bytes(params, state, currents)
+    state, spikes = _lif_bytes(rule.kernel, params, state, currents)
     final = None if rule.finished_later else state._replace(potential=None)
     return (state, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), final)
 
@@ -174,36 +201,37 @@ def _lif_backward(rule, residuals, cotangents):
     g_state = g_state if final is None else last(g_state, final)
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.storage, stored, d, leak)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.storage, rule.kernel, stored, d, leak)
     return _zeros(params), g_state._replace(potential=g_potential), g_currents
 
 
 _lif.defvjp(_lif_forward, _lif_backward)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _pool(storage: Storage, params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
-    state, spikes = _pool_bytes(params, state, currents)
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _pool(storage: Storage, kernel: Kernel, params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+    state, spikes = _pool_bytes(kernel, params, state, currents)
     return state, spikes.astype(currents.dtype)
 
 
-def _pool_bytes(params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
-    def body(state: IFState, current: Array) -> tuple[IFState, Array]:
+def _pool_bytes(kernel: Kernel, params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
+    def body(params: IFParams, state: IFState, current: Array) -> tuple[IFState, Array]:
         potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
         return IFState(potential), fired.astype(jnp.int8)
 
-    return jax.lax.scan(body, state, currents)
+    ran: tuple[IFState, Array] = _over_time(kernel, body, params, state, currents)
+    return ran
 
 
-def _pool_forward(storage, params, state, currents):
-    state, spikes = _pool_bytes(params, state, currents)
+def _pool_forward(storage, kernel, params, state, currents):
+    state, spikes = _pool_bytes(kernel, params, state, currents)
     return (state, spikes.astype(currents.dtype)), (params, _store(storage, spikes))
 
 
-def _pool_backward(storage, residuals, cotangents):
+def _pool_backward(storage, kernel, residuals, cotangents):
     params, stored = residuals
     g_state, g_spikes = cotangents
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, storage, stored, None)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, storage, kernel, stored, None)
     return _zeros(params), IFState(g_potential), g_currents
 
 
