@@ -112,6 +112,11 @@ REFUSED = [
     ({"hidden": (3,)}, "hidden is for networks with a choice of widths, e.g. mlp, got model=lenet"),
     ({"gradient": "spikebp", "recurrent": "all"}, "spikebp has no surrogate and no recurrent synapses"),
     ({"surrogate_params": ("leak:1",)}, "surrogate=arctan has no leak: surrogate_params may be height"),
+    ({"kernel": "pallas", "neuron": "adlif"}, "membrane alone, .* got neuron=adlif"),
+    ({"kernel": "pallas", "neuron": "psn"}, "membrane alone, .* got neuron=psn"),
+    ({"kernel": "pallas", "learn": ("leak",)}, "constant parameters .* learn=leak"),
+    ({"kernel": "pallas", "model": "mlp", "recurrent": "all"}, "without recurrent synapses.* recurrent=all"),
+    ({"kernel": "pallas", "neuron": "relu", "encoding": "direct", "time_steps": 1}, "relu has no loop over time"),
     ({"gradient": "spikebp", "neuron_options": ("scale_input:true",)}, "spikebp has no options of neurons"),
 ]
 
