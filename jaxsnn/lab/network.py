@@ -210,6 +210,8 @@ class NetworkConfig:
             )
         if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
             raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
+        if not self.spiking and self.kernel != "scan":
+            raise ValueError(f"relu has no loop over time: got kernel={self.kernel}")
         if self.init_rate and (not self.spiking or self.norm or self.bias):
             raise ValueError(
                 "init_rate scales the weights of spiking layers, whose currents norm and bias would decide: got "

@@ -66,6 +66,16 @@ def test_flags_are_the_functions(fields, make):
     assert 0 < expected[0].mean() < 1
 
 
+@pytest.mark.parametrize("gradient", ["bptt", "spikebp"])
+def test_kernels_are_a_flag(gradient):
+    for kernel in ("scan", "pallas"):
+        made = make_neurons(Config.of(gradient=gradient, kernel=kernel).network)
+        for neuron in (made.hidden, made.pool):
+            rest = neuron.init(neuron.params, (2, 4), jnp.float32)
+            program = jax.make_jaxpr(partial(neuron.run, neuron.params, rest))(jnp.ones((3, 2, 4)))
+            assert ("pallas_call" in str(program)) == (kernel == "pallas")
+
+
 def test_inclusive_and_pools_and_learned_fields():
     kind = make_neurons(network(leak=1.0, inclusive=True, reset="delayed"))
     ones = jnp.ones((1, 1, 1))
@@ -112,6 +122,11 @@ REFUSED = [
     ({"hidden": (3,)}, "hidden is for networks with a choice of widths, e.g. mlp, got model=lenet"),
     ({"gradient": "spikebp", "recurrent": "all"}, "spikebp has no surrogate and no recurrent synapses"),
     ({"surrogate_params": ("leak:1",)}, "surrogate=arctan has no leak: surrogate_params may be height"),
+    ({"kernel": "pallas", "neuron": "adlif"}, "membrane alone, .* got neuron=adlif"),
+    ({"kernel": "pallas", "neuron": "psn"}, "membrane alone, .* got neuron=psn"),
+    ({"kernel": "pallas", "learn": ("leak",)}, "constant parameters .* learn=leak"),
+    ({"kernel": "pallas", "model": "mlp", "recurrent": "all"}, "without recurrent synapses.* recurrent=all"),
+    ({"kernel": "pallas", "neuron": "relu", "encoding": "direct", "time_steps": 1}, "relu has no loop over time"),
     ({"gradient": "spikebp", "neuron_options": ("scale_input:true",)}, "spikebp has no options of neurons"),
 ]
 

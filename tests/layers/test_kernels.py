@@ -55,9 +55,12 @@ def gradients(neuron, dtype=jnp.float32, params=None, shape=SHAPE, chunk=STEPS):
     return jax.value_and_grad(loss, (0, 1), has_aux=True), (currents, first)
 
 
-def same(found, expected, tolerance=1e-6):
+def same(found, expected, tolerance=2e-6):
+    """To the rounding of the largest number: where large terms cancel, small gradients have their error."""
+
     def check(a, b):
-        np.testing.assert_allclose(np.asarray(a, np.float32), np.asarray(b, np.float32), rtol=tolerance, atol=tolerance)
+        a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1, np.abs(b).max()))
 
     jax.tree.map(check, found, expected)
 
@@ -70,7 +73,7 @@ def check_like_the_scan(make, **more):
     assert 0.02 < np.mean(np.asarray(spikes, np.float32)) < 0.98
     assert np.any(g_currents)
     assert np.any(g_first)
-    same(found, expected, tolerance=2e-6)
+    same(found, expected)
 
 
 @pytest.mark.parametrize(("name", "reset", "leak_first"), ALL)
