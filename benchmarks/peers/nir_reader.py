@@ -36,7 +36,7 @@ def classes(library: str, path: str, x: np.ndarray, leak: float) -> list[int]:
     found = []
     for sample in range(x.shape[1]):
         network = IMPORTERS[library](nir.read(path), dt)  # anew: some keep their membranes inside
-        state, total = None, 0.0
+        state, total = None, np.zeros(1)
         with torch.no_grad():
             for step in torch.from_numpy(x[:, sample]):
                 output = network(step) if state is None else network(step, state)

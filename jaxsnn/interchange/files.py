@@ -168,7 +168,7 @@ def _compare(path: Any, there: Mapping[str, Shape], here: Mapping[str, Shape]) -
 
 
 def _checked(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """What `save_weights` wrote, unchanged since."""
+    """Arrays and metadata as `save_weights` wrote them."""
     arrays, told = _read(path)
     if told.get("jaxsnn") != VERSION:
         raise ValueError(

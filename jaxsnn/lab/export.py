@@ -35,7 +35,7 @@ class Network(NamedTuple):
     params: Any
     model_state: Any
     sample: Mapping[str, Any]
-    """What its samples are, `fingerprints.SAMPLE`."""
+    """Shape, type and classes of its samples, `fingerprints.SAMPLE`."""
     facts: Mapping[str, Any]
     """Its accuracy, and the environment of its training."""
     dt: float

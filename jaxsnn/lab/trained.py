@@ -43,17 +43,17 @@ class Trained(NamedTuple):
     """A trained network, from `load_run` or `pretrained.load`."""
 
     config: Config
-    """Of its run; `str(net.config.network)` is all about its neurons."""
+    """The configuration of its run; `config.network` tells all about its neurons."""
     params: Any
     """Weights, nested dicts."""
     model_state: Any
     """Running statistics and constants, likewise."""
     seed: int
-    """Of its run, from which the random numbers of its input come."""
+    """The seed of its run, from which the random numbers of its input come."""
     outline: Dataset
     """The data set that it was trained on without its numbers."""
     facts: Mapping[str, Any]
-    """Of a file: test accuracy, command, commit, date, device and versions of the training."""
+    """Test accuracy, command, commit, date, device and versions of the training, where a file tells them."""
     apply: Apply
     """`(params, model_state, x [T, B, ...]) -> (output, model_state)`, as of `models.functionalize`."""
     prepare: Callable[[Array, Array], Array]

@@ -20,7 +20,7 @@ from jaxsnn.typing import Apply, Array
 RANGE = 10.0
 """Gains are sought from `2 ** -RANGE` to `2 ** RANGE`."""
 HALVINGS = 14
-"""Of that range, in the search: the gain is found to 0.1 %."""
+"""Halvings of that range in the search: the gain is found to 0.1 %."""
 CLOSE = 0.5
 """The largest part of the rate by which a found one may miss it. Pools, of few inputs, jump further from rate to rate:
 the next larger rate is taken."""
@@ -31,7 +31,7 @@ def scale_to_rate(
 ) -> tuple[Any, Any, dict[str, float]]:
     """Scales each layer, in network order, so that its neurons fire at a rate on some samples.
 
-    Of layers with weights the weights, of spiking pools the thresholds. The gain is found by bisection; the rate of a
+    Layers with weights have those scaled, spiking pools their thresholds. The gain is found by bisection; the rate of a
     layer is its spikes divided by its neurons, samples and steps. The readout is left alone.
 
     Args:
