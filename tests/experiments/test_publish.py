@@ -38,17 +38,19 @@ def test_a_record_of_two_seeds(tmp_path, monkeypatch):
             run.run(small(tmp_path / str(seed), epochs=1, seed=seed), "digits")
     folders = [tmp_path / "0", tmp_path / "1"]
     made = publish.record(folders, "two", note="beside other work")
-    accuracies = [json.loads((f / "results.json").read_text())["runs"][0]["test_accuracy"] for f in folders]
+    accuracies = [
+        json.loads((f / "results.json").read_text(encoding="utf-8"))["runs"][0]["test_accuracy"] for f in folders
+    ]
     assert made["test_accuracy"]["mean"] == pytest.approx(sum(accuracies) / 2)
     assert made["test_accuracy"]["n"] == 2
     assert [curve[-1]["test_accuracy"] for curve in made["curves"]] == accuracies
     (tmp_path / "results").mkdir()
     monkeypatch.setattr(publish, "RESULTS", tmp_path / "results")
-    (tmp_path / "results" / "two.json").write_text(json.dumps(made))
+    (tmp_path / "results" / "two.json").write_text(json.dumps(made), encoding="utf-8")
     assert "2 seeds" in publish.page("docs/results.md", f"{publish.BEGIN}\n{publish.END}")
-    config = json.loads((folders[1] / "config.json").read_text())
+    config = json.loads((folders[1] / "config.json").read_text(encoding="utf-8"))
     config["network"]["leak"] = 0.5
-    (folders[1] / "config.json").write_text(json.dumps(config))
+    (folders[1] / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ValueError, match="differ in more than their seeds: publish them one by one"):
         publish.record(folders, "two")
     (folders[0] / "results.json").unlink()

@@ -43,7 +43,10 @@ def config_of(path, folder, **changes):
 
 
 def accuracies(folder):
-    return [network["accuracy_at_step"] for network in json.loads((folder / "evaluation.json").read_text())["networks"]]
+    return [
+        network["accuracy_at_step"]
+        for network in json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["networks"]
+    ]
 
 
 @pytest.mark.parametrize("analyse", [False, pytest.param(True, marks=pytest.mark.thorough)])
@@ -61,7 +64,9 @@ def test_a_streamed_run_has_the_numbers_of_a_resident_one(tmp_path, own_file, an
     streamed, resident = tmp_path / "always" / "run", tmp_path / "never" / "run"
     assert rows(streamed) == rows(resident)
     assert accuracies(streamed) == accuracies(resident)
-    assert json.loads((streamed / "data.json").read_text()) == json.loads((resident / "data.json").read_text())
+    assert json.loads((streamed / "data.json").read_text(encoding="utf-8")) == json.loads(
+        (resident / "data.json").read_text(encoding="utf-8")
+    )
     np.savez(own_file, x=X + 1, y=Y)
     with pytest.raises(ValueError, match="the training and test samples of own are not those"):
         run.run(config.replace(epochs=4), "own")
