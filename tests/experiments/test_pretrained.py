@@ -42,6 +42,7 @@ def test_a_file_answers_as_its_run(folder, file):
     assert {"command", "commit", "date", "device", "versions", "epoch"} <= net.facts.keys()
 
 
+@pytest.mark.thorough
 def test_half_precision_is_half_as_long_and_measured(folder, file, tmp_path):
     path = export.export(folder, "safetensors", which="last", half=True, output=str(tmp_path / "half.safetensors"))
     assert path.stat().st_size < 0.6 * file.stat().st_size

@@ -60,6 +60,7 @@ def test_all_of_them_are_small():
     assert sum(path.stat().st_size for path in pretrained.FOLDER.iterdir()) < 10e6
 
 
+@pytest.mark.thorough
 def test_digits_of_another_data_set():
     """The MNIST network reads most of the embedded digits, which it has never seen, blown up to its size."""
     net, digits = pretrained.load("mnist_lenet"), data.load("digits").test

@@ -41,6 +41,7 @@ def test_layers_fire_at_the_rate(steps, rate, spread):
     np.testing.assert_allclose(turned, turned.ravel()[0], rtol=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_residual_block_scales_its_shortcut_too():
     model, apply, params, state = network("resnet9", (16, 16, 3), width=0.05)
     x = spikes(3, (16, 16, 3))
