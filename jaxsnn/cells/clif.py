@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxsnn.cells.cell import POSITIVE, UNIT, Cell
+from jaxsnn.cells.reset import from_potential
 from jaxsnn.checks import check_leak, check_state, check_threshold
 from jaxsnn.surrogate import boxcar
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
@@ -72,10 +73,14 @@ def step(
       ValueError: if `current` has another shape or dtype than the state.
     """
     check_state(state.potential, current)
-    potential = integrate(params, state, current)
-    spikes = spike(potential - params.threshold)
-    complement = state.complement * jax.nn.sigmoid((1 - params.leak) * potential) + spikes
-    return CLIFState(potential - spikes * (params.threshold + jax.nn.sigmoid(complement)), complement), spikes
+
+    def fire(params: CLIFParams, potential: Array, complement: Array) -> tuple[CLIFState, Array]:
+        spikes = spike(potential - params.threshold)
+        complement = complement * jax.nn.sigmoid((1 - params.leak) * potential) + spikes
+        return CLIFState(potential - spikes * (params.threshold + jax.nn.sigmoid(complement)), complement), spikes
+
+    state, spikes = from_potential(fire)(params, integrate(params, state, current), state.complement)
+    return state, spikes
 
 
 CELL = Cell(CLIFParams, init, step, integrate, {"leak": UNIT, "threshold": POSITIVE})

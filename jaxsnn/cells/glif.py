@@ -18,6 +18,7 @@ from jax.lax import stop_gradient
 
 from jaxsnn.cells.cell import UNIT, Cell
 from jaxsnn.cells.lif import LIFState
+from jaxsnn.cells.reset import from_potential
 from jaxsnn.checks import check_leak, check_state, check_threshold
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
@@ -80,12 +81,16 @@ def step(
       ValueError: if `current` has another shape or dtype than the state.
     """
     check_state(state.potential, current)
-    potential = integrate(params, state, current)
-    spikes = spike(potential - params.threshold)
-    fired = stop_gradient(spikes) if detach_reset else spikes
-    leaked = potential * (1 - params.leak_gate * (1 - params.leak))
-    after = leaked * (1 - fired * params.reset_gate) - fired * ((1 - params.reset_gate) * params.decrement)
-    return LIFState(after), spikes
+
+    def fire(params: GLIFParams, potential: Array) -> tuple[LIFState, Array]:
+        spikes = spike(potential - params.threshold)
+        fired = stop_gradient(spikes) if detach_reset else spikes
+        leaked = potential * (1 - params.leak_gate * (1 - params.leak))
+        after = leaked * (1 - fired * params.reset_gate) - fired * ((1 - params.reset_gate) * params.decrement)
+        return LIFState(after), spikes
+
+    state, spikes = from_potential(fire)(params, integrate(params, state, current))
+    return state, spikes
 
 
 def cell(*, detach_reset: bool = False) -> Cell:

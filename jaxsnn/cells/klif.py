@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxsnn.cells import lif
 from jaxsnn.cells.cell import POSITIVE, UNIT, Cell
-from jaxsnn.cells.reset import Reset, after_spikes, check_reset
+from jaxsnn.cells.reset import Reset, after_spikes, check_reset, from_potential
 from jaxsnn.checks import check_state
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
@@ -42,9 +42,16 @@ def init(params: KLIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> li
 
 def integrate(params: KLIFParams, state: lif.LIFState, current: Array, *, scale_input: bool = True) -> Array:
     """The potential that is compared with the threshold, `[B, ...]`."""
+    return _scaled(params, _charge(params, state, current, scale_input))
+
+
+def _charge(params: KLIFParams, state: lif.LIFState, current: Array, scale_input: bool) -> Array:
     membrane = lif.LIFParams(params.leak, params.threshold)
-    potential = lif.integrate(membrane, state, current, leak_first=True, scale_input=scale_input)
-    return jnp.maximum(params.gain * potential, 0)
+    return lif.integrate(membrane, state, current, leak_first=True, scale_input=scale_input)
+
+
+def _scaled(params: KLIFParams, charge: Array) -> Array:
+    return jnp.maximum(params.gain * charge, 0)
 
 
 def step(
@@ -77,11 +84,16 @@ def step(
       ValueError: if `current` has another shape or dtype than the state.
     """
     check_state(state.potential, current)
-    potential, threshold = integrate(params, state, current, scale_input=scale_input), params.threshold
-    spikes = spike(potential - threshold)
-    if scale_reset:
-        potential, threshold = potential / params.gain, threshold / params.gain
-    return lif.LIFState(after_spikes(potential, spikes, threshold, reset=reset, detach_reset=detach_reset)), spikes
+
+    def fire(params: KLIFParams, charge: Array) -> tuple[lif.LIFState, Array]:
+        potential, threshold = _scaled(params, charge), params.threshold
+        spikes = spike(potential - threshold)
+        if scale_reset:
+            potential, threshold = potential / params.gain, threshold / params.gain
+        return lif.LIFState(after_spikes(potential, spikes, threshold, reset=reset, detach_reset=detach_reset)), spikes
+
+    state, spikes = from_potential(fire)(params, _charge(params, state, current, scale_input))
+    return state, spikes
 
 
 def cell(

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from jaxsnn.cells import reset as reset_of
 from jaxsnn.cells.cell import POSITIVE, REAL, UNIT, Cell
-from jaxsnn.cells.reset import after_spikes, check_reset
+from jaxsnn.cells.reset import after_spikes, check_reset, from_potential
 from jaxsnn.checks import check_leak, check_state, check_threshold
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, SpikeFunction
@@ -118,7 +118,9 @@ def step(
     check_state(state.potential, current)
     check_options(reset, leak_first)
     potential = integrate(params, state, current, leak_first=leak_first, scale_input=scale_input)
-    return fire(params, potential, spike=spike, reset=reset, leak_first=leak_first, detach_reset=detach_reset)
+    behind = partial(fire, spike=spike, reset=reset, leak_first=leak_first, detach_reset=detach_reset)
+    state, spikes = from_potential(behind)(params, potential)
+    return state, spikes
 
 
 def fire(

@@ -1,13 +1,20 @@
 """The potential after the spikes of a step: the resets that cells share."""
 
+from functools import partial
 from typing import Literal, get_args
 
+import jax
 from jax.lax import stop_gradient
 
 from jaxsnn.typing import Array, ArrayLike
 
 Reset = Literal["hard", "soft", "none"]
 """The reset of a neuron that fired: to zero, by subtraction of the threshold, or not at all."""
+
+
+from_potential = partial(jax.checkpoint, prevent_cse=False)
+"""Wraps a part of a step, `(params, potential, ...) -> ...`: the backward pass keeps the arguments alone, since spikes,
+surrogate and reset follow from them again."""
 
 
 def after_spikes(
