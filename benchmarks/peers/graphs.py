@@ -2,10 +2,14 @@
 
     make peers                          # once: the environment of the other libraries, .venv-peers
     python -m benchmarks.peers.graphs
+    python -m benchmarks.peers.graphs --graph=tests/interchange/nir/braille_noDelay_bias_zero.nir
 
 Trains small networks on the embedded digits, exports each as a NIR graph, and runs it on the same input spikes of 100
 test digits by the importers of snnTorch and Norse: whole, and without the readout's leaky integrator, which is then
 computed here. Prints a Markdown table: how many answers are ours, or the error.
+
+With --graph: the same of a graph that another tool wrote and whose output neurons fire, on random spikes (256 steps of
+0.1 ms, rate 0.1), by our importer with other resets and time steps, and by those of the libraries.
 """
 
 import argparse
@@ -16,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxsnn import lab
+from jaxsnn import interchange, lab, models
 from jaxsnn.data import load
 from jaxsnn.lab import export, run
 from jaxsnn.lab.digits import digits
@@ -52,7 +57,7 @@ def without_readout(path: Path) -> Path:
 
 def answers(library: str, path: Path, spikes: Path, leak: float, python: str) -> Any:
     """The classes, or the error in words."""
-    command = [python, "-m", "benchmarks.peers.nir_reader", library, str(path), str(spikes), str(leak)]
+    command = [python, "-m", "benchmarks.peers.nir_reader", library, str(path), str(spikes), str(leak), str(DT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         said = json.loads(done.stdout.splitlines()[-1])
@@ -61,12 +66,51 @@ def answers(library: str, path: Path, spikes: Path, leak: float, python: str) ->
     return np.array(said["classes"]) if "classes" in said else said["error"]
 
 
+def of_graph(path: Path, samples: int, python: str) -> list[list[str]]:
+    """Rows of a table: who reads the graph, and how many answers are those of its definition."""
+    import nir
+
+    (size,) = next(node for node in nir.read(path).nodes.values() if isinstance(node, nir.Input)).input_type["input"]
+    x = (np.random.default_rng(0).random((256, samples, size)) < 0.1).astype(np.float32)
+
+    def ours(**options: Any) -> tuple[np.ndarray, float]:
+        read = interchange.from_nir(path, readout="mean", **{"dt": DT} | options)
+        output, _ = jax.jit(models.functionalize(read.model)[0])(read.params, read.model_state, jnp.asarray(x))
+        sent = np.asarray(output.potentials)
+        return sent.sum(0).argmax(-1), float(sent.sum() / samples)
+
+    defined, spikes = ours()
+    rows = [["read by", "answers", "output spikes per sample"], ["---"] * 3]
+    rows.append(["ours, as NIR says (Euler, dt = 0.1 ms, reset to a value)", "all", f"{spikes:.1f}"])
+    others = {"ours, reset by subtraction": {"reset": "subtract"}}
+    others |= {f"ours, dt = {dt * 1e3:g} ms": {"dt": dt} for dt in (5e-5, 2e-4)}
+    for title, options in others.items():
+        try:
+            found, spikes = ours(**options)
+        except ValueError as error:
+            rows.append([title, f"refused: {error}"[:120], ""])
+        else:
+            rows.append([title, f"{int((found == defined).sum())} of {samples} alike", f"{spikes:.1f}"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "input.npy"
+        np.save(file, x)
+        for library in LIBRARIES:
+            theirs = answers(library, path, file, 1.0, python)
+            said = theirs if isinstance(theirs, str) else f"{int((theirs == defined).sum())} of {samples} alike"
+            rows.append([f"{library}'s importer", said.replace("|", "/").replace("\n", " ")[:120], ""])
+    return rows
+
+
 def main() -> None:
     """Trains, exports, compares, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=str(common.PEERS), help="Python of the other libraries")
-    parser.add_argument("--samples", type=int, default=100, help="test digits")
+    parser.add_argument("--samples", type=int, default=100, help="test digits, or random trains of spikes")
+    parser.add_argument("--graph", type=Path, help="a file, instead of networks of ours")
     flags = parser.parse_args()
+    if flags.graph:
+        print_table(of_graph(flags.graph, flags.samples, flags.python))
+        return
     samples = load("digits").test.samples[: flags.samples]
     rows = [["network", "graph", "test accuracy", *LIBRARIES], ["---"] * (3 + len(LIBRARIES))]
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +133,11 @@ def main() -> None:
                     said = theirs if isinstance(theirs, str) else f"{int((theirs == ours).sum())} of {len(ours)} alike"
                     cells.append(said.replace("|", "/").replace("\n", " ")[:120])
                 rows.append([title, graph, f"{100 * accuracy:.1f} %", *cells])
+    print_table(rows)
+
+
+def print_table(rows: list[list[str]]) -> None:
+    """As Markdown."""
     print("\n".join("| " + " | ".join(row) + " |" for row in rows))
 
 

@@ -1,8 +1,9 @@
 """Runs a NIR graph by another library's own importer; called by `benchmarks.peers.graphs`, in the libraries' Python.
 
-    python -m benchmarks.peers.nir_reader snntorch network.nir input.npy 0.99
+    python -m benchmarks.peers.nir_reader snntorch network.nir input.npy 0.99 0.0001
 
 Prints JSON: the classes that it answers, by what reaches the output, added up over time with this leak; or its error.
+The last number is the seconds of a time step.
 """
 
 import json
@@ -29,10 +30,8 @@ def _norse(graph: Any, dt: float) -> Any:
 IMPORTERS = {"snntorch": _snntorch, "norse": _norse}
 
 
-def classes(library: str, path: str, x: np.ndarray, leak: float) -> list[int]:
+def classes(library: str, path: str, x: np.ndarray, leak: float, dt: float) -> list[int]:
     """The answers to `x` `[T, N, ...]`, channels first, sample by sample: importers disagree about the batch."""
-    graph = nir.read(path)
-    dt = float(graph.metadata["dt"])
     found = []
     for sample in range(x.shape[1]):
         network = IMPORTERS[library](nir.read(path), dt)  # anew: some keep their membranes inside
@@ -48,7 +47,8 @@ def classes(library: str, path: str, x: np.ndarray, leak: float) -> list[int]:
 
 if __name__ == "__main__":
     try:
-        said: dict[str, Any] = {"classes": classes(sys.argv[1], sys.argv[2], np.load(sys.argv[3]), float(sys.argv[4]))}
+        library, path, spikes, leak, dt = sys.argv[1:]
+        said: dict[str, Any] = {"classes": classes(library, path, np.load(spikes), float(leak), float(dt))}
     except Exception as error:
         said = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(said))

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 FIRING = ("LIF", "IF", "CubaLIF")
 WEIGHTS = ("Conv2d", "Affine", "Linear", "AvgPool2d", "SumPool2d")
 MEMBRANES = (*FIRING, "LI", "I", "CubaLI")
@@ -29,24 +31,38 @@ def read(graph: Any) -> Graph:
     """Reads a graph or a file.
 
     Raises:
-      ValueError: for a graph that is none, or has no single input and output, or a cycle without neurons that fire.
+      ValueError: for a graph that is none, was written by a newer release of nir, has no single input and output, a
+        number that is not finite, or a cycle without neurons that fire.
       OSError: for a file that cannot be read.
     """
+    import h5py
     import nir
 
     if isinstance(graph, str | Path):
-        if not Path(graph).is_file():
-            raise FileNotFoundError(f"there is no file {graph}: give one that nir.write made")
+        if not (path := Path(graph)).is_file():
+            raise FileNotFoundError(f"there is no file {path}: give one that nir.write made")
         try:
-            graph = nir.read(graph)
+            with h5py.File(path) as file:
+                version = str(file["version"].asstr()[()])
+            newer = _release(version) > _release(nir.__version__)
+            graph = None if newer else nir.read(path)
         except Exception as error:  # h5py and nir raise whatever they meet in a damaged file
-            raise ValueError(f"{graph} is no NIR graph that nir {nir.__version__} can read ({error!r})") from error
+            raise ValueError(f"{path} is no NIR graph that nir {nir.__version__} can read ({error!r})") from error
+        if newer:
+            raise ValueError(
+                f"{path} was written by nir {version}, and nir {nir.__version__} is installed, which may read it "
+                "wrongly: update it (pip install -U nir)"
+            )
     if not isinstance(graph, nir.NIRGraph):
         raise ValueError(f"a nir.NIRGraph or the path of a file was expected, got {type(graph).__name__}")
     ends = {kind: [n for n, node in graph.nodes.items() if type(node).__name__ == kind] for kind in ("Input", "Output")}
     for kind, names in ends.items():
         if len(names) != 1:
             raise ValueError(f"a graph needs one {kind} node, this one has {', '.join(names) or 'none'}")
+    for name, node in graph.nodes.items():
+        for field, value in vars(node).items():
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise ValueError(f"{name}: {field} holds numbers that are not finite")
     (start,), (end,) = ends.values()
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
@@ -68,6 +84,11 @@ def read(graph: Any) -> Graph:
     last = (*shape[1:], shape[0]) if len(shape) == 3 else shape
     order = _order(before, kinds, joined, start, end)
     return Graph(graph.nodes, before, order, joined, start, end, last, dict(graph.metadata or {}))
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version; a third changes no format."""
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def _order(before: dict[str, list[str]], kinds: dict[str, str], joined: set[str], start: str, end: str) -> list[str]:

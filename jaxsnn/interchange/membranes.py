@@ -111,7 +111,8 @@ def of_node(name: str, node: Any, dt: float) -> Membrane:
     An `IF` or `I` with r = 1 adds its input as it is: so exporters write it that count time in steps.
 
     Raises:
-      ValueError: for a time constant shorter than the step.
+      ValueError: for a time constant shorter than the step, a threshold at or below the resting potential, and an `IF`
+        or `I` whose r is neither 1 nor 1 / dt.
     """
     kind = type(node).__name__
 
@@ -128,8 +129,15 @@ def of_node(name: str, node: Any, dt: float) -> Membrane:
         return 1 - dt / tau
 
     if kind in ("IF", "I"):
-        r = read("r")
-        leak, gain, rest = np.ones(()), np.where(r == 1, 1.0, r * dt), np.zeros(())
+        r, rest = read("r"), np.zeros(())
+        if not (np.all(r == 1) or np.allclose(r * dt, 1, rtol=1e-6)):
+            found = ", ".join(f"{value:g}" for value in np.unique(r)[:3])
+            raise ValueError(
+                f"{name}: r is {found}, and an integrator adds its input once per step: r = 1 if time counts in steps, "
+                f"r = 1 / dt = {1 / dt:g} if in seconds; give the dt that the network was made for, or multiply the "
+                "weights by the rest"
+            )
+        leak = gain = np.ones(())
     else:
         tau = "tau_mem" if kind.startswith("Cuba") else "tau"
         leak, rest = leak_of(tau), read("v_leak")
@@ -138,6 +146,11 @@ def of_node(name: str, node: Any, dt: float) -> Membrane:
     v_reset, synaptic_leak = np.zeros(()), None
     if kind in ("IF", "LIF", "CubaLIF"):
         threshold, v_reset = read("v_threshold") - rest, read("v_reset") - rest
+        if np.any(threshold <= 0):
+            raise ValueError(
+                f"{name}: v_threshold is {threshold.min():g} above the resting potential; a neuron that fires at rest "
+                "is none of ours: give a threshold above it"
+            )
     if kind.startswith("Cuba"):
         synaptic_leak = leak_of("tau_syn")
         gain = gain * read("w_in") * dt / read("tau_syn")

@@ -17,7 +17,7 @@ from jaxsnn.layers import NORMS
 from jaxsnn.models import MODELS
 from tests.interchange import euler
 
-nir = pytest.importorskip("nir")
+h5py, nir = pytest.importorskip("h5py"), pytest.importorskip("nir")
 FILES = Path(__file__).parent / "nir"  # of neuromorphs/NIR, see LICENSE there
 DT = 1e-3
 DEEP = ("resnet11", "resnet20", "sew_add_resnet20", "ms_resnet20")
@@ -255,6 +255,10 @@ def small(**changes):
     return nir.NIRGraph({k: v for k, v in nodes.items() if v is not None}, edges, type_check=False)
 
 
+def integrators(r, threshold=1.0):
+    return nir.IF(r=np.broadcast_to(np.float64(r), 3).copy(), v_threshold=np.full(3, threshold))
+
+
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
@@ -262,6 +266,19 @@ def small(**changes):
         (small, {"dt": -1.0}, "give dt above 0 .* got -1"),
         (small, {"dt": 0.1}, "n: tau is 0.01, shorter than the time step dt=0.1"),
         (small, {"dt": 1e-3, "reset": "soft"}, "reset must be 'value' or 'subtract', got 'soft'"),
+        (
+            lambda: small(nodes={"n": integrators([1000.0, 1000.0, 7.0])}),
+            {"dt": 1e-3},
+            "n: r is 7, 1000, and an integr",
+        ),
+        (lambda: small(nodes={"n": integrators(10_000.0)}), {"dt": 1e-3}, r"r = 1 / dt = 1000 if in seconds; give the"),
+        (lambda: small(nodes={"n": integrators(1.0, 0.0)}), {"dt": 1e-3}, "n: v_threshold is 0 above the resting"),
+        (
+            lambda: small(nodes={"n": integrators(1.0, np.nan)}),
+            {"dt": 1e-3},
+            "n: v_threshold holds numbers that are not",
+        ),
+        (lambda: small(nodes={"fc": nir.Linear(np.full((3, 2), np.inf))}), {"dt": 1e-3}, "fc: weight holds numbers"),
         (lambda: 3, {"dt": 1e-3}, "a nir.NIRGraph or the path of a file was expected, got int"),
         (lambda: small(nodes={"n": nir.Threshold(np.ones(3))}), {"dt": 1e-3}, "the node n is a Threshold"),
         (
@@ -298,6 +315,17 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "cut.nir").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"cut.nir is no NIR graph that nir .* can read"):
         interchange.from_nir(tmp_path / "cut.nir", dt=1e-3)
+
+
+def test_a_file_of_a_newer_nir(tmp_path):
+    file = tmp_path / "newer.nir"
+    nir.write(file, small())
+    assert interchange.from_nir(file, dt=1e-3).params
+    with h5py.File(file, "r+") as inside:
+        del inside["version"]
+        inside["version"] = "17.0.3"
+    with pytest.raises(ValueError, match=r"newer.nir was written by nir 17.0.3, and nir .* update it"):
+        interchange.from_nir(file, dt=1e-3)
 
 
 @pytest.mark.parametrize(

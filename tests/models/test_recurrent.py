@@ -8,7 +8,7 @@ from flax import nnx
 
 from jaxsnn import models, neurons
 from jaxsnn.analysis.operations import fan_out, synaptic_operations
-from jaxsnn.cells import clif, synaptic
+from jaxsnn.cells import izhikevich, synaptic
 from jaxsnn.layers import Conv, Dense, Layer, NeuronLayer, Recurrent
 from jaxsnn.surrogate import arctan
 
@@ -169,10 +169,10 @@ def test_a_norm_is_of_the_currents_from_elsewhere_and_folds(x64):
 
 
 def test_rematerialised_cells_keep_less(x64):
-    """CLIF has inner values that its backward pass needs."""
+    """An Izhikevich neuron has inner values that its backward pass needs."""
     run, sizes, found = jax.jit(jax.grad(lambda p, a, s, x: objective(a, p, s, x)[0]), static_argnums=1), [], []
     for remat in (False, True):
-        _, apply, params, state = build(neurons.of_cell(clif.CELL, remat=remat), hidden=(5,))
+        _, apply, params, state = build(neurons.of_cell(izhikevich.CELL, remat=remat), hidden=(5,))
         pull = jax.eval_shape(lambda p: jax.vjp(lambda p: objective(apply, p, state, spikes())[0], p)[1], params)  # noqa: B023
         sizes.append(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(pull)))
         found.append(run(params, apply, state, spikes()))
