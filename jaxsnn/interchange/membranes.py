@@ -111,7 +111,7 @@ def of_node(name: str, node: Any, dt: float) -> Membrane:
     An `IF` or `I` with r = 1 adds its input as it is: so exporters write it that count time in steps.
 
     Raises:
-      ValueError: for a time constant shorter than the step, a threshold at or below the resting potential, and an `IF`
+      ValueError: for a time constant no longer than the step, a threshold at or below the resting potential, and an `IF`
         or `I` whose r is neither 1 nor 1 / dt.
     """
     kind = type(node).__name__
@@ -121,10 +121,10 @@ def of_node(name: str, node: Any, dt: float) -> Membrane:
 
     def leak_of(field: str) -> np.ndarray:
         tau = read(field)
-        if np.any(tau < dt):
+        if np.any(tau <= dt):
             raise ValueError(
-                f"{name}: {field} is {tau.min():g}, shorter than the time step dt={dt:g}: a step would leak more than "
-                "all; give the dt that the network was made for"
+                f"{name}: {field} is {tau.min():g}, not longer than the time step dt={dt:g}: a step would leak all; "
+                "give the dt that the network was made for"
             )
         return 1 - dt / tau
 

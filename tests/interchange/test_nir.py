@@ -264,7 +264,8 @@ def integrators(r, threshold=1.0):
     [
         (small, {}, "does not say the seconds of one time step"),
         (small, {"dt": -1.0}, "give dt above 0 .* got -1"),
-        (small, {"dt": 0.1}, "n: tau is 0.01, shorter than the time step dt=0.1"),
+        (small, {"dt": 0.1}, "n: tau is 0.01, not longer than the time step dt=0.1"),
+        (small, {"dt": 0.01}, "n: tau is 0.01, not longer than the time step dt=0.01"),
         (small, {"dt": 1e-3, "reset": "soft"}, "reset must be 'value' or 'subtract', got 'soft'"),
         (
             lambda: small(nodes={"n": integrators([1000.0, 1000.0, 7.0])}),
