@@ -34,8 +34,11 @@ slow: $(VENV)/.test
 mutants: $(VENV)/.test
 	$(RUN) tests.mutants
 
+BENCHED ?= W1:spikebp:5 W1:arctan:5 W2:spikebp:0 W2:arctan:0 W4:arctan:0 W5:arctan:5
 bench: $(VENV)/.demo
-	$(RUN) benchmarks.train_step
+	for setting in $(BENCHED); do set -- $$(echo $$setting | tr : ' '); \
+	  $(RUN) benchmarks.train_step --workload=$$1 --rule=$$2 --time_chunk=$$3 || exit; done
+	$(RUN) benchmarks.check
 
 gpu: $(VENV)/.gpu
 	$(RUN) benchmarks.gpu $(ARGS)

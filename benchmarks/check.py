@@ -1,10 +1,11 @@
-"""Has our speed or memory, relative to other libraries, become worse?
+"""Has our speed or memory become worse, relative to other libraries and to what the machine can do?
 
     python -m benchmarks.check                          # the latest run against the one before it
     python -m benchmarks.check --baseline=FILE.jsonl    # against the last rows of a file of such rows
 
-Compares ours over theirs (time and process peak) in the rows of `benchmarks.peers` and `benchmarks.neuron`. Ends with
-code 1 and one line per setting if a ratio has grown by more than `--tolerance` (20 %).
+Compares ours over theirs (time and process peak) in the rows of `benchmarks.peers` and `benchmarks.neuron`, and, in
+those of `benchmarks.train_step`, the time of a step over that of the machine's full speed, and XLA's temporaries. Ends
+with code 1 and one line per setting if a ratio has grown by more than `--tolerance` (20 %). `make bench` runs it.
 """
 
 import argparse
@@ -14,12 +15,19 @@ from typing import Any
 
 from benchmarks import common
 
-BENCHMARKS = ("peers", "neuron")
+BENCHMARKS = ("peers", "neuron", "train_step")
 RATIOS = {"ratios": "time", "peak_ratios": "process peak"}
+OWN = {"times_full_speed": "time, in times full speed", "temporary_mb": "XLA temporaries [MB]"}
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> Iterator[str]:
     """What has become worse between two rows of one library: theirs over ours is what the rows hold."""
+    for field, what in OWN.items():
+        if field in old and field in new and new[field] > (1 + tolerance) * old[field]:
+            yield (
+                f"{new['benchmark']} {new['workload']} {new['malloc']} {new['options']}: {what} {old[field]:g} -> "
+                f"{new[field]:g} ({new[field] / old[field] - 1:+.0%}, commit {old['commit']} -> {new['commit']})"
+            )
     for field, what in RATIOS.items():
         for against, before in old.get(field, {}).items():
             after = new.get(field, {}).get(against)
@@ -46,7 +54,7 @@ def worse(
             pairs.append((reference[key], found[-1]))
         elif not baseline and len(found) > 1:
             pairs.append((found[-2], found[-1]))
-    pairs = [(old, new) for old, new in pairs if new.get("ratios")]
+    pairs = [(old, new) for old, new in pairs if new.get("ratios") or any(name in new for name in OWN)]
     return len(pairs), [line for old, new in pairs for line in compare(old, new, tolerance)]
 
 

@@ -66,6 +66,20 @@ def machine(size: int = 3072, megabytes: int = 512, repeats: int = 5) -> tuple[f
     return 2 * size**3 / best(jnp.matmul, matrix, matrix), 2 * numbers.nbytes / best(lambda x: x + 1, numbers)
 
 
+def against_full_speed(network: workloads.Network, measured_ms: float, *machine_speed: float) -> dict[str, float]:
+    """The columns of a measured step; `machine_speed` as of `machine`, measured here if not given."""
+    flops, bandwidth = machine_speed or machine()
+    done = operations(network, filtering=jax.default_backend() == "cpu")
+    compute, memory = 1e3 * done / flops, 1e3 * bytes_moved(network) / bandwidth
+    return {
+        "products_ms": round(compute, 1),
+        "memory_ms": round(memory, 1),
+        "times_full_speed": round(measured_ms / max(compute, memory), 2),
+        "gflops": round(flops / 1e9),
+        "gb_per_s": round(bandwidth / 1e9, 1),
+    }
+
+
 def main() -> None:
     """Measures the machine, prints, and appends to the results."""
     parser = common.parser(__doc__)
@@ -79,22 +93,12 @@ def main() -> None:
     print(f"{'':40}{'compute':>10}{'memory':>10}{'full speed':>12}{'measured':>10} [ms]  times full speed")
     rows = []
     for row in measured.values():
-        network = workloads.NETWORKS[row["workload"]]
-        done = operations(network, filtering=jax.default_backend() == "cpu")
-        compute, memory = 1e3 * done / flops, 1e3 * bytes_moved(network) / bandwidth
-        full_speed = max(compute, memory)
-        results = {
-            "malloc": row["malloc"],
-            "products_ms": round(compute, 1),
-            "memory_ms": round(memory, 1),
-            "measured_ms": row["median_ms"],
-            "times_full_speed": round(row["median_ms"] / full_speed, 2),
-            "gflops": round(flops / 1e9),
-            "gb_per_s": round(bandwidth / 1e9, 1),
-        }
+        against = against_full_speed(workloads.NETWORKS[row["workload"]], row["median_ms"], flops, bandwidth)
+        results = {"malloc": row["malloc"], "measured_ms": row["median_ms"], **against}
         rows.append(common.row("roofline", row["workload"], "jaxsnn", row["options"], results))
         name = " ".join([row["workload"], *(f"{n}={v}" for n, v in row["options"].items()), row["malloc"]])
-        times = f"{compute:10.1f}{memory:10.1f}{full_speed:12.1f}{row['median_ms']:10.1f}"
+        parts = against["products_ms"], against["memory_ms"]
+        times = f"{parts[0]:10.1f}{parts[1]:10.1f}{max(parts):12.1f}{row['median_ms']:10.1f}"
         print(f"{name:40}{times}{results['times_full_speed']:12.2f}")
     if flags.write:
         common.append(rows, flags.results)

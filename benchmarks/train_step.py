@@ -3,7 +3,8 @@
     python -m benchmarks.train_step --workload=W1 --rule=spikebp --time_chunk=0 --repeats=9
 
 Prints the median and spread in milliseconds, the seconds of tracing and compiling, XLA's temporaries and the peak of
-the process, and appends them as a JSON line to benchmarks/results/<device>/train_step.jsonl.
+the process, and how many times full speed (`benchmarks.roofline`) that is on this machine just now; appends them as a
+JSON line to benchmarks/results/<device>/train_step.jsonl.
 """
 
 import json
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from benchmarks import common, workloads
+from benchmarks import common, roofline, workloads
 from jaxsnn import losses, models, neurons
 from jaxsnn.lab.network import DTYPES
 
@@ -152,13 +153,15 @@ def measure(workload: workloads.Network, repeats: int, **options: Any) -> dict[s
         began = time.perf_counter()
         params, _ = jax.block_until_ready(step.compiled(params, *arguments))
         times.append(1e3 * (time.perf_counter() - began))
-    return {
+    found = {
         **common.summary(times[2:]),
         "trace_s": step.trace_s,
         "compile_s": step.compile_s,
         **memory_mb(step.compiled),
         **peaks_mb(),
     }
+    del params, arguments
+    return found | roofline.against_full_speed(workload, found["median_ms"])
 
 
 def main() -> None:

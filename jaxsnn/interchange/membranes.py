@@ -111,8 +111,8 @@ def of_node(name: str, node: Any, dt: float) -> Membrane:
     An `IF` or `I` with r = 1 adds its input as it is: so exporters write it that count time in steps.
 
     Raises:
-      ValueError: for a time constant no longer than the step, a threshold at or below the resting potential, and an `IF`
-        or `I` whose r is neither 1 nor 1 / dt.
+      ValueError: for a time constant no longer than the step, a threshold at or below the resting potential, and an
+        `IF` or `I` whose r is neither 1 nor 1 / dt.
     """
     kind = type(node).__name__
 

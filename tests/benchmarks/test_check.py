@@ -50,6 +50,24 @@ def test_a_ratio_that_worsened_fails(results, tmp_path, new, what):
     check.main(["--tolerance=2"], tmp_path / "results")
 
 
+@pytest.mark.parametrize(
+    ("new", "what"),
+    [
+        ({"times_full_speed": 2.5}, "time, in times full speed 2 -> 2.5 .*25%, commit abc1234 -> def5678"),
+        ({"temporary_mb": 200.0}, "XLA temporaries .MB. 100 -> 200"),
+    ],
+)
+def test_a_step_of_ours_that_worsened_fails(results, tmp_path, new, what, capsys):
+    ours = row(1.0, benchmark="train_step", library="jaxsnn", times_full_speed=2.0, temporary_mb=100.0)
+    del ours["ratios"], ours["peak_ratios"]
+    results(ours, ours | {"times_full_speed": 2.3}, name="results/cpu-cpu/train_step.jsonl")
+    check.main([], tmp_path / "results")
+    assert "1 settings compared" in capsys.readouterr().out
+    results(ours, ours | {"commit": "def5678"} | new, name="results/cpu-cpu/train_step.jsonl")
+    with pytest.raises(SystemExit, match=what):
+        check.main([], tmp_path / "results")
+
+
 def test_only_the_same_setting_is_compared(results, tmp_path, capsys):
     results(row(2.0), row(1.0, malloc="default"), row(1.0, options={"compiled": True}), row(1.0, library="third"))
     check.main([], tmp_path / "results")
