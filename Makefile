@@ -3,6 +3,7 @@
 # make thorough   those tests and longer ones: combinations, kills, whole runs; CI runs it under the newest Python
 # make slow   the tests that take minutes each, by programs optimised as in users' runs
 # make mutants   changes the core point by point and says which changes no test notices, hours
+# make bench  measures six train steps and says which became slower or larger
 # make gpu    measures all that was never measured on a GPU, 25 minutes; again: goes on (ARGS="--data_dir=..." and so on)
 # make notebooks   executes the notebooks anew: notebooks/*.py to notebooks/*.ipynb, minutes
 

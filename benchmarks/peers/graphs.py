@@ -82,7 +82,7 @@ def of_graph(path: Path, samples: int, python: str) -> list[list[str]]:
     defined, spikes = ours()
     rows = [["read by", "answers", "output spikes per sample"], ["---"] * 3]
     rows.append(["ours, as NIR says (Euler, dt = 0.1 ms, reset to a value)", "all", f"{spikes:.1f}"])
-    others = {"ours, reset by subtraction": {"reset": "subtract"}}
+    others: dict[str, dict[str, Any]] = {"ours, reset by subtraction": {"reset": "subtract"}}
     others |= {f"ours, dt = {dt * 1e3:g} ms": {"dt": dt} for dt in (5e-5, 2e-4)}
     for title, options in others.items():
         try:

@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import ExitStack, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,11 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
     if config.network.init_from and not config.run.resume:
         converted.start_from(config, program.start(runs[0].seed), program.connections)
     if writes:
-        created = run_folder.create(path, config, name, held)  # last: a failed build leaves no folder behind
+        remember = partial(fingerprints.remember, data=sums)
+        created = run_folder.create(path, config, name, held, remember)  # last: a failed build leaves no folder behind
         if config.run.multihost and created != path:
             raise ValueError(f"{path} was made by another run just now: start all processes again, or give --run_dir")
         path = created
-        fingerprints.remember(path, sums)
     made = f" ({data.description})" if data.description else ""
     print(
         f"{name}: {len(data.train.labels)} training and {len(data.test.labels)} test samples{made}, run folder {path}"

@@ -62,7 +62,9 @@ def _check_new(path: Path) -> None:
         raise ValueError(f"{path} already holds a run: add --resume to go on with it, or choose another --run_dir")
 
 
-def create(path: Path, config: Config, name: str, held: ExitStack) -> Path:
+def create(
+    path: Path, config: Config, name: str, held: ExitStack, also: Callable[[Path], None] = lambda path: None
+) -> Path:
     """Makes the folder, holds it, and writes the configuration and the environment.
 
     Args:
@@ -70,6 +72,7 @@ def create(path: Path, config: Config, name: str, held: ExitStack) -> Path:
       config: of the run.
       name: as for `choose`.
       held: the stack that holds the folder until the end of the run.
+      also: writes into it what else belongs to its start.
 
     Returns:
       The folder.
@@ -84,12 +87,13 @@ def create(path: Path, config: Config, name: str, held: ExitStack) -> Path:
             _check_new(path)
         write_json(path / "config.json", dataclasses.asdict(config))
         add_environment(path)
+        also(path)
 
     return make(path, fill, held, name="" if config.run.run_dir or config.run.resume else name)
 
 
 def make(path: Path, fill: Callable[[Path], None], held: ExitStack, *, name: str = "") -> Path:
-    """Makes a folder if need be, holds it and fills it; leaves no folder behind that it could not fill.
+    """Makes a folder if need be, holds it and fills it; leaves no folder or file behind if it could not fill it.
 
     Args:
       path: the folder.
@@ -105,6 +109,7 @@ def make(path: Path, fill: Callable[[Path], None], held: ExitStack, *, name: str
       ValueError: if another process holds it.
     """
     made: list[Path] = []
+    before: set[Path] | None = None
     try:
         if name:
             path = _claim(path, name)
@@ -113,8 +118,12 @@ def make(path: Path, fill: Callable[[Path], None], held: ExitStack, *, name: str
             made = [folder for folder in (path, *path.parents) if not folder.exists()]
             path.mkdir(parents=True, exist_ok=True)
         held.enter_context(hold(path))
+        before = set(path.iterdir())
         fill(path)
     except OSError as error:
+        if before is not None:
+            for written in {file for file in path.iterdir() if file.is_file()} - before:
+                written.unlink()
         held.close()
         for folder in made:
             shutil.rmtree(folder, ignore_errors=True)

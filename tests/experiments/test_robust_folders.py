@@ -199,6 +199,26 @@ def test_a_folder_that_was_there_before_stays_if_it_cannot_be_filled(tmp_path, m
     assert (tmp_path / "notes").exists()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_disk_that_fills_behind_the_configuration(tmp_path, monkeypatch, there):
+    write, where = files.write_whole, tmp_path / "run"
+
+    def full(path, *args, **options):
+        if path.name == fingerprints.FILE:
+            raise OSError(28, "full")
+        write(path, *args, **options)
+
+    monkeypatch.setattr(files, "write_whole", full)
+    if there:
+        where.mkdir()
+        (where / "notes").touch()
+    config = small(where, epochs=1, limit=64, limit_test=20)
+    with pytest.raises(OSError, match="cannot write the run folder"):
+        run.run(config, "digits")
+    left = {path.name for path in tmp_path.rglob("*") if not path.name.endswith(".lock")}
+    assert left == ({"run", "notes"} if there else set())
+
+
 def test_commands_look_whether_they_can_write_before_they_work(copy, monkeypatch):
     monkeypatch.setattr(files, "check_writable", lambda folder: (_ for _ in ()).throw(OSError(30, "Read-only")))
     with pytest.raises(OSError, match="Read-only"), run_folder.looking(str(copy)):

@@ -110,7 +110,9 @@ def ablate(config: Config, which: str, fixed: Collection[str] = ()) -> dict[str,
         if config.run.resume:
             held.enter_context(hold(folder))
             fingerprints.check(folder, prepared[2])
-        return _ablate(run_folder.create(folder, config, f"ablate_{which}", held), config, which, wanted)
+        remember = functools.partial(fingerprints.remember, data=prepared[2])
+        created = run_folder.create(folder, config, f"ablate_{which}", held, remember)
+        return _ablate(created, config, which, wanted)
 
 
 def _ablate(folder: Path, config: Config, which: str, wanted: list[Job]) -> dict[str, Any]:

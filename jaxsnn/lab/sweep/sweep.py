@@ -96,8 +96,7 @@ def _sweep(
     fingerprints.check(folder, sums)
     if config.run.compilation_cache:
         keep_compiled(config.run.compilation_cache)
-    _create(folder, facts, rows, held, new=not config.run.resume)
-    fingerprints.remember(folder, sums)
+    _create(folder, facts, rows, held, sums, new=not config.run.resume)
     print(f"{name}: {len(part)} networks to train ({len(rows)} are there), programs: {len(groups)}, folder {folder}")
     for number, group in enumerate(groups, 1):
         for result in populations.train(group, mesh, most=members, progress=config.run.progress):
@@ -150,13 +149,16 @@ def _earlier(folder: Path, config: Config, facts: dict[str, Any]) -> list[table.
     return table.read(folder)
 
 
-def _create(folder: Path, facts: dict[str, Any], rows: list[table.Row], held: ExitStack, *, new: bool) -> None:
+def _create(
+    folder: Path, facts: dict[str, Any], rows: list[table.Row], held: ExitStack, sums: fingerprints.Sums, *, new: bool
+) -> None:
     def fill(folder: Path) -> None:
         if new and (folder / table.PLAN).exists():
             raise ValueError(f"{folder} already holds a sweep, which another process began just now")
         write_json(folder / table.PLAN, facts)
         add_environment(folder)
         table.write(folder, rows)
+        fingerprints.remember(folder, sums)
 
     make(folder, fill, held)
 
