@@ -97,6 +97,13 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     picture = image[0].sum(0) if ENCODINGS[config.network.encoding].frames else image[0]  # where events were
     figures = {
         "training_curve.png": viz.training_curve(rows),
-        "raster.png": viz.raster(trains, potentials, image=picture, label=int(data.test.labels[0])),
+        "raster.png": viz.raster(
+            trains,
+            potentials,
+            image=picture,
+            label=int(data.test.labels[0]),
+            answer=int(output.logits[0].argmax()),
+            names=data.classes,
+        ),
     }
     return [viz.save(figure, folder / name) for name, figure in figures.items()]

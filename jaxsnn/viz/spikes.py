@@ -1,6 +1,6 @@
 """Spikes: one sample through all layers, and how many every layer sends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,6 +17,8 @@ def raster(
     *,
     image: np.ndarray,
     label: int,
+    answer: int | None = None,
+    names: Sequence[str] = (),
     neurons: int = 60,
     width: float = WIDE,
 ) -> Figure:
@@ -27,10 +29,14 @@ def raster(
       potentials: readout membrane `[T, classes]`.
       image: the sample, `[H, W, C]`.
       label: its class.
+      answer: the class that the network says; None for that of the highest potential after the last step.
+      names: of the classes; their numbers if there are none.
       neurons: how many neurons to show per layer, evenly spaced among those that fired.
       width: of the figure in inches; in a narrow one the image stands above.
     """
-    steps, answer, narrow = len(potentials), int(potentials[-1].argmax()), width < NARROW
+    steps, narrow = len(potentials), width < NARROW
+    answer = int(potentials[-1].argmax()) if answer is None else answer
+    names = names or tuple(map(str, range(potentials.shape[-1])))
     figure = Figure(figsize=(width, 1.1 * len(trains) + 2.2 + narrow), layout="constrained")
     first, column = (1, 0) if narrow else (0, 1)
     grid = figure.add_gridspec(
@@ -40,7 +46,7 @@ def raster(
         height_ratios=[1.1] * first + [1.0] * len(trains) + [1.9],
     )
     picture = figure.add_subplot(grid[0, 0])
-    show(picture, image, f"class {label}")
+    show(picture, image, f"class {names[label]}")
     for row, (name, train) in enumerate(trains.items()):
         flat = train.reshape(steps, -1)
         fired = np.flatnonzero(flat.any(0))
@@ -61,11 +67,11 @@ def raster(
         chosen = number == answer
         alpha, shade = (1.0, COLOURS[1]) if chosen else (0.5, MUTED)
         axes.plot(potential, color=shade, alpha=alpha, lw=1 + chosen, zorder=2 + chosen)
-    axes.annotate(str(answer), (steps - 1, potentials[-1, answer]), (4, 0), textcoords="offset points", va="center")
+    axes.annotate(names[answer], (steps - 1, potentials[-1, answer]), (4, 0), textcoords="offset points", va="center")
     axes.set(xlim=(-0.5, steps - 0.5), xlabel="time step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     text = "readout: potential of every class" if narrow else "readout: membrane potential of every class"
-    axes.set_title(f"{text}; the answer is {answer}", fontsize=8, pad=3)
+    axes.set_title(f"{text}; the answer is {names[answer]}", fontsize=8, pad=3)
     return figure
 
 

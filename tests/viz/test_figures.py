@@ -30,6 +30,10 @@ def test_raster_marks_every_spike(width):
     first = next(axes for axes in figure.axes if axes.get_title(loc="left").startswith("input"))
     assert len(first.collections[0].get_offsets()) == 4
     assert "the answer is 2" in titles(figure)[-1]
+    names = {"answer": 0, "names": ("cat", "dog", "owl")}
+    named = viz.raster(trains, np.arange(18.0).reshape(6, 3), image=np.zeros((4, 4, 1)), label=2, width=width, **names)
+    assert "the answer is cat" in titles(named)[-1]
+    assert named.axes[0].get_title() == "class owl"
     assert figure.get_figwidth() == width
 
 

@@ -17,8 +17,8 @@ def sections(m: Material) -> list[Section]:
     if s is None:
         return [Section("inside", "One sample", [paragraph(m.missing["sample"], "note")])]
     what = (
-        f"Test sample {s.number} (class {s.label}) in the network of {s.run} after training step {s.step:,}; "
-        "`--sample=<number>` shows another."
+        f"Test sample {s.number} (class {s.classes[s.label]}) in the network of {s.run} after training step "
+        f"{s.step:,}; `--sample=<number>` shows another."
     )
     parts: list[Part] = [what, _raster(s), _membranes(s)]
     return [
@@ -30,15 +30,23 @@ def sections(m: Material) -> list[Section]:
 
 
 def _raster(s: Sample) -> Drawing:
-    steps, answer = len(s.potentials), int(s.potentials[-1].argmax())
-    verdict = "which is right" if answer == s.label else f"which is wrong: it is a {s.label}"
+    steps, name = len(s.potentials), s.classes[s.label]
+    verdict = "which is right" if s.answer == s.label else f"which is wrong: its class is {name}"
     return Drawing(
         "raster",
-        lambda width: viz.raster(s.trains, s.potentials, image=s.picture, label=s.label, width=width),
+        lambda width: viz.raster(
+            s.trains,
+            s.potentials,
+            image=s.picture,
+            label=s.label,
+            answer=s.answer,
+            names=s.classes,
+            width=width,
+        ),
         alt=f"Spike raster of {len(s.trains)} layers over {steps} time steps, and the readout's potentials below.",
         caption="Every dot is a spike; rows are neurons (at most 60 per layer, evenly spaced among those that fired), "
-        "time runs to the right. Below, the membrane potential of each class's readout neuron: the highest at the end "
-        f"is the answer, here {answer}, {verdict}.",
+        "time runs to the right. Below, the membrane potential of each class's readout neuron. The answer of the "
+        f"network is {s.classes[s.answer]}, {verdict}.",
         full=True,
     )
 

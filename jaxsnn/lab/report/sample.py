@@ -37,6 +37,10 @@ class Sample(NamedTuple):
     number: int
     """Number of the sample in the test set."""
     label: int
+    answer: int
+    """The class that the network says."""
+    classes: tuple[str, ...]
+    """Names of the classes."""
     image: np.ndarray | None
     """`[...]`, as in the data set; None for event data."""
     trains: dict[str, np.ndarray]
@@ -82,16 +86,18 @@ def look(config: Config, run: Run, folder: Path, *, step: int | None, number: in
     @jax.jit
     def observe(params: Any, model_state: Any, x: jax.Array) -> tuple[Any, ...]:
         output, _ = program.apply(params, model_state, x, train=False, record=True)
-        return output.spikes, output.potentials, membranes(params, model_state, output.spikes)
+        return output.logits, output.spikes, output.potentials, membranes(params, model_state, output.spikes)
 
     keys = training.key_for(run.seed, EVALUATE, test.number, np.asarray([number]))  # the spikes of every evaluation
     x = prepare(keys, test.images[number : number + 1])
-    trains, potentials, traces = jax.device_get(observe(*state.weights, x))
+    logits, trains, potentials, traces = jax.device_get(observe(*state.weights, x))
     return Sample(
         run=run.name,
         step=int(state.step),
         number=number,
         label=int(test.labels[number]),
+        answer=int(logits[0].argmax()),
+        classes=data.classes or tuple(map(str, range(data.num_classes))),
         image=None if ENCODINGS[config.network.encoding].frames else np.asarray(test.images[number], np.float32),
         trains={name: trains[name][:, 0] for name in layer_names(program.apply)},
         potentials=potentials[:, 0],
