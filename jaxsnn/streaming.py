@@ -15,6 +15,7 @@ from jaxsnn.analysis.operations import fan_out
 from jaxsnn.analysis.statistics import check_counts, is_analog, weighted_count, whole
 from jaxsnn.batches import Encode, batches, outline
 from jaxsnn.checks import check_count, check_labels, check_steps
+from jaxsnn.compiling import compiler_options
 from jaxsnn.keys import fold_in
 from jaxsnn.synapses import Connection
 from jaxsnn.typing import Apply, Array
@@ -147,7 +148,8 @@ def stream(
     first = jax.eval_shape(lambda keys, x: encode(keys, x, jnp.int32(0), chunk), keys, samples[:size])
     shape = outline(apply, params, state, first)
     check_labels(labels, shape.classes)
-    run_chunk = jax.jit(make_chunk(apply, encode, chunk, connections), donate_argnums=2)
+    one = make_chunk(apply, encode, chunk, connections)
+    run_chunk = jax.jit(one, donate_argnums=2, compiler_options=compiler_options())
     hits = np.zeros(steps, np.int64)
     spikes = {name: np.zeros(steps, np.int64) for name in shape.trains}
     operations = {c.name: np.zeros(steps, np.int64) for c in connections}

@@ -17,15 +17,18 @@ ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may imp
         {"models", "layers", "neurons", "spikebp", "synapses", "storage", "unroll", "checks", "typing", "keys"},
     ),
     "interchange": (
-        {"jax", "numpy", "flax", "nir", "safetensors"},
+        {"jax", "numpy", "flax", "nir", "h5py", "safetensors"},
         {"interchange", "models", "layers", "neurons", "cells", "synapses", "files", "typing"},
     ),
     "data": (
         {"PIL", "jax", "numpy", "tensorflow_datasets", "sklearn", "tqdm", "h5py"},
         {"data", "files", "typing", "keys", "rows"},
     ),
-    "training": ({"jax", "numpy", "optax", "orbax", "tqdm"}, {"checks", "files", "training", "typing", "keys", "rows"}),
-    "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "parallel", "training", "typing"}),
+    "training": (
+        {"jax", "numpy", "optax", "orbax", "tqdm"},
+        {"checks", "compiling", "files", "training", "typing", "keys", "rows"},
+    ),
+    "parallel": ({"jax", "numpy", "tqdm"}, {"checks", "compiling", "parallel", "training", "typing"}),
     "viz": ({"matplotlib", "numpy"}, {"files", "viz"}),
 }
 ORDER = ["typing", "checks", "surrogate", "cells", "unroll", "spikebp", "neurons"]

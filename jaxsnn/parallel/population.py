@@ -20,6 +20,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxsnn.compiling import compiler_options
 from jaxsnn.parallel.data import row_of_devices
 from jaxsnn.training import CountBatch, TrainState, TrainStep
 from jaxsnn.typing import Array, ArrayLike
@@ -221,7 +222,7 @@ def make_population_evaluate(
     def one(member: Population, images: Array, labels: Array, number: Array, start: Array) -> Array:
         return make(member.hparams).count_batch(member.states, images, labels, number, start)[0]
 
-    each = jax.jit(over_members(one, mesh=mesh, vmap_size=vmap_size))
+    each = jax.jit(over_members(one, mesh=mesh, vmap_size=vmap_size), compiler_options=compiler_options())
 
     def evaluate(population: Population, images: Array, labels: Array, number: ArrayLike = 0) -> np.ndarray:
         if not len(labels):

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from jaxsnn.checks import check_labels
+from jaxsnn.compiling import compiler_options
 from jaxsnn.training.feed import feed, on_host_if_mapped
 from jaxsnn.training.state import DROPOUT, EVALUATE, INPUT, ORDER, SAMPLE, Totals, TrainState, key_for, moved
 from jaxsnn.typing import Apply, Array, ArrayLike, Gradients
@@ -203,7 +204,9 @@ def make_evaluate(
     Raises (from `evaluate`):
       ValueError: if there is no sample, or the labels are no classes of the model's or not as many as the images.
     """
-    count_batch = jax.jit(make_count_batch(apply, prepare, batch_size, fetch=fetch))
+    count_batch = jax.jit(
+        make_count_batch(apply, prepare, batch_size, fetch=fetch), compiler_options=compiler_options()
+    )
 
     def evaluate(state: TrainState, images: Array, labels: Array, number: ArrayLike = 0) -> Evaluation:
         if not len(labels):
