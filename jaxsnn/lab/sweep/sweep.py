@@ -219,7 +219,7 @@ def merge(config: Config) -> list[table.Row]:
     if missing:
         print(f"{missing} networks have no row yet", file=sys.stderr)
     with ExitStack() as held:
-        _create(folder, facts, rows, held, new=False)
+        _create(folder, facts, rows, held, {}, new=False)
         return _finish(folder, config, facts, rows, axes)
 
 
