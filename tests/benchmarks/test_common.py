@@ -100,8 +100,11 @@ def test_without_git_the_code_is_named_by_its_sources(monkeypatch):
     assert common.commit() == f"sources-{common.sources()}"
 
 
-def test_a_train_step_is_measured():
+def test_a_train_step_is_measured(monkeypatch):
+    monkeypatch.setattr(roofline, "machine", lambda: (1e9, 1e9))
     result = train_step.measure(workloads.NETWORKS["tiny"], repeats=2)
     assert result["n"] == 2
     assert 0 < result["min_ms"] <= result["median_ms"] <= result["max_ms"]
     assert {"trace_s", "compile_s", "temporary_mb", "process_peak_mb"} <= result.keys()
+    full_speed = max(result["products_ms"], result["memory_ms"])
+    assert result["times_full_speed"] == pytest.approx(result["median_ms"] / full_speed, rel=0.1)

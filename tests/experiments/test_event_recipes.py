@@ -50,9 +50,9 @@ def write_pictures(folder):
     [
         (shd.shd_feedforward, write_shd, {"hidden": (8, 8), "delays": 3}),
         pytest.param(*(shd.shd_recurrent, write_shd, {"hidden": (8, 8), "threshold": 0.2}), marks=pytest.mark.thorough),
-        (events.dvs128gesture, write_gestures, {"width": 1 / 32, "event_downsample": 8}),
-        pytest.param(
-            *(events.cifar10_dvs, write_pictures, {"width": 1 / 32, "event_downsample": 8}), marks=pytest.mark.thorough
+        *(
+            pytest.param(*given, {"width": 1 / 32, "event_downsample": 8}, marks=pytest.mark.thorough)
+            for given in ((events.dvs128gesture, write_gestures), (events.cifar10_dvs, write_pictures))
         ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -83,10 +83,11 @@ def few(monkeypatch):
 @pytest.mark.parametrize(
     ("preset", "more", "said"),
     [
-        (
+        pytest.param(
             events.moving_bars,
             {"event_polarity": "signed"},
             "4 bins of equal time, binary, polarities signed, downsampled by 4",
+            marks=pytest.mark.thorough,
         ),
         (shd.randman, {"event_downsample": 2}, "4 bins of 250 ms, binary, downsampled by 2"),
     ],

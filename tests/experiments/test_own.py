@@ -86,6 +86,7 @@ def test_the_preset_suits_the_data(pets, tmp_path):
         own.suited(own.own())
 
 
+@pytest.mark.thorough
 def test_four_commands(folder, trained, pets, capsys):
     """Evaluation, report and prediction find data, names and answers; predictions are those that were evaluated."""
     page = next(path for path in report(folder) if path.suffix == ".html").read_text(encoding="utf-8")

@@ -49,7 +49,8 @@ def accuracies(folder):
     ]
 
 
-@pytest.mark.parametrize("analyse", [False, pytest.param(True, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("analyse", [False, True])
 def test_a_streamed_run_has_the_numbers_of_a_resident_one(tmp_path, own_file, analyse):
     """With augmentation, dropout and an incomplete last batch; resumed; evaluated, and profiled, as every run is."""
     options = {"shift": 1, "dropout": 0.25, "encoding": "poisson", "steps_per_dispatch": 2, "epochs": 3}

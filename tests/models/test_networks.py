@@ -102,7 +102,7 @@ def test_full_networks_agree_with_the_oracle(x64, name, gain):
     ("neuron", "mask", "ways"),
     [
         (neurons.spikebp(pack_spikes=True), "fixed", [(4, True)]),
-        (neurons.lif(pack_spikes=True), "fresh", [(3, False)]),
+        pytest.param(neurons.lif(pack_spikes=True), "fresh", [(3, False)], marks=pytest.mark.thorough),
         pytest.param(neurons.spikebp(), "fresh", [(3, True), (1, False)], marks=pytest.mark.thorough),
         pytest.param(neurons.lif(), "fixed", [(4, True), (1, False)], marks=pytest.mark.thorough),
     ],

@@ -229,8 +229,11 @@ def test_delays_by_hand_and_in_chunks():
 @pytest.mark.parametrize(
     "name",
     [
-        *("sew_add_resnet20", "spikformer_4_256", "fast_cifar", "plif_mnist"),
-        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("resnet20", "ms_resnet20", "vgg11")),
+        *("sew_add_resnet20", "fast_cifar"),
+        *(
+            pytest.param(name, marks=pytest.mark.thorough)
+            for name in ("spikformer_4_256", "plif_mnist", "resnet20", "ms_resnet20", "vgg11")
+        ),
     ],
 )
 def test_the_fields_networks_train(name):

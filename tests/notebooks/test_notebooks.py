@@ -60,7 +60,7 @@ def run(cell: Cell, path: Path, names: dict) -> object:
     return eval(compile(ast.Expression(last.value), path, "eval"), names) if last else None
 
 
-LONG = {"02_surrogate_gradients", "04_a_spiking_lenet", "07_a_network_of_your_own"}
+LONG = {"02_surrogate_gradients", "03_your_own_cell", "04_a_spiking_lenet", "07_a_network_of_your_own"}
 
 
 @pytest.mark.parametrize(
