@@ -39,7 +39,7 @@ BENCHED ?= W1:spikebp:5 W1:arctan:5 W2:spikebp:0 W2:arctan:0 W4:arctan:0 W5:arct
 bench: $(VENV)/.demo
 	for setting in $(BENCHED); do set -- $$(echo $$setting | tr : ' '); \
 	  $(RUN) benchmarks.train_step --workload=$$1 --rule=$$2 --time_chunk=$$3 || exit; done
-	$(RUN) benchmarks.check
+	$(RUN) benchmarks.check --benchmark=train_step
 
 gpu: $(VENV)/.gpu
 	$(RUN) benchmarks.gpu $(ARGS)

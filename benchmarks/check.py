@@ -5,7 +5,8 @@
 
 Compares ours over theirs (time and process peak) in the rows of `benchmarks.peers` and `benchmarks.neuron`, and, in
 those of `benchmarks.train_step`, the time of a step over that of the machine's full speed, and XLA's temporaries. Ends
-with code 1 and one line per setting if a ratio has grown by more than `--tolerance` (20 %). `make bench` runs it.
+with code 1 and one line per setting if a ratio has grown by more than `--tolerance` (20 %). `make bench` runs it on
+the rows that it adds.
 """
 
 import argparse
@@ -64,8 +65,10 @@ def main(arguments: list[str] | None = None, results: Path = common.RESULTS) -> 
     parser.add_argument("--baseline", type=Path, help="file of rows to compare with instead of the run before")
     parser.add_argument("--device", default="cpu-cpu", help="folder of the results")
     parser.add_argument("--tolerance", type=float, default=0.2, help="how much worse is still good")
+    parser.add_argument("--benchmark", choices=BENCHMARKS, help="whose rows; all three if not given")
     flags = parser.parse_args(arguments)
-    paths = [results / flags.device / f"{name}.jsonl" for name in BENCHMARKS]
+    names = [flags.benchmark] if flags.benchmark else BENCHMARKS
+    paths = [results / flags.device / f"{name}.jsonl" for name in names]
     rows = [row for path in paths if path.exists() for row in common.read(path)]
     baseline = common.read(flags.baseline) if flags.baseline else []
     compared, lines = worse(rows, baseline, flags.tolerance)

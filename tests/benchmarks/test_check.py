@@ -66,6 +66,9 @@ def test_a_step_of_ours_that_worsened_fails(results, tmp_path, new, what, capsys
     results(ours, ours | {"commit": "def5678"} | new, name="results/cpu-cpu/train_step.jsonl")
     with pytest.raises(SystemExit, match=what):
         check.main([], tmp_path / "results")
+    check.main(["--benchmark=peers"], tmp_path / "results")
+    with pytest.raises(SystemExit, match=what):
+        check.main(["--benchmark=train_step"], tmp_path / "results")
 
 
 def test_only_the_same_setting_is_compared(results, tmp_path, capsys):
