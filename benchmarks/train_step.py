@@ -27,6 +27,8 @@ RULES: dict[str, neurons.Neurons] = {
     "spikebp-bits": neurons.spikebp(pack_spikes=True),
     "arctan": neurons.lif(),
     "arctan-bits": neurons.lif(pack_spikes=True),
+    "spikebp-pallas": neurons.spikebp(kernel="pallas"),
+    "arctan-pallas": neurons.lif(kernel="pallas"),
 }
 
 
