@@ -91,10 +91,10 @@ def jobs(flags: argparse.Namespace) -> list[Job]:
 
     def train_step() -> Iterator[Job]:
         for workload, rule in _networks(toy):
-            for dtype in ("float32", "bfloat16"):
+            for dtype, kernel in (("float32", ""), ("float32", "-pallas"), ("bfloat16", "")):
                 yield one(
-                    *("train_step", f"{workload} {dtype}", "benchmarks.train_step", f"--workload={workload}"),
-                    *(f"--rule={rule}", f"--dtype={dtype}", f"--repeats={1 if toy else 20}"),
+                    *("train_step", f"{workload} {dtype}{kernel}", "benchmarks.train_step", f"--workload={workload}"),
+                    *(f"--rule={rule}{kernel}", f"--dtype={dtype}", f"--repeats={1 if toy else 20}"),
                 )
 
     def epoch() -> Iterator[Job]:
