@@ -37,9 +37,7 @@ def mnist_lenet_fast() -> Config:
     Source: our own.
     Command: `python -m experiments.mnist --preset=mnist_lenet_fast --seeds=3`. Score and time: docs/results.md.
     """
-    return mnist_lenet_small().replace(
-        epochs=20, shift=2, batch_size=128, evaluate_every=4, steps_per_dispatch=25
-    )
+    return mnist_lenet_small().replace(epochs=20, shift=2, batch_size=128, evaluate_every=4, steps_per_dispatch=25)
 
 
 def fashion_mnist_fast() -> Config:

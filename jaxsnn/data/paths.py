@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsnn.data import cache
+from jaxsnn.data import array_files, cache
 from jaxsnn.data.arrays import from_arrays
 from jaxsnn.data.dataset import DataNotFoundError, Dataset, InMemory
 from jaxsnn.rows import Rows
@@ -73,8 +73,8 @@ def _arrays(path: Path, cache_dir: Path | None, in_memory: InMemory) -> dict[str
 def _on_disk(path: Path, name: str, cache_dir: Path | None) -> Rows:
     """An array of a `.npz` file that is read from there, or from the cache if it has to be unpacked first."""
     try:
-        return cache.stored(path, name)
-    except cache.CompressedError:
+        return array_files.stored(path, name)
+    except array_files.CompressedError:
         if cache_dir is None:
             raise
     kept = cache_dir / f"{path.stem}-{name}-{cache.digest(path.parent, [path])}.npz"

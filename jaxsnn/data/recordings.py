@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxsnn.data import cache, events
+from jaxsnn.data import array_files, cache, events
 from jaxsnn.data.dataset import DataNotFoundError, Dataset, Split
 from jaxsnn.data.events import EVENT, Binning
 from jaxsnn.rows import Rows, pieces
@@ -187,8 +187,8 @@ def in_classes(
 
 
 def save_arrays(path: Path, recordings: Recordings) -> None:
-    """Writes a cache file, as `cache.write_arrays` does."""
-    cache.write_arrays(path, (recordings.starts, recordings.labels, recordings.events))
+    """Writes a cache file, as `array_files.write_arrays` does."""
+    array_files.write_arrays(path, (recordings.starts, recordings.labels, recordings.events))
 
 
 def load_arrays(path: Path) -> Recordings:
@@ -198,7 +198,7 @@ def load_arrays(path: Path) -> Recordings:
       FileNotFoundError: there is no such file.
       ValueError: it is damaged, or holds something else.
     """
-    starts, labels, whole = cache.map_arrays(path)
+    starts, labels, whole = array_files.map_arrays(path)
     kinds = tuple((array.dtype, array.ndim) for array in (starts, labels, whole))
     if kinds != tuple((np.dtype(dtype), 1) for dtype in ("i8", "i4", EVENT)):
         raise ValueError(f"its arrays are of other kinds than those of recordings: {kinds}")

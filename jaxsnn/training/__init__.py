@@ -2,8 +2,9 @@
 
 from jaxsnn.training.checkpoints import CheckpointError, Checkpoints
 from jaxsnn.training.dispatch import Costs, compile_steps
+from jaxsnn.training.ending import NonFiniteLoss
 from jaxsnn.training.feed import OnHost, Window
-from jaxsnn.training.loop import Data, NonFiniteLoss, check_batch_size, copy_state, fit
+from jaxsnn.training.loop import Data, check_batch_size, copy_state, fit
 from jaxsnn.training.metrics import Metrics, MetricsFile, MetricsList
 from jaxsnn.training.state import TrainState, init_state, key_for, no_totals
 from jaxsnn.training.step import (

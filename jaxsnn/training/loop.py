@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -14,16 +14,13 @@ from tqdm import tqdm
 from jaxsnn.checks import check_labels
 from jaxsnn.training.checkpoints import Checkpoints
 from jaxsnn.training.dispatch import Dispatch, compile_steps
+from jaxsnn.training.ending import interrupted, named_losses, not_finite
 from jaxsnn.training.feed import OnHost, feed, on_host_if_mapped
 from jaxsnn.training.metrics import START, Metrics, MetricsList
 from jaxsnn.training.state import TrainState, no_totals
 from jaxsnn.training.step import TrainStep, epoch_order
-from jaxsnn.training.stopping import Interrupted, stop_requests
+from jaxsnn.training.stopping import stop_requests
 from jaxsnn.typing import Array
-
-
-class NonFiniteLoss(FloatingPointError):
-    """The loss, its gradient or the weights became NaN or infinite."""
 
 
 class Data(NamedTuple):
@@ -114,7 +111,7 @@ def fit(
         number, seconds = int(number), time.perf_counter() - since
         if totals.bad_step >= 0 or not finite:
             bad = ("loss or gradient", int(totals.bad_step)) if totals.bad_step >= 0 else ("weights", number - 1)
-            raise _not_finite(*bad, checkpoints)
+            raise not_finite(*bad, checkpoints)
         row = {
             "kind": kind,
             "epoch": (number - 1) // per_epoch + 1,
@@ -149,11 +146,11 @@ def fit(
 
     def save(number: int, state: TrainState, scores: dict[str, float] | None = None) -> None:
         if checkpoints is not None:
-            with _named_losses(number, checkpoints):
+            with named_losses(number, checkpoints):
                 checkpoints.save(number, state, scores)
 
     def write(row: dict[str, Any]) -> None:
-        with _named_losses(row["step"], checkpoints):
+        with named_losses(row["step"], checkpoints):
             metrics.write(row)
 
     with stop_requests() if checkpoints is not None else nullcontext(threading.Event()) as stop, bar:
@@ -192,7 +189,7 @@ def fit(
                         report(state, "train", done, logged, number - last_logged)  # stops if the loss is not finite
                         save(number, state)
                     if stopping:
-                        raise _interrupted(number, checkpoints)
+                        raise interrupted(number, checkpoints)
             row = report(state, "epoch", per_epoch, began, number - first)
             state = state._replace(totals=no_totals())
             evaluated = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
@@ -210,7 +207,7 @@ def fit(
             if asked_to_stop(together=True):
                 if not evaluated:
                     save(number, state)
-                raise _interrupted(number, checkpoints)
+                raise interrupted(number, checkpoints)
     return state
 
 
@@ -236,34 +233,3 @@ def copy_state(state: Any) -> Any:
 def _finite(params: Any) -> Array:
     parts = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(params) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return jnp.all(jnp.array(parts)) if parts else jnp.array(True)
-
-
-def _last_whole(checkpoints: Checkpoints) -> str:
-    kept = checkpoints.steps()
-    return f"the last good checkpoint is step {kept[-1]}" if kept else "no checkpoint had been written yet"
-
-
-def _not_finite(what: str, step: int, checkpoints: Checkpoints | None) -> NonFiniteLoss:
-    way_out = "" if checkpoints is None else f"; {_last_whole(checkpoints)} in {checkpoints.folder}"
-    return NonFiniteLoss(
-        f"{what} became NaN or infinite at step {step}{way_out}. "
-        "Usual causes: too large a learning rate, or NaN in the input"
-    )
-
-
-def _interrupted(step: int, checkpoints: Checkpoints | None) -> Interrupted:
-    return Interrupted(f"stopped at step {step}" + (f", state saved in {checkpoints.folder}" if checkpoints else ""))
-
-
-@contextmanager
-def _named_losses(step: int, checkpoints: Checkpoints | None) -> Iterator[None]:
-    """Says which part of a run is kept if a file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        kept = "" if checkpoints is None else f"; {_last_whole(checkpoints)} in {checkpoints.folder}"
-        raise OSError(
-            error.errno,
-            f"{error.strerror or error}: training ends at step {step}{kept}. Make room there, or make it writable, and "
-            "resume from that checkpoint",
-        ) from error

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from jaxsnn.data import Split, cache, memory
+from jaxsnn.data.array_files import map_arrays
 
 
 def _split(seed: int = 0, count: int = 5) -> Split:
@@ -217,7 +218,7 @@ def test_crafted_headers_are_refused_at_once(tmp_path: Path, content: bytes) -> 
         writing.writestr("images.npy", content)
         writing.writestr("labels.npy", _npy((0,)))
     tracemalloc.start()
-    for read, path in ((cache.map_arrays, arrays), (cache.read, archive)):
+    for read, path in ((map_arrays, arrays), (cache.read, archive)):
         with pytest.raises(ValueError, match="header|magic"):
             read(path)
     assert tracemalloc.get_traced_memory()[1] < 10**7
@@ -233,8 +234,8 @@ def test_compressed_members_are_refused(tmp_path: Path) -> None:
 
 def test_what_killed_writers_left_is_removed_later(tmp_path: Path) -> None:
     """Not what somebody may still write to, and no other file."""
-    code = "import sys, pathlib, os\nfrom jaxsnn.data import cache\n"
-    code += "cache.write_at_once(pathlib.Path(sys.argv[1]) / 'set.npz', lambda stream: os._exit(9))"
+    code = "import sys, pathlib, os\nfrom jaxsnn.data import array_files\n"
+    code += "array_files.write_at_once(pathlib.Path(sys.argv[1]) / 'set.npz', lambda stream: os._exit(9))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     (left,) = tmp_path.iterdir()
     cache.write(tmp_path / "a.npz", _split())

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxsnn.data import Binning, DataNotFoundError, archives, cache, load, memory, nmnist, recordings
+from jaxsnn.data import Binning, DataNotFoundError, archives, load, memory, nmnist, recordings
+from jaxsnn.data import array_files as files
 from jaxsnn.data.dataset import held
 from jaxsnn.data.formats import aer
 
@@ -168,8 +169,8 @@ def test_changed_recordings_are_read_anew(tree: Path, tmp_path: Path) -> None:
 def test_any_flipped_byte_and_any_truncation_is_noticed(tmp_path: Path) -> None:
     arrays = [np.arange(3), np.zeros(0, np.int32), np.arange(5, dtype=np.uint8)]
     path = tmp_path / "some.arrays"
-    cache.write_arrays(path, arrays)
-    mapped = cache.map_arrays(path)
+    files.write_arrays(path, arrays)
+    mapped = files.map_arrays(path)
     assert [a.dtype for a in mapped] == [a.dtype for a in arrays]
     assert [a.tolist() for a in mapped] == [a.tolist() for a in arrays]
     with path.open("rb") as stream:  # readable without this package
@@ -181,7 +182,7 @@ def test_any_flipped_byte_and_any_truncation_is_noticed(tmp_path: Path) -> None:
         for damaged in (flipped, content[:position]):
             path.write_bytes(damaged)
             with pytest.raises(ValueError):  # noqa: PT011 - an empty file cannot even be mapped
-                cache.map_arrays(path)
+                files.map_arrays(path)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "other"])
@@ -193,7 +194,7 @@ def test_damaged_cache_is_rebuilt_with_a_warning(tree: Path, tmp_path: Path, dam
     if damage == "flipped":
         content[len(content) // 2] ^= 1
     elif damage == "other":
-        cache.write_arrays(file, [np.zeros(3)])
+        files.write_arrays(file, [np.zeros(3)])
         content = bytearray(file.read_bytes())
     else:
         del content[0 if damage == "empty" else len(content) // 2 :]

@@ -50,10 +50,7 @@ def sweep(
     if members < 0:
         raise ValueError(f"--members must be >= 0 (0: as many as fit into memory), got {members}")
     if not texts:
-        raise ValueError(
-            "nothing is swept: give --sweep=field=values, e.g. --sweep=lr=log:1e-3:1e-1:8; one network is "
-            "trained by the command of its preset"
-        )
+        raise ValueError("nothing is swept: give --sweep=field=values, e.g. --sweep=lr=log:1e-3:1e-1:8")
     axes = [plan.parse(text) for text in texts]
     networks = plan.members(config, axes)
     with naming("data_parallel"):
