@@ -1,4 +1,4 @@
-"""Who may import whom (docs/decisions/0001), and how long the core takes to import."""
+"""Who may import whom (docs/decisions/0001), how long a file may be, and how long the core takes to import."""
 
 import ast
 import subprocess
@@ -72,6 +72,11 @@ def test_import_rules(path):
     if part(path) in ORDER:
         above = set(ORDER[ORDER.index(part(path)) + 1 :])
         assert not inside & above
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_is_short_enough_to_be_read_whole(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
 
 
 def test_the_core_imports_in_under_a_second_and_loads_nothing_else():
