@@ -31,6 +31,7 @@ RESULTS = ROOT / "results"
 PAGES = {"README.md": True, "docs/results.md": False}
 """Page to whether it shows the records marked for the README alone."""
 BEGIN, END = "<!-- accuracies: written by python -m experiments.publish -->", "<!-- end of the accuracies -->"
+FEW_BEGIN, FEW_END = "<!-- few steps: written by python -m experiments.publish -->", "<!-- end of few steps -->"
 FIGURE, FIGURE_OF = "docs/images/cifar10_fast.png", "cifar10_fast"
 UNTOLD = {f.name for f in dataclasses.fields(RunConfig)} - {"seeds"} | {"cache_dir"}
 """Flags that change no number, left out of the command of a record."""
@@ -38,7 +39,15 @@ UNTOLD = {f.name for f in dataclasses.fields(RunConfig)} - {"seeds"} | {"cache_d
 Record = dict[str, Any]
 
 
-def record(folders: Sequence[Path], title: str, *, device: str = "", note: str = "", readme: bool = False) -> Record:
+def record(
+    folders: Sequence[Path],
+    title: str,
+    *,
+    device: str = "",
+    note: str = "",
+    readme: bool = False,
+    few_steps: bool = False,
+) -> Record:
     """What is kept of finished runs that differ in their seeds alone.
 
     Raises:
@@ -67,6 +76,7 @@ def record(folders: Sequence[Path], title: str, *, device: str = "", note: str =
         "title": title,
         "command": _told(start["command"]),
         "readme": readme,
+        **({"few_steps": config.network.init_rate} if few_steps else {}),
         "note": note,
         "dataset": config.data.dataset,
         "model": config.network.model,
@@ -133,8 +143,25 @@ def duration(rows: Sequence[dict[str, Any]]) -> str:
     return f"{' to '.join(ends)} {unit}"
 
 
+def few_steps(found: dict[str, Record]) -> str:
+    """Accuracy by `init_rate` (columns) for every data set, network, device and number of steps measured so."""
+    of: dict[tuple[str, str, str, int], dict[float, Record]] = {}
+    for r in found.values():
+        if "few_steps" in r:
+            of.setdefault((r["dataset"], r["model"], r["device"], r["time_steps"]), {})[r["few_steps"]] = r
+    rates = sorted({rate for cells in of.values() for rate in cells})
+    lines = [["data, network", "T", *(f"`--init_rate={rate:g}`" for rate in rates), "runs", "device", "date", "commit"]]
+    for (dataset, model, device, steps), cells in sorted(of.items()):
+        one = next(iter(cells.values()))
+        values = [accuracy(cells[rate]["test_accuracy"]) if rate in cells else "" for rate in rates]
+        about = [runs(one), device, one["date"], one["commit"]]
+        lines.append([f"{dataset}, {model}", str(steps), *values, *about])
+    return _markdown(lines)
+
+
 def table(found: dict[str, Record], *, short: bool) -> str:
     """The records as a Markdown table: of the README, or of the page with everything."""
+    found = {name: r for name, r in found.items() if "few_steps" not in r}
     if short:
         lines = [["network and data", "test accuracy, last epoch", "time of a run", "device"]]
         for r in found.values():
@@ -162,6 +189,10 @@ def table(found: dict[str, Record], *, short: bool) -> str:
             time = duration(r["runs"]) + (f", {r['note']}" if r["note"] else "")
             shape = [r["time_steps"], r["epochs"], runs(r)]
             lines.append([name, f"`{r['command']}`", *shape, *values, time, r["device"], r["date"], r["commit"]])
+    return _markdown(lines)
+
+
+def _markdown(lines: list[list[Any]]) -> str:
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
@@ -172,11 +203,15 @@ def page(name: str, text: str) -> str:
     Raises:
       ValueError: if the page has no place for it.
     """
-    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    if len(pattern.findall(text)) != 1:
-        raise ValueError(f"{name} has no lines {BEGIN} and {END}, between which the table goes")
-    made = f"{BEGIN}\n\n{table(records(), short=PAGES[name])}\n\n{END}"
-    return pattern.sub(lambda _: made, text)
+    made = {(BEGIN, END): table(records(), short=PAGES[name])}
+    if not PAGES[name]:
+        made[FEW_BEGIN, FEW_END] = few_steps(records())
+    for (begin, end), lines in made.items():
+        found = re.findall(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
+        if len(found) != 1:
+            raise ValueError(f"{name} has no lines {begin} and {end}, between which the table goes")
+        text = text.replace(found[0], f"{begin}\n\n{lines}\n\n{end}")
+    return text
 
 
 def draw(r: Record, path: Path) -> None:
@@ -196,6 +231,7 @@ def main() -> None:
     flags.DEFINE_string("device", "", "Where it was trained, in words; empty for what JAX says.")
     flags.DEFINE_string("note", "", "What belongs to the time, e.g. other work beside it.")
     flags.DEFINE_bool("readme", False, "Show it in the README too.")
+    flags.DEFINE_bool("few_steps", False, "It belongs to the table of accuracy by init_rate.")
 
     def run() -> None:
         given = flags.FLAGS
@@ -208,6 +244,7 @@ def main() -> None:
                 device=given.device,
                 note=given.note,
                 readme=given.readme,
+                few_steps=given.few_steps,
             )
             RESULTS.mkdir(exist_ok=True)
             run_folder.write_json(RESULTS / f"{given.name}.json", made)
