@@ -80,7 +80,7 @@ def test_accuracy_on_the_whole_test_set(name):
     net = pretrained.load(name)
     places = {"data_dir": os.environ.get("NMNIST_DIR" if net.config.data.dataset == "nmnist" else "TFDS_DATA_DIR", "")}
     try:
-        test = load_data(net.config.replace(**places, validation=0, limit=0, limit_test=0)).test
+        test = load_data(net.config.replace(**places, validation=1, limit=0, limit_test=0)).test
     except (DataNotFoundError, OSError) as error:
         pytest.skip(f"no data: {error}")
     right = [
