@@ -111,7 +111,7 @@ def test_results_and_figures(tmp_path, capsys):
         ("--data=/nowhere", "experiments.train", "error: there is no /nowhere: give a .npz file or a folder of pict"),
         ("--leak=1.5", "experiments.digits", r"error: leak must be a finite number in (0, 1], got 1.5"),
         ("--data_dir=/nowhere", "experiments.mnist", "error: the data set 'mnist' is not prepared: no /nowhere/mnist"),
-        thorough("--preset=mnist_vgg", "experiments.mnist", "should be one of <mnist_lenet_small|mnist_lenet|"),
+        thorough("--preset=mnist_vgg", "experiments.mnist", "should be one of <mnist_lenet_small|"),
         thorough("--learning_rate=1", "experiments.digits", "Unknown command line flag 'learning_rate'"),
         thorough("--threshold=0", "experiments.digits", "error: threshold must be a finite number > 0, got 0"),
         thorough("--time_steps=0", "experiments.digits", "error: time_steps must be a whole number in [1, 1000000], g"),
