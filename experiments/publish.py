@@ -169,21 +169,8 @@ def table(found: dict[str, Record], *, short: bool) -> str:
                 time = duration(r["runs"]) + (f", {r['note']}" if r["note"] else "")
                 lines.append([r["title"], f"{accuracy(r['test_accuracy'])} ({runs(r)})", time, r["device"]])
     else:
-        lines = [
-            [
-                "name",
-                "command",
-                "T",
-                "epochs",
-                "runs",
-                "last epoch",
-                "chosen on validation",
-                "time of a run",
-                "device",
-                "date",
-                "commit",
-            ]
-        ]
+        names = "name|command|T|epochs|runs|last epoch|chosen on validation|time of a run|device|date|commit"
+        lines = [names.split("|")]
         for name, r in found.items():
             values = [accuracy(r[key]) for key in ("test_accuracy", "selected_test_accuracy")]
             time = duration(r["runs"]) + (f", {r['note']}" if r["note"] else "")
