@@ -76,7 +76,7 @@ def record(
         "title": title,
         "command": _told(start["command"]),
         "readme": readme,
-        **({"few_steps": config.network.init_rate} if few_steps else {}),
+        **({"init_rate": config.network.init_rate} if few_steps else {}),
         "note": note,
         "dataset": config.data.dataset,
         "model": config.network.model,
@@ -147,8 +147,8 @@ def few_steps(found: dict[str, Record]) -> str:
     """Accuracy by `init_rate` (columns) for every data set, network, device and number of steps measured so."""
     of: dict[tuple[str, str, str, int], dict[float, Record]] = {}
     for r in found.values():
-        if "few_steps" in r:
-            of.setdefault((r["dataset"], r["model"], r["device"], r["time_steps"]), {})[r["few_steps"]] = r
+        if "init_rate" in r:
+            of.setdefault((r["dataset"], r["model"], r["device"], r["time_steps"]), {})[r["init_rate"]] = r
     rates = sorted({rate for cells in of.values() for rate in cells})
     lines = [["data, network", "T", *(f"`--init_rate={rate:g}`" for rate in rates), "runs", "device", "date", "commit"]]
     for (dataset, model, device, steps), cells in sorted(of.items()):
@@ -161,7 +161,7 @@ def few_steps(found: dict[str, Record]) -> str:
 
 def table(found: dict[str, Record], *, short: bool) -> str:
     """The records as a Markdown table: of the README, or of the page with everything."""
-    found = {name: r for name, r in found.items() if "few_steps" not in r}
+    found = {name: r for name, r in found.items() if "init_rate" not in r}
     if short:
         lines = [["network and data", "test accuracy, last epoch", "time of a run", "device"]]
         for r in found.values():

@@ -51,7 +51,7 @@ def test_a_record_of_two_seeds(tmp_path, monkeypatch):
     assert "2 seeds" in publish.page("docs/results.md", empty)
     few = publish.record(folders, "two", few_steps=True)
     for name, rate in (("two", 0.0), ("mended", 0.2)):
-        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(few | {"few_steps": rate}), encoding="utf-8")
+        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(few | {"init_rate": rate}), encoding="utf-8")
     main, _, mended = publish.page("docs/results.md", empty).partition(publish.END)
     assert "2 seeds" not in main
     shown = publish.accuracy(few["test_accuracy"])
