@@ -1,10 +1,11 @@
 """Mutants of the core: one point of meaning changed at a time, and which changes no test notices.
 
-    python -m tests.mutants [--only=surrogate,training/step] [--sample=10] [--seed=0]
+    python -m tests.mutants [--only=surrogate,training/step] [--sample=10] [--seed=0] [--jobs=2] [--log=FILE]
 
 Comparisons are flipped, + and -, * and / exchanged, numbers moved, conditions negated, `not` dropped, `and` and `or`
 exchanged. Each mutant is a copy of package and tests in a folder of its own, where the tests of the file run until one
-fails. Hours for all; a sample is drawn at random. Ends with 1 if less than 85 % of the mutants die.
+fails. Hours for all; a sample is drawn at random. The same command with the same log goes on where it was stopped.
+Ends with 1 if less than 85 % of the mutants die.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,10 +63,15 @@ class Mutant(NamedTuple):
     change: str
     source: str
 
+    def of(self, name: str) -> str:
+        """The place and the change, in a line."""
+        return f"{name}.py:{self.line}: {self.change}"
+
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """All mutants of a source text."""
+    """All mutants of a source text; where a line holds the same change more than once, its number is in `change`."""
     tree = ast.parse(source)
+    seen: dict[tuple[int, str], int] = {}
     for place, node in enumerate(_nodes(tree)):
         for number in range(len(list(_changes(node)))):
             mutated = copy.deepcopy(tree)
@@ -72,7 +79,9 @@ def mutants(source: str) -> Iterator[Mutant]:
             before = ast.unparse(point)
             list(_changes(point))[number]()
             text = ast.unparse(ast.fix_missing_locations(mutated))
-            yield Mutant(node.lineno, f"{before} -> {ast.unparse(point)}", text)
+            change = f"{before} -> {ast.unparse(point)}"
+            count = seen[node.lineno, change] = seen.get((node.lineno, change), 0) + 1
+            yield Mutant(node.lineno, change if count == 1 else f"{change} ({count})", text)
 
 
 def _nodes(node: ast.AST) -> Iterator[ast.expr]:
@@ -128,19 +137,33 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(TESTS), help="Files, as in TESTS, separated by commas.")
     parser.add_argument("--sample", type=int, default=0, help="So many mutants, drawn at random; 0 for all.")
     parser.add_argument("--seed", type=int, default=0, help="Of the draw.")
+    parser.add_argument("--jobs", type=int, default=1, help="So many mutants at once.")
+    parser.add_argument("--log", type=Path, help="File that keeps what became of each mutant, and is read first.")
     given = parser.parse_args()
     sources = {name: (ROOT / "jaxsnn" / f"{name}.py").read_text(encoding="utf-8") for name in given.only.split(",")}
     every = [(name, mutant) for name, source in sources.items() for mutant in mutants(source)]
     if given.sample:
         every = random.Random(given.seed).sample(every, min(given.sample, len(every)))
-    survivors = 0
-    for name in dict.fromkeys(name for name, _ in every):
-        if not survives(name, sources[name]):  # otherwise all would count as dead
-            raise SystemExit(f"the tests of {name}.py fail without a mutant: {' '.join(TESTS[name])}")
-    for name, mutant in every:
-        alive = survives(name, mutant.source)
-        survivors += alive
-        print(f"{'SURVIVED' if alive else 'killed'}  {name}.py:{mutant.line}: {mutant.change}", flush=True)
+    known = given.log.read_text(encoding="utf-8").splitlines() if given.log and given.log.exists() else []
+    fates = {place: fate == "SURVIVED" for fate, place in (line.split(maxsplit=1) for line in known)}
+    to_come = [(name, mutant) for name, mutant in every if mutant.of(name) not in fates]
+    pool = ThreadPoolExecutor(given.jobs)
+    try:
+        names = list(dict.fromkeys(name for name, _ in to_come))
+        for name, passes in zip(names, pool.map(lambda name: survives(name, sources[name]), names), strict=True):
+            if not passes:  # otherwise all would count as dead
+                raise SystemExit(f"the tests of {name}.py fail without a mutant: {' '.join(TESTS[name])}")
+        alive = pool.map(lambda each: survives(each[0], each[1].source), to_come)
+        for (name, mutant), fate in zip(to_come, alive, strict=True):
+            fates[mutant.of(name)] = fate
+            line = f"{'SURVIVED' if fate else 'killed'}  {mutant.of(name)}"
+            print(line, flush=True)
+            if given.log:
+                with given.log.open("a", encoding="utf-8") as log:
+                    log.write(line + "\n")
+    finally:
+        pool.shutdown(cancel_futures=True)
+    survivors = sum(fates[mutant.of(name)] for name, mutant in every)
     dead = len(every) - survivors
     print(f"{dead} of {len(every)} mutants died ({dead / max(len(every), 1):.0%})")
     return int(dead < ENOUGH * len(every))
