@@ -2,13 +2,14 @@
 `--noanalyse`, from the same pass, activity of its layers, operations, energy, early exit.
 
     python -m jaxsnn.lab.evaluate --run=runs/mnist_lenet_small [--data_dir=...] [--which=last] [--part=validation]
+        [--precision=exact]
 
 Needs the run folder (wherever it is now) and the data set; writes `evaluation.json` and figures into the folder.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from absl import flags
@@ -20,10 +21,18 @@ from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.results import scores
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
+from jaxsnn.synapses import Precision
 
 
 def evaluate(
-    folder: Path, *, which: str, part: str, data_dir: str = "", cache_dir: str = "", analyse: bool = True
+    folder: Path,
+    *,
+    which: str,
+    part: str,
+    precision: str = "",
+    data_dir: str = "",
+    cache_dir: str = "",
+    analyse: bool = True,
 ) -> dict[str, Any]:
     """Evaluates every network of a run folder, prints the result and writes `evaluation.json`; returns its content.
 
@@ -31,6 +40,8 @@ def evaluate(
       folder: the run folder.
       which: "selected", the epoch with the best validation accuracy, or "last".
       part: "test" or "validation".
+      precision: of the synapses' products, "default" or "exact"; empty for the precision of the training, which gives
+        its accuracies again.
       data_dir, cache_dir: where the data is now; empty for your own default.
       analyse: keep activity, operations, energy and early exit too (`jaxsnn.lab.profile`).
 
@@ -39,6 +50,7 @@ def evaluate(
       CheckpointError: if a checkpoint is missing or damaged.
     """
     config = opened(run_folder.read_config(folder), data_dir=data_dir, cache_dir=cache_dir)
+    config = config.replace(precision=precision or config.network.precision)
     data = load_data(config)
     fingerprints.check(folder, fingerprints.sums(data))
     program = build(config, data)
@@ -61,7 +73,7 @@ def evaluate(
             profile.show(config, observed)
     if not networks:
         raise ValueError(f"{folder} has nothing to evaluate: no network finished an evaluated epoch")
-    about = {"which": which, "part": part, "classes": list(data.classes)}
+    about = {"which": which, "part": part, "precision": config.network.precision, "classes": list(data.classes)}
     summary = {**about, **run_folder.environment(), "networks": networks}
     run_folder.write_json(folder / "evaluation.json", summary)
     print(f"wrote {folder / 'evaluation.json'}")
@@ -117,6 +129,12 @@ def main() -> None:
         "which", "selected", ["selected", "last"], "Epoch with the best validation accuracy, or the last."
     )
     flags.DEFINE_enum("part", "test", ["test", "validation"], "Which samples.")
+    flags.DEFINE_enum(
+        "precision",
+        "",
+        ["", *get_args(Precision)],
+        "Products of synapses: empty as in training; exact, to compare counts and energy with another tool's.",
+    )
     flags.DEFINE_boolean("analyse", True, "Activity, operations, energy and early exit too.")
     flags.DEFINE_boolean("figures", True, "Draw figures (needs the extra 'viz').")
 
@@ -127,6 +145,7 @@ def main() -> None:
                 folder,
                 which=given.which,
                 part=given.part,
+                precision=given.precision,
                 data_dir=given.data_dir,
                 cache_dir=given.cache_dir,
                 analyse=given.analyse,

@@ -80,6 +80,28 @@ def test_analysis(folder, capsys):
     assert "early exit, chosen on these samples" in out
 
 
+def test_counts_by_exact_products(folder, monkeypatch):
+    """The products are chosen for the evaluation alone; of weights that lie on no grid they change hardly a spike."""
+    asked = []
+    build = evaluate.build
+    monkeypatch.setattr(
+        evaluate, "build", lambda config, data: asked.append(config.network.precision) or build(config, data)
+    )
+    found = {
+        precision: evaluate.evaluate(folder, which="last", part="test", precision=precision)
+        for precision in ("", "default", "exact")
+    }
+    assert asked == ["default", "default", "exact"]
+    assert [summary["precision"] for summary in found.values()] == asked
+    assert found[""]["networks"] == found["default"]["networks"]
+    energies = [
+        found[name]["networks"][0]["analysis"]["energy"]["int32"]["synapses"]["acs"] for name in ("default", "exact")
+    ]
+    assert energies[0] == pytest.approx(energies[1], rel=1e-3)
+    with pytest.raises(ValueError, match="precision"):
+        evaluate.evaluate(folder, which="last", part="test", precision="double")
+
+
 def test_an_empty_part(folder, tmp_path):
     config = run_folder.read_config(folder)
     data = load("digits")
