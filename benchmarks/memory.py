@@ -20,7 +20,7 @@ import jax
 from benchmarks import common, presets, train_step, workloads
 from experiments import cifar10
 from jaxsnn import training
-from jaxsnn.compiling import compiler_options
+from jaxsnn.compiling import compile_large
 from jaxsnn.lab import build
 from jaxsnn.lab.splits import split
 
@@ -48,9 +48,7 @@ def of_preset(name: str, steps: int, batch: int, chunk: int) -> dict[str, float]
     program, sets = build.build(config, data), split(config, data)
     order = training.epoch_order(0, 0, batch)
     step = jax.jit(program.step, donate_argnums=0)
-    return train_step.memory_mb(
-        step.lower(program.start(0), *sets.fitting, order).compile(compiler_options=compiler_options())
-    )
+    return train_step.memory_mb(compile_large(step.lower(program.start(0), *sets.fitting, order)))
 
 
 def peak(network: workloads.Network, rule: str, chunk: int) -> int:

@@ -31,7 +31,7 @@ from flax import nnx
 from benchmarks import common, train_step
 from experiments import digits
 from jaxsnn import analysis, models, parallel, training
-from jaxsnn.compiling import compiler_options
+from jaxsnn.compiling import compile_large
 from jaxsnn.data import load
 from jaxsnn.lab import build
 from jaxsnn.lab.splits import split
@@ -57,11 +57,7 @@ def measure(devices: int, batch: int, repeats: int, *, multihost: bool) -> dict[
     program, sets = build.build(config, data), split(config, data)
     state = program.start(0)
     order = training.epoch_order(state.seed, 0, len(sets.fitting.labels))
-    compiled = (
-        jax.jit(program.step, donate_argnums=0)
-        .lower(state, *sets.fitting, order)
-        .compile(compiler_options=compiler_options())
-    )
+    compiled = compile_large(jax.jit(program.step, donate_argnums=0).lower(state, *sets.fitting, order))
     times = []
     for number in range(repeats + 2):
         began = time.process_time()

@@ -23,7 +23,7 @@ from benchmarks import common, workloads
 from benchmarks.train_step import memory_mb
 from jaxsnn import encoding, models, neurons, streaming
 from jaxsnn.batches import outline
-from jaxsnn.compiling import compiler_options
+from jaxsnn.compiling import compile_large
 from jaxsnn.typing import Array, ArrayLike
 
 PEAK = """
@@ -71,11 +71,7 @@ def compiled(network: workloads.Network, chunk: int) -> dict[str, float]:
 
         return jax.lax.scan(body, rest, jnp.arange(network.steps // chunk))[1]
 
-    return memory_mb(
-        jax.jit(whole)
-        .lower(params, state, jax.random.key(0), *samples(network))
-        .compile(compiler_options=compiler_options())
-    )
+    return memory_mb(compile_large(jax.jit(whole).lower(params, state, jax.random.key(0), *samples(network))))
 
 
 def evaluate(network: workloads.Network, chunk: int) -> streaming.Streamed:

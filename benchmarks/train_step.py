@@ -19,7 +19,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from benchmarks import common, roofline, workloads
 from jaxsnn import losses, models, neurons
-from jaxsnn.compiling import compiler_options
+from jaxsnn.compiling import compile_large
 from jaxsnn.lab.network import DTYPES
 
 RULES: dict[str, neurons.Neurons] = {
@@ -115,7 +115,7 @@ def compile_step(workload: workloads.Network, apply: models.Apply, params: Any, 
     step = jax.jit(train_step(apply, state), donate_argnums=0)
     lowered = step.lower(start(params, state), *shapes(workload))
     traced = time.perf_counter()
-    compiled = lowered.compile(compiler_options=compiler_options())
+    compiled = compile_large(lowered)
     return Step(compiled, round(traced - began, 2), round(time.perf_counter() - traced, 2))
 
 

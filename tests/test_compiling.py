@@ -1,4 +1,7 @@
-"""The order in which XLA computes changes memory and nothing else."""
+"""How a program is compiled changes memory and nothing else."""
+
+import os
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -42,3 +45,36 @@ def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
 def test_other_devices_have_none(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert compiling.compiler_options.__wrapped__() == {}
+
+
+def test_compiled_programs_are_the_same(lowered):
+    program, arguments = lowered
+    ordered = program.compile(compiler_options=compiling.compiler_options())
+    jax.tree.map(np.testing.assert_array_equal, compiling.compile_large(program)(*arguments), ordered(*arguments))
+
+
+@pytest.mark.skipif(compiling._malloc_trim() is None, reason="this C library cannot give memory back")
+def test_freed_memory_goes_back_to_the_system():
+    def resident():
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    blocks = [bytes(5000) for _ in range(20_000)]  # 100 MB in blocks of the C library
+    last = blocks[-1]  # stays, at the end of the heap
+    before = resident()
+    del blocks
+    assert resident() > before - 50  # or there would be nothing to do
+    compiling.give_back()
+    assert resident() < before - 50
+    assert len(last) == 5000
+
+
+def test_a_c_library_without_it_is_left_alone(monkeypatch):
+    for error in (AttributeError, OSError, TypeError):
+
+        def missing(_, error=error):
+            raise error
+
+        monkeypatch.setattr(compiling.ctypes, "CDLL", missing)
+        assert compiling._malloc_trim.__wrapped__() is None
+    monkeypatch.setattr(compiling, "_malloc_trim", lambda: None)
+    compiling.give_back()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from benchmarks import train_step, workloads
 from jaxsnn.cells import lif
-from jaxsnn.compiling import compiler_options
+from jaxsnn.compiling import compile_large
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 device_peak_mb = train_step.device_peak_mb
@@ -40,7 +40,7 @@ def neurons(workload: workloads.Neurons, rule: str = "spikebp", dtype: str = "fl
         return spikes, *backward(cotangent)
 
     arguments = tuple(jnp.asarray(array, dtype) for array in workloads.currents(workload))
-    compiled = jax.jit(step).lower(*arguments).compile(compiler_options=compiler_options())
+    compiled = compile_large(jax.jit(step).lower(*arguments))
 
     def run() -> float:
         jax.block_until_ready(compiled(*arguments))

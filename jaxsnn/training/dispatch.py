@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsnn.compiling import compiler_options
+from jaxsnn.compiling import compile_large
 from jaxsnn.typing import Array
 
 Step = Callable[[Any, Array, Array, Array], Any]
@@ -57,7 +57,7 @@ def compile_steps(
     else:
         lowered = jax.jit(step, donate_argnums=0).lower(state, images, labels, order)
     traced = time.perf_counter()
-    compiled = lowered.compile(compiler_options=compiler_options())
+    compiled = compile_large(lowered)
     costs = _costs(traced - began, time.perf_counter() - traced, compiled.memory_analysis())
 
     def dispatch(state: Any, images: Array, labels: Array, order: Array, count: int) -> Any:
