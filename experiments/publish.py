@@ -3,7 +3,8 @@
     python -m experiments.publish --run=runs/mnist --title="LeNet on MNIST, T = 20" --name=mnist_rule
     python -m experiments.publish           # writes README.md, docs/results.md and the figure anew from the records
 
-`--run` takes several folders that differ in their seeds alone. No accuracy of the tables is typed by hand: a test
+`--run` takes several folders that differ in their seeds alone; of a folder in which `experiments.evaluate --which=last`
+wrote its result, operations and energy are kept too. No accuracy of the tables is typed by hand: a test
 compares both pages with the records.
 """
 
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from experiments import tables
+from experiments.tables import Record
 from jaxsnn import files
 from jaxsnn.data import DATASETS
 from jaxsnn.lab import run_folder
@@ -30,13 +33,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 PAGES = {"README.md": True, "docs/results.md": False}
 """Page to whether it shows the records marked for the README alone."""
-BEGIN, END = "<!-- accuracies: written by python -m experiments.publish -->", "<!-- end of the accuracies -->"
-FEW_BEGIN, FEW_END = "<!-- few steps: written by python -m experiments.publish -->", "<!-- end of few steps -->"
 FIGURE, FIGURE_OF = "docs/images/cifar10_fast.png", "cifar10_fast"
+ENERGY_OF = "mnist_lenet_small"
+"""The record of which the README says the energy."""
 UNTOLD = {f.name for f in dataclasses.fields(RunConfig)} - {"seeds"} | {"cache_dir"}
 """Flags that change no number, left out of the command of a record."""
-
-Record = dict[str, Any]
 
 
 def record(
@@ -85,6 +86,7 @@ def record(
         "epochs": config.training.epochs,
         "runs_are": "folds" if config.data.folds > 1 else "seeds",
         **values,
+        **({} if (energy := _energy(folders[0])) is None else {"energy": energy}),
         "runs": rows,
         "curves": curves,
         "date": start["date"].split()[0],
@@ -123,65 +125,36 @@ def records() -> dict[str, Record]:
     return dict(sorted(found.items(), key=lambda item: (order.index(item[1]["dataset"]), item[0])))
 
 
-def accuracy(value: dict[str, Any]) -> str:
-    """Percent, with the standard deviation over the runs if there are several."""
-    return f"{100 * value['mean']:.2f}" + ("" if value["std"] is None else f" +- {100 * value['std']:.2f}") + " %"
+def _energy(folder: Path) -> Record | None:
+    """What one inference of the first network takes, from what `experiments.evaluate` wrote; None without it.
 
-
-def runs(r: Record) -> str:
-    """How many, and what they differ in."""
-    count, what = len(r["runs"]), r["runs_are"]
-    return f"{count} {what if count > 1 else what.removesuffix('s')}"
-
-
-def duration(rows: Sequence[dict[str, Any]]) -> str:
-    """Of one run; smallest to largest of several."""
-    seconds = sorted(row["seconds"] for row in rows)
-    shortest, longest = seconds[0], seconds[-1]
-    unit, scale = ("s", 1) if longest < 120 else ("min", 60)
-    ends = dict.fromkeys(f"{value / scale:.0f}" for value in (shortest, longest))
-    return f"{' to '.join(ends)} {unit}"
-
-
-def few_steps(found: dict[str, Record]) -> str:
-    """Accuracy by `init_rate` (columns) for every data set, network, device and number of steps measured so."""
-    of: dict[tuple[str, str, str, int], dict[float, Record]] = {}
-    for r in found.values():
-        if "init_rate" in r:
-            of.setdefault((r["dataset"], r["model"], r["device"], r["time_steps"]), {})[r["init_rate"]] = r
-    rates = sorted({rate for cells in of.values() for rate in cells})
-    lines = [["data, network", "T", *(f"`--init_rate={rate:g}`" for rate in rates), "runs", "device", "date", "commit"]]
-    for (dataset, model, device, steps), cells in sorted(of.items()):
-        one = next(iter(cells.values()))
-        values = [accuracy(cells[rate]["test_accuracy"]) if rate in cells else "" for rate in rates]
-        about = [runs(one), device, one["date"], one["commit"]]
-        lines.append([f"{dataset}, {model}", str(steps), *values, *about])
-    return _markdown(lines)
-
-
-def table(found: dict[str, Record], *, short: bool) -> str:
-    """The records as a Markdown table: of the README, or of the page with everything."""
-    found = {name: r for name, r in found.items() if "init_rate" not in r}
-    if short:
-        lines = [["network and data", "test accuracy, last epoch", "time of a run", "device"]]
-        for r in found.values():
-            if r["readme"]:
-                time = duration(r["runs"]) + (f", {r['note']}" if r["note"] else "")
-                lines.append([r["title"], f"{accuracy(r['test_accuracy'])} ({runs(r)})", time, r["device"]])
-    else:
-        names = "name|command|T|epochs|runs|last epoch|chosen on validation|time of a run|device|date|commit"
-        lines = [names.split("|")]
-        for name, r in found.items():
-            values = [accuracy(r[key]) for key in ("test_accuracy", "selected_test_accuracy")]
-            time = duration(r["runs"]) + (f", {r['note']}" if r["note"] else "")
-            shape = [r["time_steps"], r["epochs"], runs(r)]
-            lines.append([name, f"`{r['command']}`", *shape, *values, time, r["device"], r["date"], r["commit"]])
-    return _markdown(lines)
-
-
-def _markdown(lines: list[list[Any]]) -> str:
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    Raises:
+      ValueError: if it is of another part or epoch than the accuracies of a record.
+    """
+    if not (folder / "evaluation.json").exists():
+        return None
+    evaluation = run_folder.read_json(folder / "evaluation.json")
+    network = evaluation["networks"][0]
+    if (evaluation["part"], evaluation["which"]) != ("test", "last") or "analysis" not in network:
+        raise ValueError(
+            f"{folder / 'evaluation.json'} is of the {evaluation['part']} samples and the {evaluation['which']} epoch: "
+            f"run python -m experiments.evaluate --run={folder} --which=last, or remove it"
+        )
+    of = network["analysis"]
+    exits = [
+        steps
+        for a, steps in zip(of["early_exit"]["accuracy"], of["early_exit"]["steps"], strict=True)
+        if a >= network["accuracy"]
+    ]
+    return {
+        "accuracy": network["accuracy"],
+        "samples": of["samples"],
+        "spikes": sum(layer["spikes"] for name, layer in of["activity"].items() if name != "input"),
+        "accumulates": of["energy"]["int32"]["synapses"]["acs"],
+        "multiply_accumulates": of["energy"]["int32"]["synapses"]["dense"],
+        "steps": min(exits),
+        "ratios": {name: report["synapses"]["ratio"] for name, report in of["energy"].items()},
+    }
 
 
 def page(name: str, text: str) -> str:
@@ -190,10 +163,15 @@ def page(name: str, text: str) -> str:
     Raises:
       ValueError: if the page has no place for it.
     """
-    made = {(BEGIN, END): table(records(), short=PAGES[name])}
-    if not PAGES[name]:
-        made[FEW_BEGIN, FEW_END] = few_steps(records())
-    for (begin, end), lines in made.items():
+    known = records()
+    made = {"accuracies": tables.table(known, short=PAGES[name])}
+    if PAGES[name]:
+        made["energy"] = tables.energy({n: r for n, r in known.items() if n == ENERGY_OF}, told=True)
+    else:
+        made |= {"few steps": tables.few_steps(known), "energy": tables.energy(known)}
+        made |= {"operations": tables.operations(known)}
+    for what, lines in made.items():
+        begin, end = f"<!-- {what}: written by python -m experiments.publish -->", f"<!-- end of {what} -->"
         found = re.findall(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
         if len(found) != 1:
             raise ValueError(f"{name} has no lines {begin} and {end}, between which the table goes")

@@ -31,9 +31,9 @@ def compiler_options() -> dict[str, Any]:
 def compile_large(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     """Compiles a lowered program with `compiler_options`, without the memory that compilers leave behind.
 
-    A train step takes XLA some 200 MB to compile, and so do the small programs that initialise a network. What they
-    free stays with the process otherwise: glibc gives back the end of its heap alone. Compiled program and numbers do
-    not depend on it.
+    A train step takes XLA some 200 MB to compile, and so do the small programs that initialise a network. Freed memory
+    stays with the process otherwise: glibc gives back the end of its heap alone. Compiled program and numbers do not
+    depend on it.
     """
     give_back()
     compiled = lowered.compile(compiler_options=compiler_options())

@@ -149,7 +149,7 @@ def main() -> int:
     to_come = [(name, mutant) for name, mutant in every if mutant.of(name) not in fates]
     pool = ThreadPoolExecutor(given.jobs)
     try:
-        names = list(dict.fromkeys(name for name, _ in to_come))
+        names = list({TESTS[name]: name for name, _ in to_come}.values())
         for name, passes in zip(names, pool.map(lambda name: survives(name, sources[name]), names), strict=True):
             if not passes:  # otherwise all would count as dead
                 raise SystemExit(f"the tests of {name}.py fail without a mutant: {' '.join(TESTS[name])}")

@@ -106,6 +106,7 @@ def test_the_smoke_test_has_every_preset_and_made_up_samples_for_each():
         assert len(presets.made_up(make(), 1).train.samples) == 1
 
 
+@pytest.mark.thorough
 def test_stages_and_cases_are_chosen_in_the_order_that_is_given():
     chosen = gpu.jobs(gpu.flags_of(["--only=train_step,peers:W2,smoke:own"]))
     assert [job.stage for job in chosen[-2:]] == ["peers", "smoke"]

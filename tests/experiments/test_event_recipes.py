@@ -83,16 +83,16 @@ def few(monkeypatch):
 @pytest.mark.parametrize(
     ("preset", "more", "said"),
     [
-        pytest.param(
+        (
             events.moving_bars,
             {"event_polarity": "signed"},
             "4 bins of equal time, binary, polarities signed, downsampled by 4",
-            marks=pytest.mark.thorough,
         ),
         (shd.randman, {"event_downsample": 2}, "4 bins of 250 ms, binary, downsampled by 2"),
     ],
     ids=["moving_bars", "randman"],
 )
+@pytest.mark.thorough
 def test_generated_sets_reach_evaluation_report_and_sweep(few, preset, more, said, tmp_path, capsys):
     small = {"hidden": (8,), "time_steps": 4, "validation": 8, "batch_size": 8, "epochs": 1, "progress": False, **more}
     if preset is shd.randman:

@@ -51,6 +51,7 @@ EVERYTHING = {
 }
 
 
+@pytest.mark.thorough
 def test_everything_together(tmp_path):
     """The running means are kept, evaluated and found again."""
     config = small(**EVERYTHING, run_dir=str(tmp_path / "run"))

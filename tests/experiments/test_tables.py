@@ -123,6 +123,7 @@ def members(monkeypatch):
         monkeypatch.setitem(table, name, member)
 
 
+@pytest.mark.thorough
 def test_each_is_found_by_its_flag(members, tmp_path, capsys):
     """Training learns, and the new state, parameters and names arrive in checkpoint, evaluation, report and sweep."""
     values = preset().flat()

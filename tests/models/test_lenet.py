@@ -104,9 +104,10 @@ def test_oracle_agrees_on_random_small_nets(x64, shape, leak, threshold, pool_th
     "neuron",
     [
         pytest.param(neurons.spikebp(0.9), id="spikebp"),
-        pytest.param(neurons.lif(0.9, reset="soft", leak_first=True, remat=True), id="lif", marks=pytest.mark.thorough),
+        pytest.param(neurons.lif(0.9, reset="soft", leak_first=True, remat=True), id="lif"),
     ],
 )
+@pytest.mark.thorough
 def test_stepping_and_pieces_are_the_whole(x64, neuron):
     """Logits, spikes and gradients through the carry, with dropout: the mask stays."""
     apply, params, state = build(kind=neuron, param_dtype=jnp.float64, dropout=0.3, init_gain=3**0.5)

@@ -43,6 +43,7 @@ def paths(tree):
     }
 
 
+@pytest.mark.thorough
 def test_every_parameter_of_every_member_learns():
     _, _, before, after = trained()
     assert int(after.totals.bad_step) == -1
