@@ -25,15 +25,22 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 OPTIONS = "tests/models/test_options.py"
 PARTS = {  # files and folders of jaxsnn, and their tests, the cheapest first: they stop at the first failure
-    "surrogate": ("tests/test_surrogate.py",),
+    "surrogate": ("tests/test_surrogate.py", "tests/peers/test_surrogates.py"),
     "unroll": ("tests/test_unroll.py", OPTIONS),
-    "encoding": ("tests/test_encoding.py", "tests/test_keys.py"),
-    "losses": ("tests/test_losses.py",),
+    "encoding": ("tests/test_encoding.py", "tests/test_keys.py", "tests/peers/test_losses.py"),
+    "losses": ("tests/test_losses.py", "tests/peers/test_losses.py"),
     "storage": ("tests/test_spikebp.py", "tests/test_synapses.py"),
     "keys": ("tests/test_keys.py",),
     "spikebp": ("tests/test_spikebp.py", "tests/test_precision.py", OPTIONS),
-    "cells": ("tests/cells", OPTIONS),
-    "neurons": ("tests/test_spikebp.py", "tests/cells", "tests/layers", OPTIONS, "tests/models"),
+    "cells": ("tests/cells", "tests/peers/test_neurons.py", OPTIONS),
+    "neurons": (
+        "tests/test_spikebp.py",
+        "tests/cells",
+        "tests/peers/test_neurons.py",
+        "tests/layers",
+        OPTIONS,
+        "tests/models",
+    ),
     "layers": ("tests/layers", "tests/models"),
     "models": ("tests/models",),
     "training": ("tests/training", "tests/test_keys.py"),

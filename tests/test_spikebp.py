@@ -83,6 +83,20 @@ def test_forward_is_the_cell(x64):
     np.testing.assert_array_equal(state.spike_count, spikes.sum(0))
 
 
+@pytest.mark.parametrize("pack_spikes", [False, True])
+def test_a_train_of_one_neuron(x64, pack_spikes):
+    """Trains `[T]` without any further axis."""
+    params, x = lif.LIFParams(0.9, 0.5), currents(11, shape=())
+
+    def loss(x):
+        train = spikebp.lif(params, spikebp.init(params, x.shape[1:], x.dtype), x, pack_spikes=pack_spikes)[1]
+        return jnp.sum(train * jnp.arange(11.0).reshape(11, *[1] * (x.ndim - 1)))
+
+    alone = jax.grad(loss)(x)
+    assert jnp.abs(alone).max() > 0
+    np.testing.assert_allclose(alone, jax.grad(loss)(x[:, None])[:, 0], rtol=1e-12)
+
+
 @pytest.mark.parametrize(("length", "chunk", "variant"), [*zip((6, 5, 3, 1), (2, 4, 1, 3), VARIANTS, strict=True)])
 def test_pieces_have_the_gradient_of_the_whole(length, chunk, variant, x64):
     @jax.jit

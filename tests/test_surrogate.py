@@ -33,6 +33,21 @@ def test_forward_is_a_strict_heaviside(spike):
     np.testing.assert_array_equal(spike(jnp.asarray([-1.0, -0.0, 0.0, 1e-6, 3.0])), [0, 0, 0, 1, 1])
 
 
+@pytest.mark.parametrize(
+    ("name", "x", "expected"),
+    [
+        ("s2nn", 0.0, 1.0),
+        ("leaky_k_relu", 0.0, 0.0),
+        ("boxcar", 0.25, 0.0),
+        ("boxcar", -0.25, 0.0),
+        ("boxcar", 0.24, 2.0),
+    ],
+)
+def test_derivative_at_a_kink(name, x, expected):
+    """S2NN: beta / (x + 1) from the threshold on. Leaky k-ReLU: the slope above it. Boxcar: within its width."""
+    assert SURROGATES[name].derivative(jnp.float32(x), jnp.float32(2.0)) == expected
+
+
 @every
 def test_slope_is_a_traced_argument_without_gradient(spike):
     slopes, sides = jnp.asarray([0.5, 2.0, 8.0]), jnp.asarray([-0.03, 0.03])

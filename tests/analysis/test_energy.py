@@ -191,3 +191,13 @@ def test_counts_that_just_fit_and_just_do_not(fits, too_many):
     with pytest.raises(ValueError, match="counts of fc1 might exceed int32"):
         check(*too_many)
     assert statistics.largest_sum((500_000,), 8192, 2147) < 2**31 <= statistics.largest_sum((500_000,), 8192, 2148)
+
+
+@pytest.mark.parametrize("memory", [None, "8 kB"])
+def test_a_bias_is_added_once_per_output_and_step(observed, memory):
+    counts = analysis.counts(observed)
+    first, *others = counts.connections
+    biased = counts._replace(connections=(first._replace(bias=True), *others))
+    before, after = (analysis.energy(each, memory=memory).layer("fc1") for each in (counts, biased))
+    assert after.relu - before.relu == pytest.approx(3 * 0.1)
+    assert after.spiking - before.spiking == pytest.approx(2 * 3 * 0.1)

@@ -1,3 +1,5 @@
+import importlib
+import inspect
 from functools import partial
 
 import hypothesis.extra.numpy as hnp
@@ -168,3 +170,44 @@ def test_leak_and_threshold_can_be_learned():
 
     gradients = jax.grad(rate)(lif.LIFParams(jnp.float32(0.9), jnp.float32(1.0)))
     assert gradients.leak > 0 > gradients.threshold  # less leak fires more, a higher threshold less
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_an_option_has_one_default(name):
+    """What `cell()` builds by default is what the functions of its module do by default."""
+    module = importlib.import_module(f"jaxsnn.cells.{name}")
+    defaults = {}
+    for function in ("step", "integrate", "cell"):
+        for option, parameter in inspect.signature(getattr(module, function, lambda: None)).parameters.items():
+            if parameter.default is not parameter.empty:
+                defaults.setdefault(option, set()).add(parameter.default)
+    assert all(len(values) == 1 for values in defaults.values()), defaults
+
+
+# Numbers of the parameters, in their order, and options of `cell()`. `lif` is the membrane of Lee et al. (2020);
+# `glif`, `izhikevich`, `klif`, `plif` and `clif` start as SpikingJelly's do, `alif` with the adaptation of LSNN.
+DEFAULTS = {
+    "lif": ((0.99, 1.0), {"reset": "hard", "leak_first": False, "detach_reset": True, "scale_input": False}),
+    "plif": ((0.5, 1.0), {"reset": "hard", "leak_first": True, "detach_reset": True, "scale_input": True}),
+    "synaptic": (
+        (0.9, 0.8, 1.0),
+        {"reset": "delayed", "leak_first": False, "detach_reset": True, "scale_input": False},
+    ),
+    "alif": ((0.95, 1.0, 0.995, 1.6), {"reset": "delayed", "detach_reset": True, "scale_input": True}),
+    "adlif": ((0.9, 1.0, 0.98, 0.0, 1.0), {"reset": "soft", "detach_reset": False}),
+    "klif": ((0.5, 1.0, 1.0), {"reset": "hard", "detach_reset": True, "scale_input": True, "scale_reset": False}),
+    "glif": ((0.5, 0.5, 0.5, 0.25, 0.5, 0.05, 0.5, 0.5), {"detach_reset": False}),
+    "clif": ((0.5, 1.0), {}),
+    "izhikevich": ((2.0, 1.0, -0.1, 0.8, 1.0, 2.0, 0.0, 0.0), {"reset": "hard", "detach_reset": True}),
+    "resonate_and_fire": ((0.1, 1.0, 1.0), {"part": "real", "reset": "none", "detach_reset": True}),
+    "integrate_and_fire": ((1.0,), {"reset": "hard", "detach_reset": True}),
+    "leaky_integrator": ((0.99,), {"leak_first": False}),
+}
+
+
+@every
+def test_defaults(name):
+    """They are part of what a recipe says: another one changes the results of everybody who leaves it out."""
+    cell = getattr(importlib.import_module(f"jaxsnn.cells.{name}"), "cell", lambda: None)
+    options = {option: parameter.default for option, parameter in inspect.signature(cell).parameters.items()}
+    assert (tuple(CELLS[name].params()), options) == DEFAULTS[name]

@@ -230,3 +230,12 @@ def test_other_libraries_arrays_are_read(tmp_path: Path):
         np.save(tmp_path / "c.npy", array, allow_pickle=True)
         with pytest.raises(ValueError, match=message):
             read(tmp_path / "c.npy")
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_both_headers_of_numpy_are_read(tmp_path, version):
+    """NumPy writes the second one where the names of the fields are long."""
+    events = recording(*np.array([[3, 5], [1, 2], [4, 0], [1, 0]]))
+    with (tmp_path / "recording.npy").open("wb") as file:
+        np.lib.format.write_array(file, events, version=version)
+    np.testing.assert_array_equal(read(tmp_path / "recording.npy"), events)

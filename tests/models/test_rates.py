@@ -63,6 +63,10 @@ def test_what_cannot_be_scaled():
         models.scale_to_rate(*arguments, spikes(2), 0.5)
     with pytest.raises(ValueError, match="no gain lets conv1 fire at a rate of 0.2: .* gives 0"):
         models.scale_to_rate(*arguments, jnp.zeros((2, 4, 12, 12, 1)), 0.2)
+    kernel = jnp.zeros_like(params["conv1"]["kernel"]).at[2, 2].set(1.0)  # neurons that fire all at once, or not at all
+    alike = params | {"conv1": {"kernel": kernel}}
+    with pytest.raises(ValueError, match="no gain lets conv1 fire at a rate of 0.2: .* gives 0.5"):
+        models.scale_to_rate(apply, alike, *arguments[2:], jnp.ones((2, 4, 12, 12, 1)), 0.2)
     model, apply, params, state = network(bias=True)
     with pytest.raises(ValueError, match="conv1 has a norm or a bias, which decides its currents"):
         models.scale_to_rate(apply, params, state, models.connections(model), spikes(2), 0.2)
