@@ -1,13 +1,16 @@
 """Run folders under attack: two processes in one, other data, full disks, odd names, damaged files."""
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -305,3 +308,27 @@ def test_seconds_of_a_resumed_run(copy):
     rows = training.MetricsFile(metrics).read()
     summary = run.run(small(copy, epochs=1, limit=64, limit_test=20, resume=True), "digits")
     assert summary["runs"][0]["seconds"] >= round(results.spent(rows), 1) > 90
+
+
+def test_locks_of_windows(tmp_path, monkeypatch):
+    """By a stand-in for the C library's `_locking`, which refuses a byte that another handle holds."""
+    taken = set()
+
+    def locking(handle, mode, count):
+        place = (os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR))
+        assert (mode, count) == ("do not wait", 1)
+        if place in taken:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        taken.add(place)
+
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK="do not wait"))
+    monkeypatch.setattr(sys, "platform", "win32")
+    with locks.hold(tmp_path):
+        monkeypatch.setattr(locks, "_held", set())  # as another process sees it
+        with (
+            pytest.raises(ValueError, match=rf"is in use: process {os.getpid()} on .* is training there"),
+            locks.hold(tmp_path),
+        ):
+            pass
+        with locks.hold(tmp_path, locks.LOOKING):
+            pass
