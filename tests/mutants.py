@@ -118,7 +118,7 @@ def _changes(node: ast.expr) -> Iterator[object]:
     elif isinstance(node, ast.IfExp):
         yield lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        yield lambda: setattr(node, "value", node.value + 1 if isinstance(node.value, int) else node.value * 1.5)
+        yield lambda: setattr(node, "value", node.value + 1 if isinstance(node.value, int) else node.value * 1.5 or 1.0)
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield lambda: setattr(node, "value", not node.value)
 

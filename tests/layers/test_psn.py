@@ -42,6 +42,8 @@ def test_arrays_are_trained_in_a_network(name, x64):
     shape = {"sliding_psn": (3,)}.get(name, (STEPS, STEPS))
     assert params["fc1"]["neurons"]["weight"].shape == shape
     assert params["fc1"]["neurons"]["weight"].dtype == jnp.float64
+    biases = {"psn": -np.ones(STEPS), "masked_psn": -np.ones(STEPS), "sliding_psn": -1.0}
+    np.testing.assert_array_equal(params["fc1"]["neurons"]["bias"], biases[name])
     assert not state.get("fc1", {}).get("neurons", {}).keys() - {"masking"}
     if name != "sliding_psn":  # random, each layer its own
         assert np.abs(params["fc1"]["neurons"]["weight"] - params["fc2"]["neurons"]["weight"]).max() > 0.1

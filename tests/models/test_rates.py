@@ -61,6 +61,8 @@ def test_what_cannot_be_scaled():
     arguments = (apply, params, state, models.connections(model))
     with pytest.raises(ValueError, match=r"expected a rate in .0, 0.5., got 0.5"):
         models.scale_to_rate(*arguments, spikes(2), 0.5)
+    with pytest.raises(ValueError, match=r"expected a rate in .0, 0.5., got 0:"):
+        models.scale_to_rate(*arguments, spikes(2), 0.0)
     with pytest.raises(ValueError, match="no gain lets conv1 fire at a rate of 0.2: .* gives 0"):
         models.scale_to_rate(*arguments, jnp.zeros((2, 4, 12, 12, 1)), 0.2)
     kernel = jnp.zeros_like(params["conv1"]["kernel"]).at[2, 2].set(1.0)  # neurons that fire all at once, or not at all

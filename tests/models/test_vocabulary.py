@@ -326,3 +326,23 @@ def test_bad_synapses():
         build(lambda net: net.conv(4, 2))
     with pytest.raises(ValueError, match="join must be one of plain, sew_add, .* got 'sum'"):
         models.cifar_resnet(((4, 1),), join="sum", input_shape=(8, 8, 1), num_classes=2, rngs=nnx.Rngs(0))
+
+
+def test_parts_of_the_fast_network():
+    """A stage pools the currents of its first convolution, then normalises them; its second one is like any other."""
+    model = models.fast(
+        ((3, 4), (5, 0)),
+        input_shape=(8, 8, 3),
+        num_classes=2,
+        neurons=neurons.lif(),
+        norm="bn",
+        rngs=nnx.Rngs(0),
+    )
+    apply, params, state = models.functionalize(model)
+    assert list(apply(params, state, jnp.ones((2, 1, 8, 8, 3)), count=True)[0].neuron_counts) == [
+        "pool1",
+        "conv2",
+        "pool2",
+    ]
+    assert {name for name, layer in params.items() if "norm" in layer} == {"pool1", "conv2", "pool2"}
+    assert params.keys() == {"conv1", "pool1", "conv2", "conv3", "pool2", "fc1"}
