@@ -167,3 +167,15 @@ def test_rows_are_those_of_the_array(tmp_path, kind):
     np.testing.assert_array_equal(np.concatenate([part for _, part in pieces(rows)]), x)
     with pytest.raises(IndexError, match="there are"):
         rows[len(x)]
+
+
+def test_what_is_mapped_stays_on_the_host(tmp_path):
+    """Maps of files and rows of them become `OnHost`; arrays, and what is so already, with its sharding, stay."""
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(6, 2))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for samples in (mapped, Rows(mapped, np.arange(4))):
+        moved = training.feed.on_host_if_mapped(samples)
+        assert isinstance(moved, training.OnHost)
+        np.testing.assert_array_equal(moved[np.arange(4)], mapped[:4])
+    for samples in (np.asarray(mapped), jnp.asarray(mapped), training.OnHost(mapped, sharding=lambda size: None)):
+        assert training.feed.on_host_if_mapped(samples) is samples
