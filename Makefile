@@ -1,5 +1,5 @@
 # make demo   sets up .venv and trains a spiking LeNet on the embedded digits
-# make test   sets up .venv and runs lint, types and tests, in 6 to 10 minutes on 2 cores
+# make test   sets up .venv and runs lint, types and tests, in 5 to 9 minutes on 2 cores
 # make thorough   those tests and longer ones: combinations, kills, whole runs; CI runs it under the newest Python
 # make slow   the tests that take minutes each, by programs optimised as in users' runs
 # make mutants   changes the core point by point and says which changes no test notices, hours
