@@ -3,8 +3,7 @@ import pytest
 from flax import nnx
 
 from jaxsnn import neurons
-from jaxsnn.layers import Conv, NeuronLayer
-from jaxsnn.layers.attention import Attend
+from jaxsnn.layers import Attend, Conv, NeuronLayer
 
 
 @pytest.mark.parametrize(("stride", "padding", "size"), [(1, "SAME", 8), (2, "SAME", 4), (1, "VALID", 6), (2, 1, 4)])
