@@ -44,7 +44,7 @@ def few_steps(found: dict[str, Record]) -> str:
 
 def table(found: dict[str, Record], *, short: bool) -> str:
     """The records as a Markdown table: of the README, or of the page with everything."""
-    found = {name: r for name, r in found.items() if "init_rate" not in r}
+    found = {name: r for name, r in found.items() if "test_accuracy" in r and "init_rate" not in r}
     if short:
         lines = [["network and data", "test accuracy, last epoch", "time of a run", "device"]]
         for r in found.values():
@@ -62,9 +62,42 @@ def table(found: dict[str, Record], *, short: bool) -> str:
     return markdown(lines)
 
 
+def sweeps(found: dict[str, Record]) -> str:
+    """Every sweep of two fields: accuracy by the first (rows) and the second (columns)."""
+    parts = []
+    for r in found.values():
+        if "sweep" in r:
+            (row, values), (column, others) = r["sweep"]["axes"]
+            of = {(s[row], s[column]): s for s in r["sweep"]["settings"]}
+            lines = [[row, *(f"{column} = {value}" for value in others)]]
+            for value in values:
+                settings = [of[value, other] for other in others]
+                lines.append(
+                    [value, *(accuracy({"mean": s["test_accuracy"], "std": s["test_accuracy_std"]}) for s in settings)]
+                )
+            seeds = settings[0]["seeds"]
+            parts.append(f"{r['title']}, {seeds} seeds, {told(r)}:\n\n{markdown(lines)}")
+    return "\n\n".join(parts)
+
+
+def conversions(found: dict[str, Record]) -> str:
+    """A run's own network beside the one converted from its ReLU twin."""
+    return "\n\n".join(
+        f"Record `{name}`, the first {c['samples']} test samples, {told(r | c)}:\n\n{markdown(c['lines'])}"
+        for name, r in found.items()
+        if (c := r.get("conversion"))
+    )
+
+
+def told(r: Record) -> str:
+    """The origin of a table: command, device, date, commit."""
+    note = f", {r['note']}" if r["note"] else ""
+    return f"`{r['command']}` ({r['device']}{note}, {r['date']}, commit {r['commit']})"
+
+
 def markdown(lines: list[list[Any]]) -> str:
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    head, *rows = lines
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in (head, ["---"] * len(head), *rows))
 
 
 COUNTED = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from experiments import records, tables
 from jaxsnn import conversion, losses, models, neurons, streaming, training
 from jaxsnn.lab import build, inputs, run, run_folder
 from jaxsnn.lab.config import Config
@@ -66,6 +67,10 @@ def test_the_converted_network_answers_as_its_twin(where):
     )
     text = comparison.table(found)
     assert text.count("\n| ") == 5
+    record = records.of_runs([where], "with a conversion")
+    assert record["conversion"]["samples"] == 40
+    assert tables.markdown(record["conversion"]["lines"]) in text
+    assert tables.conversions({"none": {}, "one": record}).startswith("Record `one`, the first 40 test samples, `")
     assert "| converted, diehl, 99.9 %, soft reset |" in text
     for figure in comparison.draw(where, found):
         assert figure.read_bytes().startswith(b"\x89PNG")

@@ -5,8 +5,9 @@ import json
 import jax
 import pytest
 
-from experiments import publish, tables
-from jaxsnn.lab import evaluate, run
+from experiments import publish, records, tables
+from jaxsnn.lab import environment, evaluate, run
+from jaxsnn.lab.sweep import plan, table
 from tests.experiments.test_run import small
 
 
@@ -21,8 +22,13 @@ def test_pages_say_what_the_records_say(name):
 @pytest.mark.parametrize("path", sorted(publish.RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_records_are_whole(path):
     record = json.loads(path.read_text(encoding="utf-8"))
-    assert {"title", "command", "date", "commit", "device", "versions", "note"} <= record.keys()
-    assert "-dirty" not in record["commit"], "a figure of code that nobody can get back"
+    for told in (record, record.get("conversion", record)):
+        assert {"command", "date", "commit", "device", "versions"} <= told.keys()
+        assert "-dirty" not in told["commit"], "a figure of code that nobody can get back"
+    assert {"title", "note"} <= record.keys()
+    if "sweep" in record:
+        assert all(0.05 < setting["test_accuracy"] <= 1 for setting in record["sweep"]["settings"])
+        return
     for key in ("test_accuracy", "selected_test_accuracy"):
         assert 0.05 < record[key]["mean"] <= 1  # chance with few samples, and more
         assert record[key]["n"] == len(record["runs"])
@@ -32,12 +38,18 @@ def test_records_are_whole(path):
         assert [point["minutes"] for point in curve] == sorted(point["minutes"] for point in curve)
 
 
+def unwritten():
+    """The page without its tables."""
+    text = (publish.ROOT / "docs/results.md").read_text(encoding="utf-8")
+    return "\n".join(line for line in text.splitlines() if line.startswith("<!--"))
+
+
 def test_a_record_of_two_seeds(tmp_path, monkeypatch):
     with jax.numpy_dtype_promotion("standard"):
         for seed in (0, 1):
             run.run(small(tmp_path / str(seed), epochs=1, seed=seed), "digits")
     folders = [tmp_path / "0", tmp_path / "1"]
-    made = publish.record(folders, "two", note="beside other work")
+    made = records.of_runs(folders, "two", note="beside other work")
     accuracies = [
         json.loads((f / "results.json").read_text(encoding="utf-8"))["runs"][0]["test_accuracy"] for f in folders
     ]
@@ -47,11 +59,9 @@ def test_a_record_of_two_seeds(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     monkeypatch.setattr(publish, "RESULTS", tmp_path / "results")
     (tmp_path / "results" / "two.json").write_text(json.dumps(made), encoding="utf-8")
-    parts = ("accuracies", "few steps", "operations", "energy")
-    begin = "<!-- {}: written by python -m experiments.publish -->\n<!-- end of {} -->\n"
-    empty = "".join(begin.format(part, part) for part in parts)
+    empty = unwritten()
     assert "2 seeds" in publish.page("docs/results.md", empty)
-    few = publish.record(folders, "two", few_steps=True)
+    few = records.of_runs(folders, "two", few_steps=True)
     for name, rate in (("two", 0.0), ("mended", 0.2)):
         (tmp_path / "results" / f"{name}.json").write_text(json.dumps(few | {"init_rate": rate}), encoding="utf-8")
     main, _, mended = publish.page("docs/results.md", empty).partition("<!-- end of accuracies -->")
@@ -62,27 +72,67 @@ def test_a_record_of_two_seeds(tmp_path, monkeypatch):
     config["network"]["leak"] = 0.5
     (folders[1] / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ValueError, match="differ in more than their seeds: publish them one by one"):
-        publish.record(folders, "two")
+        records.of_runs(folders, "two")
     (folders[0] / "results.json").unlink()
     with pytest.raises(ValueError, match=r"has no results.json: let the training end first"):
-        publish.record(folders[:1], "one")
+        records.of_runs(folders[:1], "one")
+
+
+def test_a_record_of_a_sweep(tmp_path, monkeypatch):
+    """Both seeds of a setting are in one cell, and diverged ones in none."""
+    axes = [plan.Axis("leak", (0.5, 0.9)), plan.Axis("time_steps", (2, 4))]
+    rows = [
+        {"leak": leak, "time_steps": steps, "seed": seed, "diverged_step": None}
+        | dict.fromkeys(
+            ("test_accuracy", "selected_test_accuracy", "validation_accuracy"), leak - steps / 10 + seed / 5
+        )
+        for leak in (0.5, 0.9)
+        for steps in (2, 4)
+        for seed in (0, 1)
+    ]
+    rows[0] |= {"diverged_step": 3, "test_accuracy": None}
+    facts = {"axes": [[axis.name, list(axis.values)] for axis in axes], "config": {"data": {"dataset": "mnist"}}}
+    started = environment.environment() | {"command": "python -m experiments.sweep --data_dir=/d --run_dir=/x"}
+    summary = started | {"axes": facts["axes"], "settings": table.summarise(rows, axes)}
+    for name, content in (("sweep", facts), ("summary", summary)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    made = records.of_sweep(tmp_path, "Leak", device="2 cores", note="quiet")
+    assert made["dataset"] == "mnist"
+    head, _, *lines = tables.sweeps({"leak": made, "none": {}}).splitlines()
+    assert head.startswith("Leak, 2 seeds, `python -m experiments.sweep --data_dir=...` (2 cores, quiet, ")
+    assert lines == [
+        "| leak | time_steps = 2 | time_steps = 4 |",
+        "| --- | --- | --- |",
+        "| 0.5 | 50.00 % | 20.00 +- 14.14 % |",
+        "| 0.9 | 80.00 +- 14.14 % | 60.00 +- 14.14 % |",
+    ]
+    monkeypatch.setattr(publish, "RESULTS", tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "leak.json").write_text(json.dumps(made), encoding="utf-8")
+    assert lines[2] in publish.page("docs/results.md", unwritten())
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"axes": facts["axes"][:1]}), encoding="utf-8")
+    with pytest.raises(ValueError, match="is a sweep of leak: a table needs two fields"):
+        records.of_sweep(tmp_path, "one")
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(ValueError, match="has no summary.json: let the sweep end first"):
+        records.of_sweep(tmp_path, "one")
 
 
 def test_operations_and_energy_of_a_record(tmp_path):
     """What the tables say is what `evaluate` wrote."""
     with jax.numpy_dtype_promotion("standard"):
         run.run(small(tmp_path / "run", epochs=1, init_gain=3.0), "digits")
-    assert "energy" not in publish.record([tmp_path / "run"], "before")
+    assert "energy" not in records.of_runs([tmp_path / "run"], "before")
     evaluate.evaluate(tmp_path / "run", which="selected", part="test")
     with pytest.raises(
         ValueError, match=r"is of the test samples and the selected epoch: run python -m experiments.ev"
     ):
-        publish.record([tmp_path / "run"], "of another epoch")
+        records.of_runs([tmp_path / "run"], "of another epoch")
     evaluate.evaluate(tmp_path / "run", which="last", part="test", analyse=False)
     with pytest.raises(ValueError, match="--which=last, or remove it"):
-        publish.record([tmp_path / "run"], "without analysis")
+        records.of_runs([tmp_path / "run"], "without analysis")
     found = evaluate.evaluate(tmp_path / "run", which="last", part="test")["networks"][0]
-    made = publish.record([tmp_path / "run"], "with energy")
+    made = records.of_runs([tmp_path / "run"], "with energy")
     energy, reports = made["energy"], found["analysis"]["energy"]
     assert energy["accuracy"] == pytest.approx(made["test_accuracy"]["mean"])
     layers = found["analysis"]["activity"]
@@ -102,7 +152,7 @@ def test_operations_and_energy_of_a_record(tmp_path):
 
 
 def test_flags_that_change_no_number_are_left_out():
-    told = publish._told(
+    told = records._told(
         "python -m experiments.mnist --seeds=3 --run_dir=/x --nofigures --data_dir=/d --nobias --norm=bn"
     )
     assert told == "python -m experiments.mnist --seeds=3 --data_dir=... --nobias --norm=bn"

@@ -67,8 +67,8 @@ def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool
     return result
 
 
-def table(summary: dict[str, Any]) -> str:
-    """Markdown: a row per network."""
+def lines(summary: dict[str, Any]) -> list[list[str]]:
+    """The cells of the table: a heading, and a row per network."""
     equal, options = summary["equal_accuracy"], summary["options"]
     runs = {
         "direct": "direct training",
@@ -80,8 +80,8 @@ def table(summary: dict[str, Any]) -> str:
     head = [*("network", "T", "accuracy"), *(f"t = {steps:,}" for steps in shown)]
     head += [f"steps to {_percent(equal['target'])}", "spikes", "operations"]
     head += [f"ReLU energy / its ({', '.join(costs)})", "the same with neurons"]
-    lines = [["ReLU", "1", _percent(summary["relu"]["accuracy"]), *[""] * len(shown)]]
-    lines[0] += ["", "", f"{equal['relu_macs']:,} MAC", "1", "1"]
+    relu = ["ReLU", "1", _percent(summary["relu"]["accuracy"]), *[""] * len(shown)]
+    rows = [head, [*relu, "", "", f"{equal['relu_macs']:,} MAC", "1", "1"]]
     for name, label in runs.items():
         curve, needed = summary[name]["accuracy_at_step"], equal[name]
         values = [_percent(curve[steps - 1]) if steps <= len(curve) else "" for steps in shown]
@@ -89,11 +89,18 @@ def table(summary: dict[str, Any]) -> str:
             ", ".join(f"{needed[key].get(cost, float('nan')):.3g}" for cost in costs)
             for key in ("energy_ratio", "energy_ratio_with_neurons")
         ]
-        lines.append([label, f"{len(curve):,}", _percent(curve[-1]), *values, f"{needed['steps']:,}"])
-        lines[-1] += [f"{needed['spikes']:,.0f}", f"{needed['operations']:,.0f}", *ratios]
-    rows = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
+        counts = [f"{needed[key]:,.0f}" for key in ("steps", "spikes", "operations")]
+        rows.append([label, f"{len(curve):,}", _percent(curve[-1]), *values, *counts, *ratios])
+    return rows
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Markdown: a row per network."""
+    equal = summary["equal_accuracy"]
+    head, *rows = lines(summary)
+    text = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
     return (
-        f"\n{rows}\n\nAccuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
+        f"\n{text}\n\nAccuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
         f"synaptic operations and energy: per inference, to equal accuracy; energy of synaptic operations alone, and "
         "with the neurons' own arithmetic. Converted over direct: "
         f"{equal['steps_ratio']:g} times the steps, {equal['spikes_ratio']:g} times the spikes, "
