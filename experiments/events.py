@@ -8,8 +8,7 @@ def saccade_digits() -> Config:
     """LeNet on the embedded digits through three saccades, 8 bins of equal time; nothing to download.
 
     Source: the data is made as N-MNIST was, the recipe is that of `nmnist_lenet_small`, with a quarter of the pixels.
-    Command: `python -m experiments.events`. Measured at 182666e on 2026-11-26, five seeds: 95.38 +- 0.47 %, 19 to 40 s
-    a seed on 2 cores of an AMD EPYC that others used.
+    Command: `python -m experiments.events`. Score and time: docs/results.md.
     """
     return Config.of(
         dataset="saccade_digits",
@@ -35,8 +34,7 @@ def moving_bars() -> Config:
     """Two layers of 64 neurons tell eight directions of bars, 10 bins; nothing to download.
 
     Source: ours; the smallest task in which time and polarity matter.
-    Command: `python -m experiments.events --preset=moving_bars`. Measured at 182666e on 2026-11-26, five seeds:
-    95.12 +- 1.12 %, 1 to 4 s a seed on the same cores.
+    Command: `python -m experiments.events --preset=moving_bars`. Score and time: docs/results.md.
     """
     return saccade_digits().replace(
         dataset="moving_bars",

@@ -23,9 +23,10 @@ def nmnist_lenet() -> Config:
 
 
 def nmnist_lenet_small() -> Config:
-    """The same network for 1,000 recordings and a CPU: T = 10, surrogate, Adam, shifts of a pixel; 97 %, 5 minutes.
+    """The same network for 1,000 recordings and a CPU: T = 10, surrogate, Adam, shifts of a pixel.
 
     The surrogate (arctan) because at so few steps the paper's rule learns less: see experiments/README.md.
+    Command: `python -m experiments.nmnist`. Score and time: docs/results.md.
     """
     return nmnist_lenet().replace(
         gradient="bptt",

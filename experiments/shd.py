@@ -8,8 +8,7 @@ def randman() -> Config:
     """A recurrent layer of 128 neurons on random manifolds, ten classes, 50 steps of 20 ms.
 
     Source: the task of Zenke and Vogels (2021), Neural Computation 33:899; the network and the recipe are ours.
-    Command: `python -m experiments.shd`. Measured at c7a4d55 on 2026-11-26, five seeds: 95.56 +- 0.79 %, 12 to 50 s
-    each on 2 cores of an AMD EPYC that others used.
+    Command: `python -m experiments.shd`. Score and time: docs/results.md.
     """
     return Config.of(
         dataset="randman",
