@@ -24,6 +24,7 @@ DRAWS = {
     "shift and flip": lambda key, x: shift_and_flip(key, x, shift=3, flip=True),
     "cutout": lambda key, x: augmentation.cutout(fold_in(key, 1), augmentation.cutout(key, x, size=3), size=2),
     "random erasing": lambda key, x: augmentation.random_erasing(key, x, probability=1.0),
+    "rotate and zoom": lambda key, x: augmentation.turn(key, x, rotate=30.0, zoom=0.5),
     "drop events": lambda key, x: augmentation.drop_events(key, x, probability=0.5),
     "time jitter": lambda key, x: augmentation.jitter_events(key, x, steps=1, binary=False),
     "fixed dropout": lambda key, x: Dropout(0.5)(x[None], key)[0],

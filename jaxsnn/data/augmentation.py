@@ -4,6 +4,8 @@ A key is one for the batch, or one per sample, `[B]`: then the change of a sampl
 is in. Samples keep their dtype (uint8 stays uint8), but for `mixup`.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,6 +102,32 @@ def random_erasing(
     return _filled(images, corner, jnp.where(on, sides, 0), fill)
 
 
+def turn(key: Array, images: Array, *, rotate: float = 0.0, zoom: float = 0.0, fill: ArrayLike = 0) -> Array:
+    """Rotates each sample by a random angle, and makes it larger or smaller, about its middle `c`.
+
+    The pixel at `p` takes the value of the pixel next to `c + R(a) (p - c) / z`: values are moved, not mixed, so that
+    events stay whole. The angle `a` is uniform in `[-rotate, rotate]`, the logarithm of the factor `z` in
+    `[-log(1 + zoom), log(1 + zoom)]`.
+
+    Args:
+      key: random key, or one per sample, `[B]`.
+      images: `[B, H, W, C]`, or `[B, T, H, W, C]` with one change for all steps; any dtype.
+      rotate: largest angle, in degrees.
+      zoom: largest factor, less one; 0.1 makes a sample up to 10 % larger.
+      fill: as in `cutout`, for pixels from outside of the sample.
+
+    Raises:
+      ValueError: as `cutout`; if `rotate` or `zoom` is negative.
+    """
+    check_maps("rotate and zoom", images)
+    if not (rotate >= 0 and zoom >= 0):
+        raise ValueError(f"rotate must be degrees >= 0 and zoom a fraction >= 0, got {rotate} and {zoom}")
+    key = check_key(key, len(images))
+    within = draw(lambda k, s: jax.random.uniform(k, s, minval=-1, maxval=1), key, (len(images), 2))
+    angle = within[:, 0] * math.radians(rotate)
+    return _turned(images, angle, jnp.exp(within[:, 1] * math.log1p(zoom)), fill)
+
+
 def mixup(key: Array, samples: Array, labels: Array, *, alpha: float, num_classes: int) -> tuple[Array, Array]:
     """Mixes each sample, and its label, with the one before it in the batch: `w x_i + (1 - w) x_(i-1)`.
 
@@ -184,6 +212,24 @@ def jitter_events(key: Array, frames: Array, *, steps: int, binary: bool) -> Arr
     if jnp.issubdtype(frames.dtype, jnp.integer):
         total = jnp.minimum(total, jnp.iinfo(frames.dtype).max)
     return total.astype(frames.dtype)
+
+
+def _turned(images: Array, angle: Array, factor: Array, fill: ArrayLike) -> Array:
+    """Images turned counter-clockwise by angles `[B]` in radians, and larger by factors `[B]`."""
+    height, width = images.shape[-3:-1]
+    row = jnp.arange(height, dtype=jnp.float32)[:, None] - (height - 1) / 2
+    column = jnp.arange(width, dtype=jnp.float32)[None] - (width - 1) / 2
+    cosine, sine = ((f(angle) / factor)[:, None, None] for f in (jnp.cos, jnp.sin))
+    places = cosine * row[None] + sine * column[None], cosine * column[None] - sine * row[None]
+    rows = jnp.floor(places[0] + height / 2).astype(jnp.int32)
+    columns = jnp.floor(places[1] + width / 2).astype(jnp.int32)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    pixels = images.reshape(*images.shape[:-3], height * width, -1)
+    index = (rows * width + columns).reshape(len(images), -1)
+    moved = jax.vmap(lambda image, index: jnp.take(image, index, -2, mode="clip"))(pixels, index).reshape(images.shape)
+    inside = inside.reshape(len(images), *(1,) * (images.ndim - 4), height, width, 1)
+    values = jnp.broadcast_to(jnp.asarray(fill), images.shape[-1:]).astype(images.dtype)
+    return jnp.where(inside, moved, values.reshape(*(1,) * (images.ndim - 1), -1))
 
 
 def _filled(images: Array, corner: Array, sides: Array, fill: ArrayLike) -> Array:

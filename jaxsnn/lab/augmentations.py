@@ -78,8 +78,13 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         ),
     ),
     "mixup": Augmentation(lambda data: data.mixup > 0, _mixup),
+    "rotate and zoom": Augmentation(
+        lambda data: data.rotate > 0 or data.zoom > 0,
+        of_samples(lambda data, key, x: how.turn(key, x, rotate=data.rotate, zoom=data.zoom, fill=_mean(data, x))),
+    ),
 }
-"""Every augmentation by its name, in the order in which they are applied."""
+"""Every augmentation by its name, in the order in which they are applied. A new one goes to the end: its place numbers
+the key of each, so that in front it would change the random numbers of earlier runs."""
 
 
 def augments(data: "DataConfig") -> bool:

@@ -73,6 +73,12 @@ class DataConfig:
     random_erasing: float = option(
         0.0, "Augmentation: probability of a training image to lose a random rectangle.", bound="[0, 1]"
     )
+    rotate: float = option(
+        0.0, "Augmentation: rotate training samples by up to this many degrees either way.", bound="[0, 180]"
+    )
+    zoom: float = option(
+        0.0, "Augmentation: make training samples larger or smaller, at most 1 + zoom times.", bound="[0, 1]"
+    )
     mixup: float = option(
         0.0,
         "Augmentation: mix each training sample and label with another, by Beta(mixup, mixup); 0 for none.",

@@ -1,11 +1,15 @@
 """Augmentation of samples: what is changed, how often, and what stays."""
 
+import math
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 
 from jaxsnn.data import augmentation
 from jaxsnn.data.prepare import shift_and_flip
@@ -69,6 +73,47 @@ def test_random_erasing_takes_rectangles_of_some_images():
     np.testing.assert_array_equal(first, ONES)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-math.pi, math.pi), st.floats(0.5, 2.0))
+def test_a_turned_image_against_scipy(angle, factor):
+    """The same places in float64; a place that lies between two pixels may be rounded either way."""
+    image = np.random.default_rng(0).random((3, 7, 10, 2)).astype(np.float32)  # three time steps
+    found = augmentation._turned(image[None], jnp.float32([angle]), jnp.float32([factor]), jnp.asarray([5.0, 6.0]))[0]
+    cosine, sine = math.cos(angle) / factor, math.sin(angle) / factor
+    matrix, middle = np.array([[cosine, sine], [-sine, cosine]]), np.array([3.0, 4.5])
+    places = np.indices((7, 10)).reshape(2, -1) - middle[:, None]
+    places = (matrix @ places + middle[:, None]).reshape(2, 7, 10)
+    sure = (np.abs(places % 1 - 0.5) > 1e-4).all(0)
+    for step in range(3):
+        for channel in range(2):
+            expected = ndimage.map_coordinates(
+                image[step, ..., channel], places, order=0, mode="grid-constant", cval=5.0 + channel
+            )
+            np.testing.assert_array_equal(found[step, ..., channel][sure], expected[sure])
+
+
+def test_images_are_turned_and_zoomed():
+    image = jnp.arange(1, 26, dtype=jnp.uint8).reshape(1, 5, 5, 1).repeat(MANY, 0)
+    quarter = augmentation._turned(image[:1], jnp.float32([math.pi / 2]), jnp.ones(1), 0)
+    np.testing.assert_array_equal(quarter[0, ..., 0], np.rot90(image[0, ..., 0]))
+    assert quarter.dtype == jnp.uint8
+    np.testing.assert_array_equal(augmentation.turn(KEYS, image), image)
+    wide = jnp.zeros((MANY, 1, 101, 1)).at[:, 0, 60].set(1.0)  # ten pixels right of the middle
+    larger = np.asarray(augmentation.turn(KEYS, wide, zoom=0.5))[:, 0, :, 0]
+    ends = [np.flatnonzero(one)[[0, -1]] - 50 for one in larger if one.any()]
+    assert min(first for first, _ in ends) >= 6
+    assert 14 <= max(last for _, last in ends) <= 16
+    tall = jnp.zeros((MANY, 101, 101, 1)).at[:, 50, 90].set(1.0)[:100]
+    angles = []
+    for one in np.asarray(augmentation.turn(KEYS[:100], tall, rotate=30.0))[..., 0]:
+        places = np.argwhere(one)
+        if len(places):
+            angles.append(np.degrees(np.arctan2(50 - places[0, 0], places[0, 1] - 50)))
+    assert 25 < max(angles) < 32
+    assert -32 < min(angles) < -25
+    assert abs(np.mean(angles)) < 5
+
+
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.float32])
 def test_mixup_mixes_samples_and_labels_alike(dtype):
     labels = jnp.arange(MANY) % 4
@@ -113,6 +158,12 @@ def test_events_that_meet(binary, most):
         (partial(augmentation.cutout, size=0), (2, 4, 4, 1), "size of cutout must be a number of pixels >= 1, got 0"),
         (partial(augmentation.random_erasing, probability=0.5), (2, 3, 10), "random erasing: expected images"),
         (partial(augmentation.alternating_flip, epoch=0), (2, 3, 10), "a flip: expected images"),
+        (partial(augmentation.turn, rotate=5.0), (2, 10), "rotate and zoom: expected images"),
+        (
+            partial(augmentation.turn, zoom=-1.0),
+            (2, 4, 4, 1),
+            "rotate must be degrees >= 0 and zoom .*, got 0.0 and -1.0",
+        ),
         (partial(augmentation.drop_events, probability=0.5), (2, 3), r"frames \[B, T, ...\] of recordings, got"),
         (partial(augmentation.jitter_events, steps=3, binary=True), (2, 3, 4), r"time jitter must lie in \[0, 3\)"),
     ],

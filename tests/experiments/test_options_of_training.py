@@ -36,6 +36,7 @@ def small(**fields):
 
 EVERYTHING = {
     **{"shift": 1, "shift_fill": "reflect", "flip": True, "flip_alternating": True, "cutout": 2, "random_erasing": 0.5},
+    **{"rotate": 10.0, "zoom": 0.1},
     **{"mixup": 0.4, "loss": "tet", "tet_lambda": 0.1, "tet_target": 0.5, "label_smoothing": 0.1},
     **{"rate_weight": 0.5, "rate_lower": 0.05, "rate_upper": 0.2, "optimizer": "sgd", "clip": 1.0},
     **{
