@@ -52,6 +52,16 @@ def test_fan_out_is_what_the_synapses_do(stride, padding):
         np.testing.assert_array_equal(analysis.fan_out(connection, given_weights), found)
 
 
+def test_a_recurrent_connection_to_the_others_alone():
+    """A neuron reaches all but itself, whatever its own weight is."""
+    connection = Connection("fc1", "fc1", "fc1", "dense", (4, 4), 1, NO_PADS, (4,), (4,), hollow=True)
+    np.testing.assert_array_equal(analysis.fan_out(connection), [3, 3, 3, 3])
+    weights = np.ones((4, 4))
+    weights[1, 1] = weights[2, 3] = 0
+    np.testing.assert_array_equal(analysis.fan_out(connection, weights), [3, 3, 2, 3])
+    np.testing.assert_array_equal(analysis.fan_out(connection._replace(hollow=False), weights), [4, 3, 3, 4])
+
+
 def test_weights_of_another_shape():
     with pytest.raises(ValueError, match=r"conv1 has weights \(3, 3, 2, 4\), got \(3, 3, 4, 2\)"):
         analysis.fan_out(convolution(7, 5, (3, 3), 2, 4, 1, 1), np.ones((3, 3, 4, 2)))
