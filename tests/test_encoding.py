@@ -132,6 +132,7 @@ def test_changes_spike(dtype):
     spikes = encoding.delta(frames, threshold=2)
     assert spikes[:, 0].tolist() == [[0, 1], [0, 0], [1, -1], [-1, 0]]
     assert spikes.dtype == jnp.float32
+    np.testing.assert_array_equal(encoding.delta(frames[..., 1], threshold=2), spikes[..., 1])  # one number per step
     with pytest.raises(ValueError, match=r"changes are those of frames \[B, T, ...\], got \(2,\)"):
         encoding.delta(jnp.zeros(2))
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,13 @@ def test_limits_of_early_exit():
 )
 def test_steps_needed_to_reach_and_stay(accuracy, target, steps):
     assert analysis.steps_needed(np.array(accuracy), target) == steps
+
+
+def test_the_accuracy_that_both_reach():
+    curves = {name: SimpleNamespace(accuracy=np.array(a)) for name, a in {"a": [0.9, 0.75], "b": [0.1, 0.8]}.items()}
+    assert analysis.common_accuracy(curves) == 0.75
+    assert analysis.common_accuracy(curves, 0.25) == 0.5
+    assert analysis.common_accuracy(curves, 0.9) == 0
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 2, 3), (3, 3, 0)])

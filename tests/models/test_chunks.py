@@ -141,6 +141,7 @@ def test_bad_chunk_and_bad_input():
     apply, params, state = build(neurons.spikebp())
     with pytest.raises(ValueError, match="chunk must be a number of time steps >= 1, got 0"):
         models.in_chunks(apply, 0)
+    assert callable(models.in_chunks(apply, 1))  # its numbers: test_pieces_are_the_whole
     with pytest.raises(ValueError, match="time-major spikes"):
         models.in_chunks(apply, 2)(params, state, jnp.zeros((5, 8, 8, 1)))
 
