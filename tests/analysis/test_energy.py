@@ -115,6 +115,14 @@ def test_the_table_says_what_it_holds(observed):
     assert row == ["synapses", "15", "17", "AC", "0.05", "0.00", "28.24", "0.5667", "16.0000"]
 
 
+def test_a_silent_network_is_plain_data():
+    """Nothing is spent, so that the ratio is infinite, which JSON does not know."""
+    report = analysis.energy(hand.observe([[0, 0, 0], [0, 0, 0]]))
+    assert report.synapses.ratio == float("inf")
+    assert report.as_dict()["synapses"]["ratio"] is None
+    json.dumps(report.as_dict(), allow_nan=False)
+
+
 def test_unknown_names(observed):
     with pytest.raises(ValueError, match="unknown table 'int8': known are int32, float32"):
         analysis.energy(observed, table="int8")

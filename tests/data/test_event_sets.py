@@ -271,6 +271,13 @@ def test_generated_sets_are_the_same_through_their_official_files(few, tmp_path,
         generate(name, tmp_path / "files")
 
 
+def test_an_unmoved_digit_is_in_the_middle_of_the_sensor():
+    weights = saccades._weights(0)
+    np.testing.assert_allclose(weights, weights[::-1, ::-1], atol=1e-12)
+    np.testing.assert_allclose(weights.sum(0), 28 / 8)  # eight pixels of the digit over 28 of the sensor
+    np.testing.assert_allclose(saccades._weights(1)[1:], weights[:-1], atol=1e-12)
+
+
 def test_generators_depend_on_the_seed_alone(few):
     for name, generator in GENERATORS.items():
         first, again, other = (generator.make(seed)[0] for seed in (3, 3, 4))

@@ -1,5 +1,6 @@
 """Frames of recordings against a slow loop, and the traps of binning; filters of events."""
 
+import math
 import re
 
 import jax.numpy as jnp
@@ -50,6 +51,12 @@ def test_frames_equal_the_slow_loop(rows, steps, by, values, polarity, crop, dow
     assert ours.shape == Binning(steps, **options, downsample=downsample).shape(SENSOR)
     slow = slow_parsers.frames(rows, steps, SENSOR, downsample=downsample, start=start, **options)
     np.testing.assert_array_equal(ours, slow)
+
+
+@pytest.mark.parametrize("name", ["bin_ms", "denoise_ms"])
+def test_times_without_end_are_refused(name):
+    with pytest.raises(ValueError, match="in microseconds must be an integer of at least 0, got -1"):
+        Binning.of(3, bins="duration", **{"bin_ms": 1.0, name: math.inf})
 
 
 @pytest.mark.parametrize("by", ["time", "count"])

@@ -54,6 +54,12 @@ def test_narrow_samples_are_normalised_in_float32(dtype):
     np.testing.assert_allclose(x, 0.0005 / 3, rtol=1e-3)
 
 
+def test_a_flip_without_a_shift():
+    images = jnp.arange(3).reshape(1, 1, 3, 1).repeat(40, 0)
+    found = np.asarray(shift_and_flip(jax.random.key(0), images, shift=0, flip=True))[:, 0, :, 0]
+    assert {tuple(row) for row in found.tolist()} == {(0, 1, 2), (2, 1, 0)}
+
+
 def test_what_only_images_can_have_is_refused():
     for samples in (jnp.zeros((2, 10)), jnp.zeros((2, 3, 10))):
         with pytest.raises(
