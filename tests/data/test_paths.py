@@ -74,6 +74,7 @@ def test_a_folder_of_classes(tmp_path):
     (tmp_path / "cat" / "notes.txt").write_text("no picture", encoding="utf-8")
     (tmp_path / "cat" / "._1.png").write_bytes(b"a resource fork")
     data = paths.load(tmp_path)
+    assert pictures.load(tmp_path).train.samples.shape == data.train.samples.shape
     assert (data.classes, data.train.samples.shape, data.test.samples.shape) == (
         ("cat", "dog", "train"),
         (13, 6, 4, 3),

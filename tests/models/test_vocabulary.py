@@ -179,6 +179,20 @@ def test_an_input_that_stays_is_computed_once(x64):
     assert flops[1] < 0.85 * flops[0]  # neurons and the second layer stay
 
 
+def test_currents_of_an_input_that_stays_are_counted_at_every_step():
+    def make(net):
+        net.conv(4, neurons=False)
+        net.neurons()
+
+    found = []
+    for static in (False, True):
+        _, apply, params, state = build(make, static_input=static)
+        x = jnp.broadcast_to(jax.random.normal(jax.random.key(0), (1, B, 6, 6, 4)), (T, B, 6, 6, 4))
+        found.append(apply(params, state, x, count=True)[0].spike_counts)
+    jax.tree.map(np.testing.assert_array_equal, *found)
+    np.testing.assert_array_equal(found[0]["conv1"], T * 6 * 6 * 4)  # a current is hardly ever zero
+
+
 def test_attention_is_the_sum_over_tokens():
     q, k, v = (jax.random.bernoulli(jax.random.key(n), 0.5, (T, B, 2, 3, 8)).astype(jnp.float32) for n in range(3))
     expected = np.zeros((T, B, 6, 8))
