@@ -57,8 +57,8 @@ def test_slope_is_a_traced_argument_without_gradient(spike):
 
 
 # The slopes at which the sources of the docstrings, or the libraries that spread them, use each: SuperSpike's 25 as in
-# snnTorch, arctan's 2 and the logistic function's 4 as in SpikingJelly, a Gaussian of standard deviation 0.4. The rest
-# are compared with SpikingJelly's and Norse's own in tests/peers.
+# snnTorch, arctan's 2 and the logistic function's 4 as in SpikingJelly, a Gaussian of standard deviation 0.4. The
+# rest are compared with SpikingJelly's and Norse's own in tests/peers; their slopes are SLOPES.
 DEFAULTS = {
     "straight_through": lambda x: 1.0,
     "boxcar": lambda x: float(abs(x) < 0.5),
@@ -70,12 +70,21 @@ DEFAULTS = {
 }
 
 
+SLOPES = {
+    **{"piecewise_exp": 1, "soft_sign": 2, "super_spike": 1, "sign_log_abs": 1, "piecewise_leaky_relu": 1, "s2nn": 4},
+    **{"squarewave_fourier": 1 / 8, "q_pseudo_spike": 2, "leaky_k_relu": 1, "fake_numerical": 0.3},
+    **{"log_tailed_relu": 1, "circ": 1},
+}
+
+
 @every
 def test_default_slope_and_partial(spike):
     x = np.asarray([-1.2, -0.45, 0.0, 0.01, 0.3, 0.7], np.float32)
     found = jax.vmap(jax.grad(spike))(x)
     if spike.name in DEFAULTS:
         np.testing.assert_allclose(found, [DEFAULTS[spike.name](float(value)) for value in x], rtol=1e-5)
+    else:
+        assert spike.slope == SLOPES[spike.name]
     np.testing.assert_array_equal(found, jax.vmap(jax.grad(functools.partial(spike, slope=spike.slope)))(x))
 
 

@@ -199,6 +199,12 @@ def test_orthogonal_weights():
     np.testing.assert_allclose(kernel @ kernel.T, 4 * np.eye(6), atol=1e-5)
 
 
+@pytest.mark.parametrize(("recurrent", "weights"), [("", 249_856), ("all", 380_928)])
+def test_weights_of_an_mlp_for_spoken_digits(recurrent, weights):
+    net = models.create("mlp", input_shape=(700,), num_classes=20, recurrent=recurrent, rngs=nnx.Rngs(0))
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(net, nnx.Param))) == weights
+
+
 def test_bad_input_is_refused():
     for kind in (neurons.spikebp(), neurons.relu()):
         _, apply, params, state = build(kind, dtype=jnp.float32)
