@@ -159,7 +159,7 @@ COMMON = {
     "fields",
     [
         pytest.param({"neuron": "adlif", "leak": 0.8, "recurrent": "others"}, marks=pytest.mark.thorough),
-        {"neuron": "psn", "encoding": "direct"},
+        pytest.param({"neuron": "psn", "encoding": "direct"}, marks=pytest.mark.thorough),
         {"neuron": "sliding_psn", "neuron_options": ("order:3",), "time_chunk": 2},
     ],
 )

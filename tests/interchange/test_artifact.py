@@ -34,7 +34,7 @@ print(json.dumps({"whole": answers.tolist(), "streamed": jnp.stack(streamed).tol
 """
 
 
-@pytest.mark.parametrize("name", ["lenet", "mlp"])
+@pytest.mark.parametrize("name", ["lenet", pytest.param("mlp", marks=pytest.mark.thorough)])
 def test_it_runs_with_jax_alone(name, tmp_path):
     shape = (6,) if name == "mlp" else (8, 8, 1)
     options = {"input_shape": shape, "num_classes": 3, "neurons": neurons.lif(0.9), "init_gain": 3.0, "width": 0.2}

@@ -58,6 +58,7 @@ def test_every_parameter_of_every_member_learns():
     assert moved == {f"norm {name}" for name in ("bn", "bn_step", "tdbn", "tebn", "bntt")}
 
 
+@pytest.mark.thorough
 def test_they_are_lowered_for_accelerators():
     step, data, state, _ = trained()
     text = step.trace(state, *data, jnp.arange(4)).lower(lowering_platforms=("cuda", "tpu")).as_text()

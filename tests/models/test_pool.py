@@ -72,7 +72,11 @@ def plain(neuron, params, x):
 
 
 @pytest.mark.parametrize(
-    "neuron", [neurons.spikebp(0.9, pack_spikes=True), neurons.lif(0.9, pack_spikes=True)], ids=["spikebp", "lif"]
+    "neuron",
+    [
+        pytest.param(neurons.spikebp(0.9, pack_spikes=True), id="spikebp"),
+        pytest.param(neurons.lif(0.9, pack_spikes=True), id="lif", marks=pytest.mark.thorough),
+    ],
 )
 def test_gradients_are_those_of_plain_synapses(x64, neuron):
     """Fractions reach the layers behind a pool, so bits or bytes of them would make wrong weight gradients."""
