@@ -72,9 +72,8 @@ def sweeps(found: dict[str, Record]) -> str:
             lines = [[row, *(f"{column} = {value}" for value in others)]]
             for value in values:
                 settings = [of[value, other] for other in others]
-                lines.append(
-                    [value, *(accuracy({"mean": s["test_accuracy"], "std": s["test_accuracy_std"]}) for s in settings)]
-                )
+                pairs = [{"mean": s["test_accuracy"], "std": s["test_accuracy_std"]} for s in settings]
+                lines.append([value, *("diverged" if p["mean"] is None else accuracy(p) for p in pairs)])
             seeds = settings[0]["seeds"]
             parts.append(f"{r['title']}, {seeds} seeds, {told(r)}:\n\n{markdown(lines)}")
     return "\n\n".join(parts)
