@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from jaxsnn.lab.convert.comparison import markdown
+
 Record = dict[str, Any]
 
 
@@ -92,11 +94,6 @@ def told(r: Record) -> str:
     """The origin of a table: command, device, date, commit."""
     note = f", {r['note']}" if r["note"] else ""
     return f"`{r['command']}` ({r['device']}{note}, {r['date']}, commit {r['commit']})"
-
-
-def markdown(lines: list[list[Any]]) -> str:
-    head, *rows = lines
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in (head, ["---"] * len(head), *rows))
 
 
 COUNTED = {

@@ -29,7 +29,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def pytest_collection_finish():
-    """Spares the garbage collector all that has been imported: walking it was a tenth of the tests' time."""
+    """Spares the garbage collector all that has been imported, which it would walk again and again."""
     gc.freeze()
     gc.set_threshold(20_000)
 

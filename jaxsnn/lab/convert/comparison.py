@@ -97,15 +97,20 @@ def lines(summary: dict[str, Any]) -> list[list[str]]:
 def table(summary: dict[str, Any]) -> str:
     """Markdown: a row per network."""
     equal = summary["equal_accuracy"]
-    head, *rows = lines(summary)
-    text = "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
     return (
-        f"\n{text}\n\nAccuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
+        f"\n{markdown(lines(summary))}\n\n"
+        f"Accuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
         f"synaptic operations and energy: per inference, to equal accuracy; energy of synaptic operations alone, and "
         "with the neurons' own arithmetic. Converted over direct: "
         f"{equal['steps_ratio']:g} times the steps, {equal['spikes_ratio']:g} times the spikes, "
         f"{equal['operations_ratio']:g} times the operations."
     )
+
+
+def markdown(cells: Sequence[Sequence[Any]]) -> str:
+    """A table of Markdown: a heading, and rows."""
+    head, *rows = cells
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in (head, ["---"] * len(head), *rows))
 
 
 def _percent(fraction: float) -> str:
