@@ -5,8 +5,8 @@
 
 `--run` takes several folders that differ in their seeds alone; of a folder in which `experiments.evaluate --which=last`
 wrote its result, operations and energy are kept too, and what `experiments.convert` wrote. The folder of a sweep
-of two fields gives a table of its own. No accuracy of these tables is typed by hand: a test compares both pages with
-the records.
+of two fields gives a table of its own, and so do files of `experiments.score --out=...`. No accuracy of these tables
+is typed by hand: a test compares both pages with the records, and their sentences with the records that they name.
 """
 
 import json
@@ -55,6 +55,7 @@ def page(name: str, text: str) -> str:
             "operations": tables.operations(found),
             "sweeps": tables.sweeps(found),
             "conversions": tables.conversions(found),
+            "scores": tables.scores(found),
         }
     for what, lines in made.items():
         begin, end = f"<!-- {what}: written by python -m experiments.publish -->", f"<!-- end of {what} -->"
@@ -77,7 +78,10 @@ def draw(r: Record, path: Path) -> None:
 def main() -> None:
     """Parses flags, writes."""
     flags.DEFINE_list(
-        "run", [], "Folders of finished runs that differ in their seeds alone, or one of a sweep; none: only the pages."
+        "run",
+        [],
+        "Folders of finished runs that differ in their seeds alone, or one of a sweep, or the file of a score; none: "
+        "only the pages.",
     )
     flags.DEFINE_string("name", "", "Name of the record, results/<name>.json.")
     flags.DEFINE_string("title", "", "What the README calls it.")
@@ -93,10 +97,11 @@ def main() -> None:
                 raise ValueError("give the record a --name and a --title")
             folders = [files.local(folder) for folder in given.run]
             about = {"device": given.device, "note": given.note}
-            if any((folder / "sweep.json").exists() for folder in folders):
+            alone = records.of_score if folders[0].is_file() else records.of_sweep
+            if any(path.is_file() or (path / "sweep.json").exists() for path in folders):
                 if len(folders) > 1:
-                    raise ValueError(f"{given.run} holds a sweep: publish its folder alone")
-                made = records.of_sweep(folders[0], given.title, **about)
+                    raise ValueError(f"{given.run} holds a sweep or a score: publish it alone")
+                made = alone(folders[0], given.title, **about)
             else:
                 marks = {"readme": given.readme, "few_steps": given.few_steps}
                 made = records.of_runs(folders, given.title, **about, **marks)

@@ -1,6 +1,7 @@
-"""Records of finished runs and sweeps, made from their folders: for `experiments.publish`."""
+"""Records of finished runs, sweeps and scores, made from what they left: for `experiments.publish`."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from jaxsnn.lab.groups import RunConfig
 from jaxsnn.lab.results import spent
 from jaxsnn.training import MetricsFile
 
-UNTOLD = {f.name for f in dataclasses.fields(RunConfig)} - {"seeds"} | {"cache_dir"}
+UNTOLD = {f.name for f in dataclasses.fields(RunConfig)} - {"seeds"} | {"cache_dir", "out"}
 """Flags that change no number, left out of the command of a record."""
 
 
@@ -92,6 +93,26 @@ def of_sweep(folder: Path, title: str, *, device: str = "", note: str = "") -> R
         "dataset": run_folder.read_json(folder / "sweep.json")["config"]["data"]["dataset"],
         "sweep": {key: summary[key] for key in ("axes", "settings")},
         **_origin(summary, device),
+    }
+
+
+def of_score(file: Path, title: str, *, device: str = "", note: str = "") -> Record:
+    """What is kept of a graph's score, from the file that `experiments.score --out=...` wrote.
+
+    Raises:
+      ValueError: if it is no such file.
+    """
+    found = run_folder.read_json(file)
+    kept = ("graph", "reset", "part", "samples", "accuracy", "seconds_per_sample", "time_steps")
+    if missing := [key for key in kept if key not in found]:
+        raise ValueError(f"{file} is no result of python -m experiments.score --out=...: it has no {missing[0]}")
+    return {
+        "title": title,
+        "command": _told(re.sub(r"--graph=\S+", f"--graph={found['graph']}", found["command"])),
+        "note": note,
+        "dataset": found["dataset"],
+        "score": {key: found[key] for key in kept},
+        **_origin(found, device),
     }
 
 

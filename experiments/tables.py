@@ -90,6 +90,20 @@ def conversions(found: dict[str, Record]) -> str:
     )
 
 
+def scores(found: dict[str, Record]) -> str:
+    """The accuracies of graphs that came from other tools."""
+    lines: list[list[Any]] = [["graph", "samples", "reset", "accuracy", "seconds each", "origin"]]
+    for r in found.values():
+        if s := r.get("score"):
+            value = f"{100 * s['accuracy']:.2f} %"
+            part, seconds = f"{s['samples']:,}, {s['part']}", f"{s['seconds_per_sample']:.3f}"
+            lines.append([f"`{s['graph']}`", part, RESETS[s["reset"]], value, seconds, told(r)])
+    return markdown(lines)
+
+
+RESETS = {"value": "to a value", "subtract": "by subtraction"}
+
+
 def told(r: Record) -> str:
     """The origin of a table: command, device, date, commit."""
     note = f", {r['note']}" if r["note"] else ""

@@ -4,19 +4,23 @@
         --time_steps=300 --data_dir=... [--part=test]
 
 All flags of data and input are those of a training; those of the network are left alone, for the graph is the network.
-The answer is the mean of the last layer's output over time. Needs the extra `nir`.
+The answer is the mean of the last layer's output over time. `--out=score.json` keeps accuracy and confusion matrix in a
+file. Needs the extra `nir`.
 """
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optax
 from absl import flags
 
-from jaxsnn import models, training
+from jaxsnn import files, models, training
+from jaxsnn.lab import run_folder
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import Config
+from jaxsnn.lab.environment import environment
 from jaxsnn.lab.inputs import input_shape, make_prepare
 from jaxsnn.lab.splits import load_data
 
@@ -76,16 +80,24 @@ def main() -> None:
     flags.DEFINE_float("dt", None, "Seconds of one time step; none for the one that the graph tells.")
     flags.DEFINE_enum("reset_by", "value", ["value", "subtract"], "How a neuron that fired is reset; see interchange.")
     flags.DEFINE_enum("part", "test", ["train", "test"], "Which samples.")
+    flags.DEFINE_string("out", "", "File for the result as JSON, with the confusion matrix; empty for none.")
     define_flags(PRESETS)
 
     def run() -> None:
         given = flags.FLAGS
         config = from_flags(PRESETS)
+        out = files.local(given.out) if given.out else None
+        if out is not None and not out.parent.is_dir():
+            raise ValueError(f"--out={given.out}: {out.parent} is no folder; make it first, or name another file")
         found = score(config, given.graph, dt=given.dt, reset=given.reset_by, part=given.part)
         print(
             f"{given.graph} on {found['samples']} {given.part} samples of {config.data.dataset}: "
             f"{100 * found['accuracy']:.2f} %, {found['seconds_per_sample']:.4f} s each"
         )
+        if out is not None:
+            about = {"graph": Path(given.graph).name, "reset": given.reset_by, "part": given.part}
+            about |= {"dataset": config.data.dataset, "time_steps": config.network.time_steps}
+            run_folder.write_json(out, found | about | environment())
 
     command(run)
 

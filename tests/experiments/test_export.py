@@ -1,6 +1,8 @@
 """Trained networks written for other tools, by command."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import jax
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from jax import export as jax_export
 
+from experiments import records, tables
 from jaxsnn import interchange, models, training
 from jaxsnn.data import load
 from jaxsnn.lab import export, run, run_folder, score
@@ -94,3 +97,28 @@ def test_a_graph_is_scored_as_the_run_was_evaluated(folder):
     assert found["accuracy"] == mean.accuracy[-1]
     with pytest.raises(ValueError, match=r"takes samples \[16, 16, 1\] .*, digits with encoding=population gives"):
         score.score(config.replace(encoding="population"), path, dt=None, reset="value", part="test")
+
+
+def test_a_score_leaves_a_file(folder, tmp_path, monkeypatch):
+    """Of the command, with which `experiments.publish` makes a record."""
+    path = export.export(folder, "nir", which="last")
+    flags = ["--dataset=digits", "--time_steps=2", "--evaluation_batch=40", f"--graph={path}"]
+    for out in (tmp_path / "nowhere" / "score.json", tmp_path / "score.json"):
+        done = subprocess.run(
+            [sys.executable, "-m", "jaxsnn.lab.score", *flags, f"--out={out}"], capture_output=True, text=True
+        )
+        if out.parent == tmp_path:
+            assert done.returncode == 0, done.stderr
+        else:
+            assert done.returncode == 1
+            assert "is no folder; make it first" in done.stderr
+    record = records.of_score(tmp_path / "score.json", "one", device="a machine")
+    assert record["score"]["graph"] == path.name
+    assert f"--graph={path.name}" in record["command"]
+    assert "--out" not in record["command"]
+    shown = f"{100 * record['score']['accuracy']:.2f} %"
+    assert shown in done.stdout
+    assert f"| {shown} |" in tables.scores({"one": record, "none": {}})
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="is no result of python -m experiments.score --out=...: it has no graph"):
+        records.of_score(tmp_path / "other.json", "one")

@@ -1,6 +1,7 @@
 """The published accuracies are those of the records in results/, and the records those of finished runs."""
 
 import json
+import re
 
 import jax
 import pytest
@@ -26,6 +27,9 @@ def test_records_are_whole(path):
         assert {"command", "date", "commit", "device", "versions"} <= told.keys()
         assert "-dirty" not in told["commit"], "a figure of code that nobody can get back"
     assert {"title", "note"} <= record.keys()
+    if "score" in record:
+        assert 0.05 < record["score"]["accuracy"] <= 1
+        return
     if "sweep" in record:
         assert all(0.05 < (setting["test_accuracy"] or 0.1) <= 1 for setting in record["sweep"]["settings"])
         return
@@ -36,6 +40,53 @@ def test_records_are_whole(path):
     for curve, one in zip(record["curves"], record["runs"], strict=False):
         assert curve[-1]["test_accuracy"] == one["test_accuracy"]
         assert [point["minutes"] for point in curve] == sorted(point["minutes"] for point in curve)
+
+
+def numbers(record):
+    """All accuracies of a record, in percent as pages say them."""
+    if isinstance(record, dict):
+        return {number for value in record.values() for number in numbers(value)}
+    if isinstance(record, list):
+        return {number for value in record for number in numbers(value)}
+    if isinstance(record, str):  # a table, as `experiments.convert` printed it
+        return set(re.findall(r"\d+\.\d\d(?= %)", record))
+    return {f"{100 * record:.2f}"} if isinstance(record, float) and record <= 1 else set()
+
+
+ELSEWHERE = ("published", "no record")
+"""A paragraph with one of these says itself where its figures come from."""
+
+
+def unfounded(text, found):
+    """Paragraphs whose accuracies are not those of the records that they name; tables belong to the sentence before."""
+    text = re.sub(r"<!-- (.+?): written by .*?<!-- end of \1 -->|```.*?```", "", text, flags=re.DOTALL)
+    parts = re.split(r"\n\n(?!\|)|\n(?=- )", text)
+    wrong = []
+    for part in parts:
+        said = set(re.findall(r"\b\d+\.\d\d(?=(?:,? (?:and )?\d+\.\d\d)* (?:%|\+-))", part))
+        named = [found[name] for name in re.findall(r"`(\w+)`", part) if name in found]
+        allowed = {number for record in named for number in numbers(record)}
+        if not said <= allowed and not any(word in part.lower() for word in ELSEWHERE):
+            wrong.append((sorted(said - allowed), part))
+    return wrong
+
+
+@pytest.mark.parametrize("name", publish.PAGES)
+def test_sentences_say_what_the_records_say(name):
+    text = (publish.ROOT / name).read_text(encoding="utf-8")
+    assert not unfounded(text, publish.known())
+
+
+def test_a_figure_without_a_record_is_found():
+    found = {"one": {"test_accuracy": {"mean": 0.90123, "std": 0.001}, "conversion": {"lines": [["x", "88.10 %"]]}}}
+    assert not unfounded("By `one` 90.12 +- 0.10 %, converted 88.10 %.\n\nElsewhere 1.50, 0.25 s.", found)
+    assert not unfounded("Published: 99.59 %.\n\nOf these no record was kept:\n\n| x | 12.34 % |", found)
+    (wrong,) = unfounded("By `one` 90.12 %.\n\n- Another sentence: 90.12 %", found)
+    assert wrong[0] == ["90.12"]
+    ((figures, _),) = unfounded("By `one` 90.13 and 88.10 %.", found)
+    assert figures == ["90.13"]
+    ((figures, _),) = unfounded("Of `one`:\n\n| x | 12.34 % |", found)
+    assert figures == ["12.34"]
 
 
 def unwritten():
