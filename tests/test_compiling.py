@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from jaxsnn import compiling, losses, models, neurons
+from jaxsnn.layers.synapses import normal_kernel
 
 STEPS = 16
 
@@ -37,14 +38,32 @@ def test_a_step_needs_less_memory_and_has_the_same_numbers(lowered):
     jax.tree.map(np.testing.assert_array_equal, whole(*arguments), ordered(*arguments))
 
 
-def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
-    monkeypatch.setattr(compiling, "SEQUENTIAL", {"xla_cpu_no_such_option": True})
-    assert compiling.compiler_options.__wrapped__() == {}
+OPTIONS = {"SEQUENTIAL": compiling.compiler_options, "QUICK": compiling.quick_options}
 
 
-def test_other_devices_have_none(monkeypatch):
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch, name):
+    monkeypatch.setattr(compiling, name, {"xla_cpu_no_such_option": True})
+    assert OPTIONS[name].__wrapped__() == {}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_other_devices_have_none(monkeypatch, name):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert compiling.compiler_options.__wrapped__() == {}
+    assert OPTIONS[name].__wrapped__() == {}
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 3, 64), (3, 3, 64, 20), (700, 33), (7, 3)])
+def test_weights_compiled_in_a_hurry_are_those_of_all_optimisations(shape):
+    """Bit for bit, and inside of another program, where no options can be given, the same up to rounding."""
+    whole = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+    usual = jax.jit(jax.random.normal, static_argnums=(1, 2), compiler_options=whole)
+    normal = usual(nnx.Rngs(5).params(), shape, jnp.float32)
+    kernel = normal_kernel(nnx.Rngs(5), shape, 2.0, jnp.float32)[...]
+    deviation = jnp.sqrt(jnp.array(2.0 / np.prod(shape[:-1]), jnp.float32))
+    np.testing.assert_array_equal(kernel, normal * deviation)
+    inside = jax.jit(lambda key: normal_kernel(nnx.Rngs(key), shape, 2.0, jnp.float32)[...])(jax.random.key(5))
+    np.testing.assert_allclose(inside, kernel, rtol=1e-5, atol=1e-7)
 
 
 def test_compiled_programs_are_the_same(lowered):

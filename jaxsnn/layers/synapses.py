@@ -4,14 +4,18 @@
 (E5), the same for all steps. Currents have the dtype of `x`; products are added up in float32 at least.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxsnn import synapses
+from jaxsnn.compiling import quick_options
 from jaxsnn.storage import Storage
 from jaxsnn.synapses import Connection, Precision, extent, output_size, resolve_padding
 from jaxsnn.synapses.linear import check_precision
@@ -31,7 +35,16 @@ class Synapse(Protocol):
 
 def normal_kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) -> nnx.Param:
     """Normal weights with standard deviation `sqrt(scale / fan_in)`."""
-    return nnx.Param(jax.nn.initializers.variance_scaling(scale, "fan_in", "normal")(rngs.params(), shape, dtype))
+    deviation = np.sqrt(np.asarray(scale / math.prod(shape[:-1]), jnp.dtype(dtype)))
+    key = rngs.params()
+    draw = jax.random.normal if isinstance(key, jax.core.Tracer) else _normal()  # options are for outermost programs
+    return nnx.Param(draw(key, shape, dtype) * deviation)
+
+
+@functools.cache
+def _normal() -> Callable[..., Array]:
+    """`jax.random.normal` as a program that XLA compiles sooner: most of the time that a new network takes."""
+    return jax.jit(jax.random.normal, static_argnums=(1, 2), compiler_options=quick_options())
 
 
 def zero_bias(features: int, dtype: DTypeLike) -> nnx.Param:
