@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[1]
 STANDARD = sys.stdlib_module_names
 CORE = {"jax", "numpy", "chex", "jaxsnn"}
 ALLOWED = {  # third-party packages, and parts of jaxsnn, that each part may import
-    "layers": ({"jax", "numpy", "flax"}, {"layers", "neurons", "synapses", "storage", "checks", "typing", "keys"}),
+    "layers": (
+        {"jax", "numpy", "flax"},
+        {"compiling", "layers", "neurons", "synapses", "storage", "checks", "typing", "keys"},
+    ),
     "models": (
         {"jax", "flax"},
         {"models", "layers", "neurons", "spikebp", "synapses", "storage", "unroll", "checks", "typing", "keys"},

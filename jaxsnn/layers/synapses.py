@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from jaxsnn import synapses
@@ -35,7 +34,7 @@ class Synapse(Protocol):
 
 def normal_kernel(rngs: nnx.Rngs, shape: Shape, scale: float, dtype: DTypeLike) -> nnx.Param:
     """Normal weights with standard deviation `sqrt(scale / fan_in)`."""
-    deviation = np.sqrt(np.asarray(scale / math.prod(shape[:-1]), jnp.dtype(dtype)))
+    deviation = jnp.sqrt(jnp.array(scale / math.prod(shape[:-1]), dtype))
     key = rngs.params()
     draw = jax.random.normal if isinstance(key, jax.core.Tracer) else _normal()  # options are for outermost programs
     return nnx.Param(draw(key, shape, dtype) * deviation)
