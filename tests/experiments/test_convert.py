@@ -76,6 +76,23 @@ def test_the_converted_network_answers_as_its_twin(where):
         assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_relu_run_is_converted_itself(copy):
+    """On its own input, the image as current, with the thresholds of a twin; a run can start from it."""
+    found = convert.convert(copy / "twin", Options(steps=20, samples=40, progress=False))
+    assert found == stored(copy / "twin")
+    assert not (copy / "twin" / "twin").exists()
+    assert found["relu"]["accuracy"] == stored(copy)["relu"]["accuracy"]
+    assert found["relu"]["epochs"] == TWIN_EPOCHS
+    assert abs(found["converted"]["accuracy"] - found["relu"]["accuracy"]) <= 0.1
+    text = comparison.table(found)
+    assert text.count("\n| ") == 4
+    assert "direct" not in text
+    assert comparison.draw(copy / "twin", found)
+    ours, theirs = converted.read(copy / "twin"), converted.read(copy)
+    jax.tree.map(np.testing.assert_array_equal, ours.params, theirs.params)
+    assert ours.scales == pytest.approx(theirs.scales)
+
+
 @pytest.mark.thorough
 def test_the_twin_is_trained_once_and_a_half_written_one_goes_on(copy, capsys):
     """Without its results the twin resumes from its last checkpoint: nothing is left to train."""
@@ -109,7 +126,7 @@ def test_equal_accuracy():
         return streaming.Streamed(np.array(accuracy), sent, operations, kinds, connections, samples=1)
 
     direct, late = curve([0.5, 0.9, 0.9], [1, 2, 4]), curve([0.1, 0.9, 0.2, 0.85, 0.88, 0.9], range(10, 70, 10))
-    found = comparison.compare(direct, late, 0.05, leaky=True)
+    found = comparison.compare({"direct": direct, "converted": late}, 0.05, leaky=True)
     assert (found["target"], found["relu_macs"]) == (0.85, 15)
     ratios = {"int32": round(15 * 3.2 / 2.4, 3), "float32": round(15 * 4.6 / (24 * 0.9), 3)}
     with_neurons = {  # 5 neurons that leak, 3 of the pool that do not, 2 steps
@@ -126,9 +143,13 @@ def test_equal_accuracy():
     assert (found["converted"]["steps"], found["converted"]["spikes"]) == (4, 40.0)  # not 2: it fell below again
     assert found["converted"]["energy_ratio_with_neurons"]["int32"] == round(48 / (12 + 4 * 8 * 0.1), 3)
     assert [found[f"{what}_ratio"] for what in ("steps", "spikes", "operations")] == [2.0, 20.0, 5.0]
-    analog = comparison.compare(curve([0.5, 0.9, 0.9], [1, 2, 4], analog=True), late, 0.05, leaky=True)
+    alone = comparison.compare({"converted": late}, 0.05, leaky=True)
+    assert alone == {name: found[name] for name in ("target", "relu_macs", "converted")}
+    shown = {"direct": curve([0.5, 0.9, 0.9], [1, 2, 4], analog=True), "converted": late}
+    analog = comparison.compare(shown, 0.05, leaky=True)
     assert analog["direct"]["energy_ratio"]["int32"] == round(48 / (20 * 3.2 + 0.4), 3)
-    silent = comparison.compare(curve([0.3], [0]), curve([0.3], [5]), 1.0, leaky=False)
+    rare = {"direct": curve([0.3], [0]), "converted": curve([0.3], [5])}
+    silent = comparison.compare(rare, 1.0, leaky=False)
     assert silent["target"] == 0.0
 
 
@@ -176,8 +197,6 @@ def test_bad_folders(copy, tmp_path):
 
     fails(ValueError, "holds no run .no config.json.", path=tmp_path)
     fails(ValueError, "unknown fields run.flux: it was written by another version", run={"flux": 1})
-    relu = {"neuron": "relu", "encoding": "direct", "time_steps": 1}
-    fails(ValueError, "holds a ReLU network: give the folder of a spiking", network=relu)
     fails(ValueError, "latency input cannot be converted", network={"encoding": "latency"})
     fails(ValueError, "is a cross-validation, whose test set is left alone", data={"folds": 2})
     fails(ValueError, "validation=1438 images leave none of 1438", data={"validation": 1438})

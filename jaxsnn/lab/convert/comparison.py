@@ -35,22 +35,22 @@ def multiplications(connections: Sequence[Connection]) -> int:
     return sum(analysis.dense_operations(connection) for connection in connections if connection.weighted)
 
 
-def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool) -> dict[str, Any]:
-    """The needs of both networks for the accuracy that both have at the end, less a margin.
+def compare(curves: dict[str, Streamed], margin: float, *, leaky: bool) -> dict[str, Any]:
+    """The needs of the networks for the accuracy that all have at the end, less a margin.
 
     Args:
-      direct, converted: from `streaming.stream`, with `connections`.
+      curves: of "converted" and, if there is one, "direct", from `streaming.stream`, with `connections`.
       margin: a fraction of the samples.
       leaky: whether the neurons of `direct` leak; those of `converted` do not.
 
     Returns:
       For each network the result of `analysis.needed`: steps, spikes of hidden layers, synaptic operations, and the
       ReLU network's energy over its energy, with the neurons' arithmetic and without. Pools are left out on both
-      sides.
+      sides. With both networks, how many times of each the converted one needs, too.
     """
-    curves = {"direct": direct, "converted": converted}
     target = analysis.common_accuracy(curves, margin)
-    result: dict[str, Any] = {"target": round(target, 6), "relu_macs": multiplications(converted.connections)}
+    macs = multiplications(curves["converted"].connections)
+    result: dict[str, Any] = {"target": round(target, 6), "relu_macs": macs}
     for name, curve in curves.items():
         needed = analysis.needed(curve, target, leaky=leaky and name == "direct")
         result[name] = {
@@ -62,7 +62,7 @@ def compare(direct: Streamed, converted: Streamed, margin: float, *, leaky: bool
                 table: round(ratio, 3) for table, ratio in needed.energy_ratio_with_neurons.items()
             },
         }
-    for what in ("steps", "spikes", "operations"):
+    for what in ("steps", "spikes", "operations") if "direct" in curves else ():
         result[f"{what}_ratio"] = round(result["converted"][what] / max(result["direct"][what], 1e-9), 3)
     return result
 
@@ -74,6 +74,7 @@ def lines(summary: dict[str, Any]) -> list[list[str]]:
         "direct": "direct training",
         "converted": f"converted, {options['balance']}, {options['percentile']:g} %, {options['reset']} reset",
     }
+    runs = {name: label for name, label in runs.items() if name in summary}
     longest = max(len(summary[name]["accuracy_at_step"]) for name in runs)
     shown = [steps for steps in SHOWN if steps <= longest]
     costs = list(analysis.TABLES)
@@ -96,14 +97,15 @@ def lines(summary: dict[str, Any]) -> list[list[str]]:
 
 def table(summary: dict[str, Any]) -> str:
     """Markdown: a row per network."""
-    equal = summary["equal_accuracy"]
+    equal, against = summary["equal_accuracy"], ""
+    if "direct" in summary:
+        times = [f"{equal[f'{what}_ratio']:g} times the {what}" for what in ("steps", "spikes", "operations")]
+        against = f" Converted over direct: {', '.join(times)}."
     return (
         f"\n{markdown(lines(summary))}\n\n"
         f"Accuracy of {summary['samples']} test images, after t steps. Steps, spikes of hidden layers, "
         f"synaptic operations and energy: per inference, to equal accuracy; energy of synaptic operations alone, and "
-        "with the neurons' own arithmetic. Converted over direct: "
-        f"{equal['steps_ratio']:g} times the steps, {equal['spikes_ratio']:g} times the spikes, "
-        f"{equal['operations_ratio']:g} times the operations."
+        f"with the neurons' own arithmetic.{against}"
     )
 
 
@@ -118,15 +120,13 @@ def _percent(fraction: float) -> str:
 
 
 def draw(folder: Path, summary: dict[str, Any]) -> list[Path]:
-    """Draws accuracy over time of both networks; returns the files.
+    """Draws accuracy over time of the spiking networks; returns the files.
 
     Raises:
       ImportError: if matplotlib is missing, saying how to install it.
     """
     from jaxsnn import viz
 
-    curves = {
-        "direct training": np.array(summary["direct"]["accuracy_at_step"]),
-        f"converted ({summary['options']['balance']})": np.array(summary["converted"]["accuracy_at_step"]),
-    }
+    runs = {"direct": "direct training", "converted": f"converted ({summary['options']['balance']})"}
+    curves = {label: np.array(summary[name]["accuracy_at_step"]) for name, label in runs.items() if name in summary}
     return [viz.save(viz.accuracy_over_time(curves), folder / "conversion.png")]

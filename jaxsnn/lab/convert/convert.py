@@ -1,5 +1,7 @@
 """The conversion baseline of a run: its ReLU twin, converted to integrate-and-fire neurons, against the run's network.
 
+The run may be of a ReLU network itself (`--neuron=relu`), which is then the one that is converted.
+
     python -m jaxsnn.lab.convert --run=runs/mnist_lenet_small [--data_dir=...] [--balance=sengupta] [--reset=hard]
 
 Trains the twin into `<run>/twin` if it is not there (the run's data, shape, dropout and augmentation; see
@@ -56,7 +58,7 @@ class Options:
     margin: float = option(
         0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.", bound="[0, 1)"
     )
-    epochs: int = option(0, "Epochs of the ReLU network; 0 for as many as the run.", bound="[0, inf)")
+    epochs: int = option(0, "Epochs of the ReLU twin; 0 for as many as the run.", bound="[0, inf)")
     which: str = option(
         "selected", "Epoch with the best validation accuracy, or the last.", choices=("selected", "last")
     )
@@ -84,12 +86,14 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
     fingerprints.check(folder, fingerprints.sums(data))
     sets = split(config, data)
     program = build(config, data)
-    direct = _trained(program, config, folder, options)  # before the twin, which takes long
+    own = _trained(program, config, folder, options)  # before the twin, which takes long
     began = time.perf_counter()
-    twin_config = twin.configuration(config, folder, options.epochs)
-    twin.train(twin_config)
-    twin_program = build(twin_config, data)
-    relu = _trained(twin_program, twin_config, Path(twin_config.run.run_dir), options)
+    twin_config, twin_program, relu = config, program, own
+    if config.network.spiking:
+        twin_config = twin.configuration(config, folder, options.epochs)
+        twin.train(twin_config)
+        twin_program = build(twin_config, data)
+        relu = _trained(twin_program, twin_config, Path(twin_config.run.run_dir), options)
     trained = time.perf_counter()
 
     net, module = converted.make(
@@ -109,11 +113,11 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
     scales = ", ".join(f"{name} {scale:.3g}" for name, scale in net.scales.items())
     print(f"a spike stands for an activation of: {scales}; wrote {path}")
     test = sets.test._replace(**{name: getattr(sets.test, name)[: options.samples] for name in ("images", "labels")})
-    modules = {"direct": make_model(config, data, config.training.seed), "converted": module}
-    runs: dict[str, Any] = {
-        "direct": (program.apply, *direct.weights, config.network.time_steps),
-        "converted": (models.functionalize(module)[0], net.params, net.state, options.steps),
-    }
+    modules = {"converted": module}
+    runs: dict[str, Any] = {"converted": (models.functionalize(module)[0], net.params, net.state, options.steps)}
+    if config.network.spiking:
+        modules = {"direct": make_model(config, data, config.training.seed), **modules}
+        runs = {"direct": (program.apply, *own.weights, config.network.time_steps), **runs}
     curves = {name: _run(name, run, test, config, options, modules[name]) for name, run in runs.items()}
     accuracy = float(twin_program.evaluate(relu, *test).accuracy[-1])
     summary = {
@@ -122,12 +126,7 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
         "samples": len(test.labels),
         "relu": {"accuracy": accuracy, "epochs": twin_config.training.epochs},
         **{name: comparison.numbers(curve) for name, curve in curves.items()},
-        "equal_accuracy": comparison.compare(
-            curves["direct"],
-            curves["converted"],
-            options.margin,
-            leaky=profile.leaky(config),
-        ),
+        "equal_accuracy": comparison.compare(curves, options.margin, leaky=profile.leaky(config)),
         "scales": net.scales,
         "seconds": {"twin": round(trained - began, 1), "rest": round(time.perf_counter() - trained, 1)},
     }
@@ -165,8 +164,6 @@ def _run(
 
 def _open(folder: Path, data_dir: str, cache_dir: str, progress: bool) -> Config:
     config = run_folder.read_config(folder)
-    if not config.network.spiking:
-        raise ValueError(f"{folder} holds a ReLU network: give the folder of a spiking one, whose twin is trained here")
     if not ENCODINGS[config.network.encoding].rates:
         raise ValueError(
             f"{config.network.encoding} input cannot be converted: it tells intensities by times, and IF neurons read "
