@@ -86,12 +86,11 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
     print(
         f"{name}: {len(data.train.labels)} training and {len(data.test.labels)} test samples{made}, run folder {path}"
     )
-    if config.run.activity and not config.run.resume and writes and config.network.spiking:
-        check_activity(config, program, first)
+    look = config.run.activity and writes and config.network.spiking
     finished = []
     for run in runs:
         sets = first if run.fold == runs[0].fold else split(config, data, run.fold)
-        finished.append(train(config, program, sets, run, path / run.name))
+        finished.append(train(config, program, sets, run, path / run.name, look=look and run == runs[0]))
     summary = results.write(path, name, config, finished, data.description) if writes else {}
     if config.run.figures:
         for figure in results.draw(path, config, data, program):
@@ -137,8 +136,8 @@ def first_state(config: Config, program: Program, sets: Sets, seed: int) -> trai
     return state._replace(params=params, model_state=model_state)
 
 
-def check_activity(config: Config, program: Program, sets: Sets) -> None:
-    """Prints faults in the firing of the untrained network on a few training samples."""
+def check_activity(config: Config, program: Program, sets: Sets, state: training.TrainState) -> None:
+    """Prints faults in the firing of the untrained network, in its first state, on a few training samples."""
     images = sets.fitting.images
     images = jax.device_put(images[:8]) if isinstance(images, training.OnHost) else parallel.local(images)[:8]
     if config.network.encoding == "poisson":
@@ -147,7 +146,7 @@ def check_activity(config: Config, program: Program, sets: Sets) -> None:
         ):
             print(f"warning, before training: {sentence}", file=sys.stderr)
     x = make_prepare(config)(training.key_for(config.training.seed, LOOK), images)
-    state = parallel.local(first_state(config, program, sets, config.training.seed))
+    state = parallel.local(state)
     normed, key = bool(config.network.norm), training.key_for(config.training.seed, LOOK)
     measured = analysis.activity(program.apply, state.params, state.model_state, x, train=normed, key=key)
     for sentence in analysis.warnings(measured):
@@ -186,10 +185,12 @@ def keep_compiled(folder: str | Path) -> None:
     compilation_cache.reset_cache()  # jax decides at its first compilation whether there is a cache
 
 
-def train(config: Config, program: Program, sets: Sets, run: run_folder.Run, folder: Path) -> dict[str, Any]:
+def train(
+    config: Config, program: Program, sets: Sets, run: run_folder.Run, folder: Path, *, look: bool = False
+) -> dict[str, Any]:
     """Trains one network into `folder`, from its last checkpoint if there is one and `config.run.resume`.
 
-    Returns its scores; in processes other than the first, nothing.
+    Returns its scores; in processes other than the first, nothing. `look`: check its firing before the first step.
     """
     began = time.perf_counter()
     seed, description = run.seed, run.name.replace("seed", "seed ").replace("fold", "fold ")
@@ -214,6 +215,8 @@ def train(config: Config, program: Program, sets: Sets, run: run_folder.Run, fol
         earlier = results.spent(metrics.read())
     else:
         state = first_state(config, program, sets, seed)
+        if look:
+            check_activity(config, program, sets, state)
         metrics.rewind(-1)
     training.fit(
         state,

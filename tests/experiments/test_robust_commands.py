@@ -169,7 +169,8 @@ def test_a_gain_is_looked_at_before_training(monkeypatch, capsys):
     data = run.load_data(config)
     monkeypatch.setattr(run.analysis, "activity", lambda *args, **options: None)
     monkeypatch.setattr(run.analysis, "warnings", lambda found: [])
-    run.check_activity(config, run.build(config, data), run.split(config, data))
+    program, sets = run.build(config, data), run.split(config, data)
+    run.check_activity(config, program, sets, run.first_state(config, program, sets, 0))
     assert "warning, before training: a gain of 3 saturates" in capsys.readouterr().err
 
 
