@@ -9,6 +9,7 @@ import pytest
 from experiments import digits
 from jaxsnn import training
 from jaxsnn.lab import build, run
+from jaxsnn.layers import synapses
 
 SAMPLERS = ("bernoulli", "bits", "categorical", "choice", "normal", "permutation", "randint", "truncated_normal")
 SAMPLERS += ("uniform",)
@@ -79,8 +80,10 @@ class Spy:
 @pytest.fixture(scope="module")
 def spy(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, jax.numpy_dtype_promotion("standard"):
+        normal = jax.random.normal  # its compiled form may have been traced before there was a spy
+        patch.setattr(synapses, "_normal", lambda: normal)
         spy, make = Spy(patch), training.make_evaluate
-        spy.watch_made(jax.nn.initializers, "variance_scaling", "weights", 0)
+        spy.watch_made(synapses, "_normal", "weights", 0)
         spy.watch_made(build, "make_prepare", "to input", 0)
         spy.watch_made(training, "backpropagation", "to dropout", 4)
         calls = []
