@@ -90,6 +90,10 @@ def conversions(found: dict[str, Record]) -> str:
     )
 
 
+RESETS = {"value": "to a value", "subtract": "by subtraction"}
+"""Flag `--reset_by` of `experiments.score`, in words."""
+
+
 def scores(found: dict[str, Record]) -> str:
     """The accuracies of graphs that came from other tools."""
     lines: list[list[Any]] = [["graph", "samples", "reset", "accuracy", "seconds each", "origin"]]
@@ -99,9 +103,6 @@ def scores(found: dict[str, Record]) -> str:
             part, seconds = f"{s['samples']:,}, {s['part']}", f"{s['seconds_per_sample']:.3f}"
             lines.append([f"`{s['graph']}`", part, RESETS[s["reset"]], value, seconds, told(r)])
     return markdown(lines)
-
-
-RESETS = {"value": "to a value", "subtract": "by subtraction"}
 
 
 def told(r: Record) -> str:

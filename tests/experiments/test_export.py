@@ -99,7 +99,7 @@ def test_a_graph_is_scored_as_the_run_was_evaluated(folder):
         score.score(config.replace(encoding="population"), path, dt=None, reset="value", part="test")
 
 
-def test_a_score_leaves_a_file(folder, tmp_path, monkeypatch):
+def test_a_score_leaves_a_file(folder, tmp_path):
     """Of the command, with which `experiments.publish` makes a record."""
     path = export.export(folder, "nir", which="last")
     flags = ["--dataset=digits", "--time_steps=2", "--evaluation_batch=40", f"--graph={path}"]

@@ -58,7 +58,9 @@ class Options:
     margin: float = option(
         0.005, "Equal accuracy is the smaller of both networks' last accuracies, less this.", bound="[0, 1)"
     )
-    epochs: int = option(0, "Epochs of the ReLU twin; 0 for as many as the run.", bound="[0, inf)")
+    epochs: int = option(
+        0, "Epochs of the ReLU twin, which a ReLU run has not; 0: as many as the run.", bound="[0, inf)"
+    )
     which: str = option(
         "selected", "Epoch with the best validation accuracy, or the last.", choices=("selected", "last")
     )
