@@ -18,11 +18,11 @@ from absl import flags
 from jaxsnn import files, interchange, models, training
 from jaxsnn.data import Dataset
 from jaxsnn.lab import fingerprints, run_folder, trained
-from jaxsnn.lab.build import Program, build, make_model, restore
+from jaxsnn.lab.build import Program, build, make_model
 from jaxsnn.lab.command import command, define_run_flags
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.environment import portable
-from jaxsnn.lab.results import scores
+from jaxsnn.lab.results import restored
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
 
@@ -118,12 +118,8 @@ def export(
         raise ValueError(f"half is for safetensors, got format={format}")
     data = load_data(config)
     program = build(config, data)
-    rows = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
-    if not any("test_accuracy" in row for row in rows):
-        raise ValueError(f"{folder / run.name} has no evaluated epoch yet: let the training go on with --resume")
-    found = scores(run, rows, 0.0)
+    state, found = restored(program, run, folder, which)
     of = "selected_" if which == "selected" else ""
-    state = restore(program, run.seed, folder / run.name, found["selected_step"] if of else None)
     params, model_state = state.weights
     accuracy = found[f"{of}test_accuracy"] if not half else _rounded_accuracy(config, data, program, state)
     starts = run_folder.environments(folder)

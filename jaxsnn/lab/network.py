@@ -165,7 +165,11 @@ class NetworkConfig:
     dropout_mask: str = option(
         "fixed", "One mask of dropout for all time steps (fixed), or one per step.", choices=get_args(Masks)
     )
-    init_from: str = option("", "Run folder whose converted network the weights start from (jaxsnn.lab.convert).")
+    init_from: str = option(
+        "",
+        "Run folder whose network the weights start from, the converted one (jaxsnn.lab.convert) if it has one; or a "
+        "file of jaxsnn.lab.export, *.safetensors.",
+    )
     init_gain: float = option(
         1.0,
         "Factor on the initial weights; above 1 where layers would be silent.",
@@ -208,8 +212,8 @@ class NetworkConfig:
             raise ValueError(
                 f"spikebp has no surrogate: surrogate={self.surrogate} and slope={self.slope} need gradient=bptt"
             )
-        if not self.spiking and (self.learn or self.leaks or self.thresholds or self.init_from):
-            raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds, init_from go without it")
+        if not self.spiking and (self.learn or self.leaks or self.thresholds):
+            raise ValueError("relu has no leaks, thresholds or time: learn, leaks, thresholds go without it")
         if not self.spiking and self.kernel != "scan":
             raise ValueError(f"relu has no loop over time: got kernel={self.kernel}")
         if self.init_rate and (not self.spiking or self.norm or self.bias):

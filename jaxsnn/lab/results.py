@@ -6,14 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsnn import parallel
+from jaxsnn import parallel, training
 from jaxsnn.data import Dataset
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab.build import Program, restore
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.run_folder import Run, environment, runs, write_json
-from jaxsnn.training import MetricsFile, key_for
 from jaxsnn.training.metrics import START
 from jaxsnn.training.state import LOOK
 
@@ -47,6 +46,28 @@ def scores(run: Run, rows: list[dict[str, Any]], seconds: float) -> dict[str, An
         "selected_test_accuracy": chosen["test_accuracy"],
         "seconds": round(seconds, 1),
     }
+
+
+def restored(
+    program: Program, run: Run, folder: Path, which: str = "selected"
+) -> tuple[training.TrainState, dict[str, Any]]:
+    """A trained network of a run folder, and its `scores`.
+
+    Args:
+      program: of the run.
+      run: the network in the folder.
+      folder: the run folder.
+      which: "selected", the epoch with the best validation accuracy, or "last".
+
+    Raises:
+      ValueError: if it finished no evaluated epoch.
+      CheckpointError: if a checkpoint is missing or damaged.
+    """
+    rows = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
+    if not any("test_accuracy" in row for row in rows):
+        raise ValueError(f"{folder / run.name} has no evaluated epoch yet: let the training go on with --resume")
+    found = scores(run, rows, 0.0)
+    return restore(program, run.seed, folder / run.name, found["selected_step"] if which == "selected" else None), found
 
 
 def write(
@@ -84,13 +105,13 @@ def draw(folder: Path, config: Config, data: Dataset, program: Program) -> list[
     """
     from jaxsnn import viz
 
-    rows = {run.name: MetricsFile(folder / run.name / "metrics.jsonl").read() for run in runs(config)}
+    rows = {run.name: training.MetricsFile(folder / run.name / "metrics.jsonl").read() for run in runs(config)}
     first = runs(config)[0]
     state = parallel.local(restore(program, first.seed, folder / first.name))
     if not parallel.is_first():
         return []
     image = data.test.samples[:1]
-    spikes = make_prepare(config)(key_for(first.seed, LOOK), jax.device_put(image))
+    spikes = make_prepare(config)(training.key_for(first.seed, LOOK), jax.device_put(image))
     output, _ = program.apply(*state.weights, spikes, train=False, record=True)
     trains = {name: np.asarray(train[:, 0]) for name, train in output.spikes.items()}
     potentials = np.asarray(output.potentials[:, 0])

@@ -18,10 +18,10 @@ from jaxsnn.lab import environment, fingerprints, locks, results, run_folder
 from jaxsnn.lab.build import Program, build
 from jaxsnn.lab.command import Presets, command, define_flags, from_flags
 from jaxsnn.lab.config import Config, fields_with
-from jaxsnn.lab.convert import converted
 from jaxsnn.lab.devices import connect, define_process_flags
 from jaxsnn.lab.inputs import make_prepare
 from jaxsnn.lab.splits import Sets, load_data, split
+from jaxsnn.lab.starts import start_from
 from jaxsnn.training.state import LOOK
 
 RATE_SAMPLES = 64
@@ -75,7 +75,7 @@ def _run(config: Config, name: str, path: Path, held: ExitStack) -> dict[str, An
         keep_compiled(config.run.compilation_cache)
     program = build(config, data)
     if config.network.init_from and not config.run.resume:
-        converted.start_from(config, program.start(runs[0].seed), program.connections)
+        start_from(config, program.start(runs[0].seed), program.connections)
     if writes:
         remember = partial(fingerprints.remember, data=sums)
         created = run_folder.create(path, config, name, held, remember)  # last: a failed build leaves no folder behind
@@ -118,7 +118,7 @@ def first_state(config: Config, program: Program, sets: Sets, seed: int) -> trai
     Raises:
       ValueError: if there are no such weights, or no weights give that rate.
     """
-    state = converted.start_from(config, program.start(seed), program.connections)
+    state = start_from(config, program.start(seed), program.connections)
     if not config.network.init_rate:
         return state
     here, images = parallel.local(state), parallel.local(sets.fitting.images)[:RATE_SAMPLES]

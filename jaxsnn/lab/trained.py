@@ -13,10 +13,10 @@ from jaxsnn import analysis, files, interchange, training
 from jaxsnn.batches import batches
 from jaxsnn.data import Dataset
 from jaxsnn.lab import fingerprints, profile, run_folder
-from jaxsnn.lab.build import build, evaluated_apply, make_model, restore
+from jaxsnn.lab.build import build, evaluated_apply, make_model
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_prepare
-from jaxsnn.lab.results import scores
+from jaxsnn.lab.results import restored
 from jaxsnn.lab.stored import changed, opened, unchanged
 from jaxsnn.training.state import EVALUATE
 from jaxsnn.typing import Apply, Array
@@ -157,13 +157,8 @@ def load_run(folder: str | Path, *, network: str = "", which: str = "selected") 
         raise ValueError(
             f"{folder} has no network {network or 'named'!r} ({which}): it has {', '.join(named)}, selected and last"
         )
-    rows = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
-    if not any("test_accuracy" in row for row in rows):
-        raise ValueError(f"{folder / run.name} has no evaluated epoch yet: let the training go on with --resume")
     data = fingerprints.outline(folder)
-    program = build(config, data)
-    step = scores(run, rows, 0.0)["selected_step"] if which == "selected" else None
-    state = restore(program, run.seed, folder / run.name, step)
+    state, _ = restored(build(config, data), run, folder, which)
     return _trained(config, *state.weights, run.seed, data)
 
 

@@ -12,7 +12,7 @@ from jaxsnn.models.cifar_resnet import CIFAR_RESNETS, JOINS, cifar_resnet
 from jaxsnn.models.connections import connections
 from jaxsnn.models.fast import fast, fast_cifar
 from jaxsnn.models.fold import fold
-from jaxsnn.models.functional import Apply, functionalize
+from jaxsnn.models.functional import Apply, filled, functionalize, statistics
 from jaxsnn.models.lenet import lenet
 from jaxsnn.models.membranes import Membrane, Membranes, membranes
 from jaxsnn.models.mlp import mlp
@@ -69,6 +69,7 @@ __all__ = [
     "default_chunk",
     "fast",
     "fast_cifar",
+    "filled",
     "fold",
     "functionalize",
     "in_chunks",
@@ -86,6 +87,7 @@ __all__ = [
     "scale_to_rate",
     "spikformer",
     "spikformer_4_256",
+    "statistics",
     "training_chunk",
     "vgg",
     "vgg5",

@@ -65,6 +65,11 @@ def filled(module: Module, params: dict[str, Any], model_state: dict[str, Any]) 
     return nnx.merge(graph, inward(params), inward(model_state))
 
 
+def statistics(module: nnx.Module) -> dict[str, Any]:
+    """The running statistics in `model_state`, without its constants."""
+    return _nested(nnx.state(module, nnx.BatchStat))
+
+
 def _nested(state: Any) -> dict[str, Any]:
     """The attribute `block1/conv1` as `{"block1": {"conv1": ...}}`."""
     flat = flatten_dict(nnx.to_pure_dict(state))

@@ -16,6 +16,7 @@ from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert import comparison, convert, converted, twin
 from jaxsnn.lab.convert.convert import Options
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.lab.starts import start_from
 from jaxsnn.lab.stored import parse
 from jaxsnn.synapses import Connection
 from tests.analysis import hand
@@ -160,7 +161,7 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     )
     data = load_data(config)
     program, sets = build.build(config, data), split(config, data)
-    state = converted.start_from(config, program.start(0), program.connections)
+    state = start_from(config, program.start(0), program.connections)
     net = converted.read(where)
     factor = 0.5 / net.state["conv2"]["neurons"]["threshold"]
     np.testing.assert_allclose(state.params["conv2"]["kernel"], net.params["conv2"]["kernel"] * factor, rtol=1e-6)
@@ -180,8 +181,8 @@ def test_a_run_starts_from_the_converted_network(where, tmp_path):
     other = config.replace(width=0.5)
     changed = build.build(other, data)
     with pytest.raises(ValueError, match="cannot start from the converted network: conv1 has a kernel"):
-        converted.start_from(other, changed.start(0), changed.connections)
-    assert converted.start_from(config.replace(init_from=""), state, program.connections) is state
+        start_from(other, changed.start(0), changed.connections)
+    assert start_from(config.replace(init_from=""), state, program.connections) is state
     assert isinstance(net, conversion.Converted)
 
 
@@ -203,7 +204,7 @@ def test_bad_folders(copy, tmp_path):
     shutil.rmtree(copy / "seed0" / "checkpoints")
     fails(training.CheckpointError, "no checkpoint")
     (copy / "seed0" / "metrics.jsonl").unlink()
-    fails(ValueError, "seed0 has no trained network: it finished no evaluated epoch")
+    fails(ValueError, "seed0 has no evaluated epoch yet")
     for text, message in ((b"PK\x03", "is damaged"), (None, "holds no converted network .no converted.npz.: make one")):
         (copy / "converted.npz").write_bytes(text) if text else (copy / "converted.npz").unlink()
         with pytest.raises(ValueError, match=message):

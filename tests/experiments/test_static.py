@@ -55,9 +55,9 @@ def test_flags_of_single_runs_are_refused_by_sweeps():
 
 def test_a_start_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="nowhere holds no converted network"):
+    with pytest.raises(ValueError, match="nowhere holds no run"):
         run.run(small("", init_from="nowhere"), "digits")
-    with pytest.raises(ValueError, match="nowhere holds no converted network"):
+    with pytest.raises(ValueError, match="nowhere holds no run"):
         sweep.sweep(small("", init_from="nowhere"), "digits", ["lr=0.1,0.2"])
     assert list(tmp_path.iterdir()) == []
 

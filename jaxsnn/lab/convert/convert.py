@@ -21,13 +21,13 @@ from tqdm import tqdm
 from jaxsnn import models, training
 from jaxsnn.encoding import ENCODINGS
 from jaxsnn.lab import fingerprints, profile, run_folder
-from jaxsnn.lab.build import Program, build, make_model, restore
+from jaxsnn.lab.build import build, make_model
 from jaxsnn.lab.command import command, define_flag, define_run_flags
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.convert import comparison, converted, twin
 from jaxsnn.lab.inputs import make_encode
 from jaxsnn.lab.options import check, option
-from jaxsnn.lab.results import scores
+from jaxsnn.lab.results import restored
 from jaxsnn.lab.splits import load_data, split
 from jaxsnn.lab.stored import opened
 from jaxsnn.streaming import Streamed, stream
@@ -88,14 +88,14 @@ def convert(folder: Path, options: Options, *, data_dir: str = "", cache_dir: st
     fingerprints.check(folder, fingerprints.sums(data))
     sets = split(config, data)
     program = build(config, data)
-    own = _trained(program, config, folder, options)  # before the twin, which takes long
+    own, _ = restored(program, run_folder.runs(config)[0], folder, options.which)  # before the twin, which takes long
     began = time.perf_counter()
     twin_config, twin_program, relu = config, program, own
     if config.network.spiking:
         twin_config = twin.configuration(config, folder, options.epochs)
         twin.train(twin_config)
         twin_program = build(twin_config, data)
-        relu = _trained(twin_program, twin_config, Path(twin_config.run.run_dir), options)
+        relu, _ = restored(twin_program, run_folder.runs(twin_config)[0], Path(twin_config.run.run_dir), options.which)
     trained = time.perf_counter()
 
     net, module = converted.make(
@@ -176,16 +176,6 @@ def _open(folder: Path, data_dir: str, cache_dir: str, progress: bool) -> Config
     if config.data.folds > 1:
         raise ValueError(f"{folder} is a cross-validation, whose test set is left alone: give a run with seeds")
     return opened(config, data_dir=data_dir, cache_dir=cache_dir).replace(progress=progress)
-
-
-def _trained(program: Program, config: Config, folder: Path, options: Options) -> training.TrainState:
-    """The first network of a run folder."""
-    run = run_folder.runs(config)[0]
-    rows = training.MetricsFile(folder / run.name / "metrics.jsonl").read()
-    if not any("test_accuracy" in row for row in rows):
-        raise ValueError(f"{folder / run.name} has no trained network: it finished no evaluated epoch")
-    step = scores(run, rows, 0.0)["selected_step"] if options.which == "selected" else None
-    return restore(program, run.seed, folder / run.name, step)
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
-"""The converted network of a run: made of its ReLU twin, kept as `converted.npz`, read to start training from it."""
+"""The converted network of a run: made of its ReLU twin, kept as `converted.npz`."""
 
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from jaxsnn.data import Dataset
 from jaxsnn.lab.build import make_model
 from jaxsnn.lab.config import Config
 from jaxsnn.lab.inputs import make_encode, make_prepare
-from jaxsnn.synapses import Connection
 from jaxsnn.training.state import LOOK
 
 FILE = "converted.npz"
@@ -100,16 +98,3 @@ def read(folder: Path) -> Converted:
         return Converted(content["params"], content["state"], {k: float(v) for k, v in content["scales"].items()})
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}): run python -m jaxsnn.lab.convert again") from error
-
-
-def start_from(config: Config, state: training.TrainState, connections: Sequence[Connection]) -> training.TrainState:
-    """A run before its first step, with the weights of the converted network in `config.network.init_from`, if given.
-
-    Raises:
-      ValueError: if there is none, or it is of another architecture.
-    """
-    if not config.network.init_from:
-        return state
-    net = read(files.local(config.network.init_from))
-    params, model_state = conversion.initialise(state.params, state.model_state, net, connections)
-    return state._replace(params=params, model_state=model_state)

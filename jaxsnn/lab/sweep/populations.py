@@ -14,11 +14,11 @@ from jaxsnn.data import Dataset
 from jaxsnn.lab import fingerprints
 from jaxsnn.lab.build import HParams, build, hparams_of
 from jaxsnn.lab.config import Config
-from jaxsnn.lab.convert.converted import start_from
 from jaxsnn.lab.devices import streams
 from jaxsnn.lab.results import scores
 from jaxsnn.lab.run_folder import Run
 from jaxsnn.lab.splits import load_data, split
+from jaxsnn.lab.starts import start_from
 from jaxsnn.typing import ArrayLike, DTypeLike
 
 
