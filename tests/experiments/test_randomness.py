@@ -81,7 +81,11 @@ class Spy:
 def spy(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, jax.numpy_dtype_promotion("standard"):
         normal = jax.random.normal  # its compiled form may have been traced before there was a spy
-        patch.setattr(synapses, "_normal", lambda: normal)
+
+        def draw(key, deviation, shape, dtype):
+            return normal(key, shape, dtype) * deviation
+
+        patch.setattr(synapses, "_normal", lambda: draw)
         spy, make = Spy(patch), training.make_evaluate
         spy.watch_made(synapses, "_normal", "weights", 0)
         spy.watch_made(build, "make_prepare", "to input", 0)
