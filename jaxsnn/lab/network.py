@@ -169,6 +169,7 @@ class NetworkConfig:
         "",
         "Run folder whose network the weights start from, the converted one (jaxsnn.lab.convert) if it has one; or a "
         "file of jaxsnn.lab.export, *.safetensors.",
+        per_process=True,
     )
     init_gain: float = option(
         1.0,

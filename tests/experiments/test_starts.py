@@ -6,8 +6,10 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from jaxsnn.lab import build, export, load_run, run
+from jaxsnn.lab.config import Config
 from jaxsnn.lab.splits import load_data
 from jaxsnn.lab.starts import start_from
+from jaxsnn.lab.stored import changed
 from tests.experiments.test_run import small
 
 QUICK = {"width": 0.25, "gradient": "bptt", "pool": "average", "epochs": 1, "encoding": "direct", "norm": "bn"}
@@ -74,3 +76,8 @@ def test_another_architecture_is_refused(relu):
         started(relu, norm="")
     with pytest.raises(ValueError, match="its network has no conv1/bias, conv2/bias"):
         started(relu, bias=True)
+
+
+def test_a_file_does_not_tell_where_its_weights_started():
+    """It is a place on one machine, and trained weights do not need it."""
+    assert changed(Config.of(init_from="runs/relu", width=0.5)) == {"width": 0.5}
