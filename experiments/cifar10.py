@@ -175,11 +175,52 @@ def cifar10_vgg9_norm() -> Config:
     )
 
 
+def cifar10_vgg9_relu() -> Config:
+    """A ReLU network of the shape of `cifar10_vgg9_norm`, from whose run `cifar10_vgg9_hybrid` starts.
+
+    Source: our own.
+    Command: `python -m experiments.cifar10 --preset=cifar10_vgg9_relu --run_dir=runs/relu`. Score and time:
+    docs/results.md.
+    """
+    return cifar10_fast().replace(
+        model="vgg9",
+        pool="average",
+        neuron="relu",
+        leak=1.0,
+        leak_first=False,
+        time_steps=1,
+        short_epochs=0,
+        epochs=8,
+        evaluate_every=2,
+    )
+
+
+def cifar10_vgg9_hybrid() -> Config:
+    """VGG9 with batch normalisation by the paper's rule at T = 2, from the weights of a ReLU network (hybrid training).
+
+    With `--gradient=bptt` the same by a surrogate gradient (arctan).
+    Source: our own.
+    Command: `python -m experiments.cifar10 --preset=cifar10_vgg9_hybrid --init_from=runs/relu`, after
+    `cifar10_vgg9_relu`. Score and time: docs/results.md.
+    """
+    return cifar10_vgg9_relu().replace(
+        neuron="lif",
+        gradient="spikebp",
+        surrogate="arctan",
+        leak=0.9,
+        time_steps=2,
+        lr=0.02,
+        warmup_epochs=0,
+        epochs=2,
+        evaluate_every=1,
+    )
+
+
 PRESETS = {
     make.__name__: make
     for make in (
         *(cifar10_vgg9_small, cifar10_resnet9_small, cifar10_resnet11_small, cifar10_fast, cifar10_fast_wide),
-        *(cifar10_vgg9_norm, cifar10_vgg9, cifar10_resnet9, cifar10_resnet11),
+        *(cifar10_vgg9_norm, cifar10_vgg9_relu, cifar10_vgg9_hybrid, cifar10_vgg9, cifar10_resnet9, cifar10_resnet11),
     )
 }
 
