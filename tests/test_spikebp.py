@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxsnn import integrate_and_fire, leaky_integrator, lif, neurons, spikebp, unroll
+from jaxsnn.compiling import compiler_options
 
 
 def currents(length=11, seed=0, shape=(2, 6), dtype=jnp.float64):
@@ -203,13 +204,30 @@ def test_readout_with_the_true_leak_in_pieces(x64):
 
 
 @pytest.mark.parametrize(("begin", "per_neuron"), [(lambda state: state, 8), (spikebp.unfinished, 0)])
-def test_residuals_are_one_byte_per_spike_and_what_the_derivative_is_made_of(begin, per_neuron):
+def test_residuals_are_one_byte_per_spike_and_the_counts_before_them(begin, per_neuron):
     x, params = currents(64, dtype=jnp.float32), lif.LIFParams(0.99, jnp.float32(1))
     state = begin(spikebp.init(params, x.shape[1:]))
     _, pull = jax.vjp(lambda x: spikebp.lif(params, state, x)[1], x)
     stored = sum(leaf.nbytes for leaf in jax.tree.leaves(pull) if hasattr(leaf, "nbytes"))
     neurons = x[0].size
     assert stored <= x.size + per_neuron * neurons + 64, stored
+
+
+def test_a_layer_that_starts_at_rest_keeps_its_spikes_alone():
+    """Of a whole program, one byte per spike: counted again from them, nothing else of a layer waits for the error."""
+    steps, neurons = 2, 2**18
+    params = lif.LIFParams(0.9, jnp.float32(0.5))
+
+    def needed(layers):
+        def loss(x):
+            for _ in range(layers):
+                x = spikebp.lif(params, spikebp.init(params, x.shape[1:]), 1.5 * x)[1]
+            return jnp.sum(x * jnp.arange(1.0, steps + 1)[:, None, None])
+
+        lowered = jax.jit(jax.grad(loss)).lower(jax.ShapeDtypeStruct((steps, 1, neurons), jnp.float32))
+        return lowered.compile(compiler_options=compiler_options()).memory_analysis().temp_size_in_bytes
+
+    assert needed(6) - needed(3) <= 3 * steps * neurons * 1.01
 
 
 @pytest.mark.parametrize(("length", "chunk", "variant"), [*zip((5, 4, 2, 1), (2, 4, 1, 3), VARIANTS, strict=True)])

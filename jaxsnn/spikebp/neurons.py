@@ -16,6 +16,8 @@ from jaxsnn.typing import Array, ArrayLike, Kernel, LeakBackward
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
+COUNTED_AT_ONCE = 16
+"""Time steps that one pass over memory counts."""
 
 
 def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool = True) -> Array:
@@ -66,7 +68,8 @@ def lif(
 
     Returns:
       The state after the last step, and the spikes in {0, 1}, `[T, B, ...]`, in the dtype of `currents`.
-      Stored for the backward pass: the spikes and, unless the state is `unfinished`, the ingredients of `d` (E8).
+      Stored for the backward pass: the spikes and, unless the state is `unfinished`, its filtered output and count,
+      from which and the spikes the ingredients of `d` (E8) are computed again; at rest they take no memory.
 
     Raises:
       ValueError: if T is 0, the state does not fit one step of `currents` in shape and dtype, or `leak_backward` or
@@ -121,15 +124,12 @@ def _over_time(kernel: Kernel, step: Callable[..., Any], numbers: Any, carry: An
 def _walk_back(
     g_potential: Array,
     g_spikes: Array,
-    storage: Storage,
     kernel: Kernel,
-    stored: Array,
+    spikes: Array,
     scale: Array | None,
     leak: Array | None = None,
 ) -> tuple[Array, Array]:
     """(E9): cotangents of the first potential and of every current, from those of the last potential and the spikes."""
-    merged = g_spikes.shape[0] * (g_spikes.shape[1] if g_spikes.ndim > 1 else 1)
-    spikes = restore(stored, storage, merged, jnp.int8).reshape(g_spikes.shape)
 
     def body(numbers: Any, g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
         (scale, leak), (g_out, fired) = numbers, xs
@@ -149,6 +149,12 @@ def _walk_back(
 def _store(storage: Storage, spikes: Array) -> Array:
     """Bits are packed over merged time and batch: a chunk of few steps wastes none."""
     return store(spikes.reshape(-1, *spikes.shape[2:]), storage)
+
+
+def _restored(storage: Storage, stored: Array, like: Array) -> Array:
+    """The spikes `[T, B, ...]` that `_store` kept, in bytes."""
+    merged = like.shape[0] * (like.shape[1] if like.ndim > 1 else 1)
+    return restore(stored, storage, merged, jnp.int8).reshape(like.shape)
 
 
 def _zeros(params):
@@ -189,20 +195,38 @@ def _lif_bytes(kernel: Kernel, params: LIFParams, state: SpikeBPState, currents:
 
 
 def _lif_forward(rule, params, state, currents):
-    state, spikes = _lif_bytes(rule.kernel, params, state, currents)
-    final = None if rule.finished_later else state._replace(potential=None)
-    return (state, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), final)
+    after, spikes = _lif_bytes(rule.kernel, params, state, currents)
+    before = None if rule.finished_later else state._replace(potential=None)
+    return (after, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), before)
 
 
 def _lif_backward(rule, residuals, cotangents):
-    params, stored, final = residuals
+    params, stored, before = residuals
     g_state, g_spikes = cotangents
+    spikes = _restored(rule.storage, stored, g_spikes)
     # a later chunk of the train has sent its last state in the cotangents of counts, which have no gradient
-    g_state = g_state if final is None else last(g_state, final)
+    g_state = g_state if before is None else last(g_state, _counted(params, before, spikes))
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.storage, rule.kernel, stored, d, leak)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.kernel, spikes, d, leak)
     return _zeros(params), g_state._replace(potential=g_potential), g_currents
+
+
+def _counted(params: LIFParams, before: SpikeBPState, spikes: Array) -> SpikeBPState:
+    """The ingredients of `d` after the spikes: computed again, they need not be stored, nor written at every step."""
+
+    def body(state: tuple[Array, Array], fired: Array) -> tuple[tuple[Array, Array], None]:
+        filtered, spike_count = state
+        now = fired.astype(filtered.dtype)
+        return (filtered * leak + now, spike_count + now), None
+
+    shape = before.filtered.shape
+    flat = (shape[0], -1) if len(shape) > 1 else shape  # XLA's loops for CPUs are as long as the last axis
+    leak = params.leak if jnp.ndim(params.leak) == 0 else jnp.broadcast_to(params.leak, shape).reshape(flat)
+    start = before.filtered.reshape(flat), before.spike_count.reshape(flat)
+    trains = spikes.reshape(len(spikes), *flat)
+    (filtered, spike_count), _ = jax.lax.scan(body, start, trains, unroll=min(len(spikes), COUNTED_AT_ONCE))
+    return before._replace(filtered=filtered.reshape(shape), spike_count=spike_count.reshape(shape))
 
 
 _lif.defvjp(_lif_forward, _lif_backward)
@@ -231,7 +255,8 @@ def _pool_forward(storage, kernel, params, state, currents):
 def _pool_backward(storage, kernel, residuals, cotangents):
     params, stored = residuals
     g_state, g_spikes = cotangents
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, storage, kernel, stored, None)
+    spikes = _restored(storage, stored, g_spikes)
+    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, kernel, spikes, None)
     return _zeros(params), IFState(g_potential), g_currents
 
 

@@ -39,8 +39,9 @@ def init(params: LIFParams, shape: Shape, dtype: DTypeLike = jnp.float32) -> Spi
 def unfinished(states: Any) -> Any:
     """Marks states for a train in chunks that `finish` will end: gradients are the same, in less memory.
 
-    Otherwise every chunk stores its final state for the backward pass, because it cannot know whether it is the last:
-    8 bytes per neuron, where spikes take one byte per neuron and step, or an eighth. Other nodes stay as they are.
+    Otherwise every chunk stores the counts that it begins with, because it may be the last, and then computes its
+    derivative from them: 8 bytes per neuron, where spikes take one byte per neuron and step, or an eighth. Other nodes
+    stay as they are.
 
     Args:
       states: `SpikeBPState` of `[B, ...]`, or any pytree of such, before the first chunk.
