@@ -167,8 +167,7 @@ class NetworkConfig:
     )
     init_from: str = option(
         "",
-        "Run folder whose network the weights start from, the converted one (jaxsnn.lab.convert) if it has one; or a "
-        "file of jaxsnn.lab.export, *.safetensors.",
+        "Run folder, or .safetensors file, whose network (the converted one, if it has one) the weights start from.",
         per_process=True,
     )
     init_gain: float = option(

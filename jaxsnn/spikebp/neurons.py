@@ -10,14 +10,12 @@ import jax.numpy as jnp
 from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.lif import LIFParams
 from jaxsnn.checks import check_kernel, check_leak_backward, check_train
-from jaxsnn.spikebp.states import SpikeBPState, UnfinishedState, last
+from jaxsnn.spikebp.states import SpikeBPState, UnfinishedState, counted, last
 from jaxsnn.storage import Storage, restore, store
 from jaxsnn.typing import Array, ArrayLike, Kernel, LeakBackward
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
-COUNTED_AT_ONCE = 16
-"""Time steps that one pass over memory counts."""
 
 
 def derivative(params: LIFParams, state: SpikeBPState, *, leak_correction: bool = True) -> Array:
@@ -205,28 +203,11 @@ def _lif_backward(rule, residuals, cotangents):
     g_state, g_spikes = cotangents
     spikes = _restored(rule.storage, stored, g_spikes)
     # a later chunk of the train has sent its last state in the cotangents of counts, which have no gradient
-    g_state = g_state if before is None else last(g_state, _counted(params, before, spikes))
+    g_state = g_state if before is None else last(g_state, counted(params, before, spikes))
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
     g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.kernel, spikes, d, leak)
     return _zeros(params), g_state._replace(potential=g_potential), g_currents
-
-
-def _counted(params: LIFParams, before: SpikeBPState, spikes: Array) -> SpikeBPState:
-    """The ingredients of `d` after the spikes: computed again, they need not be stored, nor written at every step."""
-
-    def body(state: tuple[Array, Array], fired: Array) -> tuple[tuple[Array, Array], None]:
-        filtered, spike_count = state
-        now = fired.astype(filtered.dtype)
-        return (filtered * leak + now, spike_count + now), None
-
-    shape = before.filtered.shape
-    flat = (shape[0], -1) if len(shape) > 1 else shape  # XLA's loops for CPUs are as long as the last axis
-    leak = params.leak if jnp.ndim(params.leak) == 0 else jnp.broadcast_to(params.leak, shape).reshape(flat)
-    start = before.filtered.reshape(flat), before.spike_count.reshape(flat)
-    trains = spikes.reshape(len(spikes), *flat)
-    (filtered, spike_count), _ = jax.lax.scan(body, start, trains, unroll=min(len(spikes), COUNTED_AT_ONCE))
-    return before._replace(filtered=filtered.reshape(shape), spike_count=spike_count.reshape(shape))
 
 
 _lif.defvjp(_lif_forward, _lif_backward)

@@ -9,6 +9,9 @@ from jaxsnn.cells.lif import LIFParams
 from jaxsnn.checks import check_leak, check_threshold
 from jaxsnn.typing import Array, DTypeLike, Shape
 
+COUNTED_AT_ONCE = 16
+"""Time steps that one pass over memory counts."""
+
 
 class SpikeBPState(NamedTuple):
     """The state that the next chunk of the train needs; each `[B, ...]`."""
@@ -103,3 +106,20 @@ def last(sent: SpikeBPState, final: SpikeBPState) -> SpikeBPState:
         filtered=jnp.where(later, sent.filtered, final.filtered),
         spike_count=jnp.where(later, sent.spike_count, final.spike_count),
     )
+
+
+def counted(params: LIFParams, before: SpikeBPState, spikes: Array) -> SpikeBPState:
+    """The ingredients of `d` after the spikes: computed again, they need not be stored, nor written at every step."""
+
+    def body(state: tuple[Array, Array], fired: Array) -> tuple[tuple[Array, Array], None]:
+        filtered, spike_count = state
+        now = fired.astype(filtered.dtype)
+        return (filtered * leak + now, spike_count + now), None
+
+    shape = before.filtered.shape
+    flat = (shape[0], -1) if len(shape) > 1 else shape  # XLA's loops for CPUs are as long as the last axis
+    leak = params.leak if jnp.ndim(params.leak) == 0 else jnp.broadcast_to(params.leak, shape).reshape(flat)
+    start = before.filtered.reshape(flat), before.spike_count.reshape(flat)
+    trains = spikes.reshape(len(spikes), *flat)
+    (filtered, spike_count), _ = jax.lax.scan(body, start, trains, unroll=min(len(spikes), COUNTED_AT_ONCE))
+    return before._replace(filtered=filtered.reshape(shape), spike_count=spike_count.reshape(shape))
