@@ -30,10 +30,10 @@ def start_from(config: Config, state: training.TrainState, connections: tuple[Co
         return state
     path = files.local(config.network.init_from)
     if config.network.spiking and (path / converted.FILE).exists():
-        weights = conversion.initialise(state.params, state.model_state, converted.read(path), connections)
+        net = converted.read(path)
+        params, model_state = conversion.initialise(state.params, state.model_state, net, connections)
     else:
-        weights = _taken(path, state.params, state.model_state)
-    params, model_state = weights
+        params, model_state = _taken(path, state.params, state.model_state)
     return state._replace(params=params, model_state=model_state)
 
 
@@ -42,8 +42,8 @@ def _taken(path: Path, params: Mapping[str, Any], model_state: Mapping[str, Any]
     net = trained.read(path) if path.suffix == ".safetensors" else trained.load_run(path)
     module = models.filled(make_model(net.config, net.outline, net.seed), net.params, net.model_state)
     theirs, given = models.statistics(module), flatten_dict(net.params, sep="/")
-    own = {name for name in flatten_dict(params, sep="/") if "neurons" in name.split("/")}  # e.g. of a ReLU network
-    if missing := sorted(flatten_dict(params, sep="/").keys() - given.keys() - own):
+    needed = {name for name in flatten_dict(params, sep="/") if "neurons" not in name.split("/")}  # ReLUs learn nothing
+    if missing := sorted(needed - given.keys()):
         raise ValueError(f"cannot start from {path}: its network has no {', '.join(missing)}")
     return _changed(path, params, given), _changed(path, model_state, flatten_dict(theirs, sep="/"))
 

@@ -59,14 +59,18 @@ def functionalize(module: nnx.Module) -> tuple[Apply, dict[str, Any], dict[str, 
 
 
 def filled(module: Module, params: dict[str, Any], model_state: dict[str, Any]) -> Module:
-    """A copy of a model that holds these numbers, as of `functionalize`."""
+    """A copy of a model that holds these numbers, as of `functionalize`.
+
+    Raises:
+      ValueError: naming the numbers that the model has no place for.
+    """
     graph, *states = nnx.split(module, nnx.Param, ...)
     inward = _to_attributes(*states)
     return nnx.merge(graph, inward(params), inward(model_state))
 
 
 def statistics(module: nnx.Module) -> dict[str, Any]:
-    """The running statistics in `model_state`, without its constants."""
+    """The running statistics of a model's norms, nested dicts as in `model_state`, without its constants."""
     return _nested(nnx.state(module, nnx.BatchStat))
 
 

@@ -109,7 +109,11 @@ def last(sent: SpikeBPState, final: SpikeBPState) -> SpikeBPState:
 
 
 def counted(params: LIFParams, before: SpikeBPState, spikes: Array) -> SpikeBPState:
-    """The ingredients of `d` after the spikes: computed again, they need not be stored, nor written at every step."""
+    """The filtered output and spike count after `spikes` `[T, B, ...]`: `LF <- leak LF + o`, `gamma <- gamma + o`.
+
+    The backward pass computes them again for `d` (E8), from those before the spikes, both `[B, ...]`: they need not be
+    stored, nor written at every step. The potential of `before` stays as it is.
+    """
 
     def body(state: tuple[Array, Array], fired: Array) -> tuple[tuple[Array, Array], None]:
         filtered, spike_count = state
