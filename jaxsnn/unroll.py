@@ -6,11 +6,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxsnn.checks import check_steps
+from jaxsnn.loops import UNROLLED
 from jaxsnn.typing import Array, Step
-
-UNROLLED = 8
-"""Loops of so many steps or fewer are written out: nothing is copied into arrays of zeros, step by step. Neighbouring
-steps are then compiled together, and the last bit of a state may be another than that of a loop."""
 
 
 class Unrolled(NamedTuple):

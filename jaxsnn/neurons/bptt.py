@@ -1,6 +1,5 @@
 """Backpropagation through time: any cell unrolled with `lax.scan`, its spikes differentiated by a surrogate."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,12 +10,11 @@ from jaxsnn.cells import integrate_and_fire, leaky_integrator
 from jaxsnn.cells import lif as lif_cell
 from jaxsnn.cells.cell import UNIT, Cell
 from jaxsnn.checks import check_kernel
+from jaxsnn.neurons.by_hand import Run, by_hand, refusal
 from jaxsnn.neurons.neuron import Neuron, Neurons, ReadoutParams
 from jaxsnn.surrogate import arctan
 from jaxsnn.typing import Array, DTypeLike, Kernel, Shape, SpikeFunction, Step
 from jaxsnn.unroll import unroll
-
-Run = Callable[[Any, Any, Array], tuple[Any, Array]]
 
 
 def bptt(
@@ -34,7 +32,7 @@ def bptt(
       spike: surrogate that `cell.step` gets, e.g. `partial(surrogate.arctan, slope=4.0)`; None for the cell's own.
       params: starting values; None for `cell.params()`.
       remat: recompute the cell's inner values in the backward pass instead of storing them.
-      kernel: "scan", or "pallas" for one kernel over all steps (`neurons.fused` says for which cells and surrogates;
+      kernel: "scan", or "pallas" for one kernel over all steps (`neurons.by_hand` says for which cells and surrogates;
         nothing but currents and carry have gradients then). Under recurrent synapses it is always a scan.
 
     Raises:
@@ -46,16 +44,15 @@ def bptt(
     step = cell.step if spike is None or not cell.fires else partial(cell.step, spike=spike)
     membrane = cell.membrane
 
-    def scan(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
-        return run_cell(partial(step, params), carry, currents, remat=remat)
+    def scan(spike: SpikeFunction | None) -> Run:
+        step = cell.step if spike is None or not cell.fires else partial(cell.step, spike=spike)
+        return lambda params, carry, currents: run_cell(partial(step, params), carry, currents, remat=remat)
 
-    run: Run = scan
-    if kernel == "pallas":
-        if remat:
-            raise ValueError("kernel='pallas' stores the potentials, nothing inside: remat goes with kernel='scan'")
-        from jaxsnn.neurons.fused import fused  # pallas takes a while to import
-
-        run = fused(cell, spike)
+    remat_alone = "stores the potentials, nothing inside: remat goes with kernel='scan'"
+    refused = remat_alone if remat else refusal(cell, spike, kernel)
+    if refused and kernel == "pallas":
+        raise ValueError(f"kernel='pallas' {refused}")
+    run = scan(spike) if refused else by_hand(cell, spike, kernel, scan)
 
     def membranes(params: Any, carry: Any, currents: Array) -> Array:
         wide = currents.astype(jnp.result_type(*jax.tree.leaves(carry)))

@@ -1,6 +1,5 @@
 """The LIF and pool neurons of the rule (see `jaxsnn.spikebp`)."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.lif import LIFParams
 from jaxsnn.checks import check_kernel, check_leak_backward, check_train
+from jaxsnn.loops import over_time
 from jaxsnn.spikebp.states import SpikeBPState, UnfinishedState, counted, last
 from jaxsnn.storage import Storage, restore, store
 from jaxsnn.typing import Array, ArrayLike, Kernel, LeakBackward
@@ -110,15 +110,6 @@ def _integrate_and_fire(potential: Array, current: Array, threshold: ArrayLike) 
     return jnp.where(fired, jnp.zeros_like(potential), potential), fired
 
 
-def _over_time(kernel: Kernel, step: Callable[..., Any], numbers: Any, carry: Any, trains: Any, **order: Any) -> Any:
-    """A loop over time of `step`, `(numbers, carry, inputs) -> (carry, outputs)`."""
-    if kernel == "pallas":
-        from jaxsnn import kernels  # pallas takes a while to import
-
-        return kernels.loop(step, numbers, carry, trains, **order)
-    return jax.lax.scan(partial(step, numbers), carry, trains, **order)
-
-
 def _walk_back(
     g_potential: Array,
     g_spikes: Array,
@@ -140,7 +131,7 @@ def _walk_back(
         return g, g.astype(g_spikes.dtype)
 
     back: tuple[Array, Array]
-    back = _over_time(kernel, body, (scale, leak), g_potential, (g_spikes, spikes), reverse=True)
+    back = over_time(kernel, body, (scale, leak), g_potential, (g_spikes, spikes), reverse=True)
     return back
 
 
@@ -174,7 +165,7 @@ def _lif_bytes(kernel: Kernel, params: LIFParams, state: SpikeBPState, currents:
         return state, fired.astype(jnp.int8)
 
     def run(params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
-        ran: tuple[SpikeBPState, Array] = _over_time(kernel, body, params, state, currents)
+        ran: tuple[SpikeBPState, Array] = over_time(kernel, body, params, state, currents)
         return ran
 
     shape = state.potential.shape
@@ -224,7 +215,7 @@ def _pool_bytes(kernel: Kernel, params: IFParams, state: IFState, currents: Arra
         potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
         return IFState(potential), fired.astype(jnp.int8)
 
-    ran: tuple[IFState, Array] = _over_time(kernel, body, params, state, currents)
+    ran: tuple[IFState, Array] = over_time(kernel, body, params, state, currents)
     return ran
 
 

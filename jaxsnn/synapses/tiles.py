@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from jaxsnn import loops
 from jaxsnn.typing import Array
 
 
@@ -24,7 +24,7 @@ def map_tiles(function: Callable[[Array], Array], n: int, x: Array) -> Array:
     if n == len(x):
         return function(x)
     tiles, rest = _split(n, x)
-    y = lax.map(function, tiles)
+    _, y = loops.scan(lambda _, x: (None, function(x)), None, tiles)
     y = y.reshape(-1, *y.shape[2:])
     return jnp.concatenate([y, function(rest)]) if len(rest) else y
 
@@ -40,7 +40,7 @@ def fold_tiles(function: Callable[[Array, Array], tuple[Array, Any]], n: int, x:
         summed, joined = function(*xg)
         return total + summed, joined
 
-    total, joined = lax.scan(body, jnp.zeros(zero.shape, zero.dtype), (xs, gs))
+    total, joined = loops.scan(body, jnp.zeros(zero.shape, zero.dtype), (xs, gs))
     joined = jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), joined)
     if len(x_rest):
         summed, rest = function(x_rest, g_rest)

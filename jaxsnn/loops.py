@@ -1,0 +1,79 @@
+"""Loops for functions whose gradients are written by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxsnn.typing import Array, Kernel
+
+UNROLLED = 8
+"""Loops over time of so many steps or fewer are written out: nothing is copied into arrays of zeros, step by step.
+Neighbouring steps are then compiled together, and the last bit of a state may be another than that of a loop."""
+
+
+def over_time(
+    kernel: Kernel,
+    step: Callable[[Any, Any, Any], tuple[Any, Any]],
+    numbers: Any,
+    carry: Any,
+    trains: Any,
+    *,
+    reverse: bool = False,
+    unrolled: int = 0,
+) -> tuple[Any, Any]:
+    """A loop over time, as `kernels.loop` says, as one Pallas kernel or as a scan.
+
+    Args:
+      kernel: "pallas" or "scan".
+      step: `(numbers, carry, inputs of this step) -> (carry, outputs of this step)`.
+      numbers: what is the same at every step.
+      carry: a pytree of arrays `[B, ...]`.
+      trains: a pytree of arrays `[T, B, ...]`.
+      reverse: from the last step to the first.
+      unrolled: a scan of so many steps or fewer is written out.
+    """
+    if kernel == "pallas":
+        from jaxsnn import kernels  # pallas takes a while to import
+
+        return kernels.loop(step, numbers, carry, trains, reverse=reverse)
+
+    def now(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        return step(numbers, carry, inputs)
+
+    length = len(jax.tree.leaves(trains)[0])
+    if length > unrolled:
+        return scan(now, carry, trains, reverse=reverse)
+    ran: tuple[Any, Any] = lax.scan(now, carry, trains, reverse=reverse, unroll=length)
+    return ran
+
+
+def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, reverse: bool = False) -> tuple[Any, Any]:
+    """`lax.scan` for `xs` of at least one leaf, whose outputs do not begin as zeros on a CPU.
+
+    Of all loops of a program whose outputs have one shape, XLA keeps one array of zeros, from before the first to the
+    last, and copies it for each of them. Here outputs begin as copies of an element of `xs`, which no other loop
+    shares, and every number is overwritten. JAX's own derivative would keep all outputs at every step: a `custom_vjp`
+    belongs around it (docs/decisions/0027).
+    """
+    leaves = jax.tree.leaves(xs)
+    length = len(leaves[0])
+    _, sent = jax.eval_shape(step, carry, jax.tree.map(lambda x: x[0], xs))
+    # elsewhere an element of a divided array would have to be sent to all devices
+    some = lax.platform_dependent(leaves[-1], cpu=_first, default=lambda x: jnp.zeros((), x.dtype))
+    outputs = jax.tree.map(lambda y: jnp.full((length, *y.shape), some.astype(y.dtype)), sent)
+
+    def body(i: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+        carry, outputs = state
+        at = length - 1 - i if reverse else i
+        carry, now = step(carry, jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, at, keepdims=False), xs))
+        return carry, jax.tree.map(lambda ys, y: lax.dynamic_update_index_in_dim(ys, y, at, 0), outputs, now)
+
+    ran: tuple[Any, Any] = lax.fori_loop(0, length, body, (carry, outputs))
+    return ran
+
+
+def _first(x: Array) -> Array:
+    return lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(())
