@@ -108,7 +108,9 @@ def resolve_padding(size: Shape, window: Shape, stride: int, padding: Padding) -
 
 
 def products(size: Shape, kernel: Shape, *, stride: int = 1, padding: Padding = "SAME") -> int:
-    """Multiplications that `conv` does on a CPU for one sample and step; each of its gradients does as many.
+    """Multiplications that each of the gradients of `conv` does on a CPU for one sample and step.
+
+    Those of `conv` itself are as many, but for narrow layers, which are left to XLA (see `NARROW`).
 
     Args:
       size: height and width of the input.
@@ -190,8 +192,17 @@ def _lax_gradients(
     return g_x, g_kernel
 
 
+NARROW = 32
+"""For 3x3 kernels to this many features or fewer, XLA's own convolution is faster forward: products are too short."""
+
+
 def _winograd(stride: int, shape: Shape) -> bool:
     return stride == 1 and 3 <= shape[0] <= 5 and shape[2] > 1
+
+
+def _own(shape: Shape) -> bool:
+    """Whether a CPU is left to XLA's own convolution: rows of one window of one channel are short too."""
+    return shape[2] == 1 or (shape[:2] == (3, 3) and shape[3] <= NARROW)
 
 
 def _product_conv(grid: Grid, x: Array, kernel: Array, precision: Precision) -> Array:
@@ -200,7 +211,7 @@ def _product_conv(grid: Grid, x: Array, kernel: Array, precision: Precision) -> 
     stride, pads = grid.stride, grid.pads
     if precision == "exact":
         return im2col.conv(stride, pads, x, kernel, product_precision(precision))
-    if x.shape[-1] == 1:  # rows of one window of one channel are too short for a product; XLA's own is faster
+    if _own(kernel.shape):
         return _lax_conv(grid, x.astype(kernel.dtype), kernel)
     if _winograd(stride, kernel.shape):
         return winograd.conv(pads, x, kernel)
@@ -214,6 +225,10 @@ def _product_gradients(grid: Grid, x: Array, kernel: Array, g: Array, precision:
         return _lax_gradients(grid, x.astype(kernel.dtype), kernel, errors, precision)
     if _winograd(stride, kernel.shape) and precision != "exact":
         return winograd.gradients(pads, x, kernel, errors)
+    g_kernel = im2col.kernel_gradient(stride, pads, x, errors, kernel.shape, product_precision(precision))
+    if stride > 1 and precision != "exact":
+        (g_x,) = jax.linear_transpose(lambda x: _lax_conv(grid, x, kernel), jnp.zeros(x.shape, kernel.dtype))(errors)
+        return g_x, g_kernel
     # input: the cotangent, spread over the stride, convolved with the kernel turned round
     reach = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:3], pads, window, strict=True)]
     spread = [(0, n - (stride * (m - 1) + 1), stride - 1) for n, m in zip(reach, g.shape[1:3], strict=True)]
@@ -221,4 +236,4 @@ def _product_gradients(grid: Grid, x: Array, kernel: Array, g: Array, precision:
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     spread_g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
     g_x = _product_conv(Grid(1, back), spread_g, turned, precision)  # type: ignore[arg-type]
-    return g_x, im2col.kernel_gradient(stride, pads, x, errors, kernel.shape, product_precision(precision))
+    return g_x, g_kernel
