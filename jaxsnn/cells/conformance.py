@@ -25,7 +25,8 @@ def check_cell(
 
     In this order: the state keeps structure, shapes and dtypes (it is the carry of a `lax.scan`); outputs have shape
     and dtype of the current; jit equals eager; T steps equal two halves; samples of a batch do not see each other;
-    spikes are 0 or 1, and there are some; gradients are finite and not all zero; parameters may be mapped by `vmap`.
+    spikes are 0 or 1, and there are some; `fire` behind `membrane`, if the cell has them, is a step; gradients are finite
+    and not all zero; parameters may be mapped by `vmap`.
 
     Args:
       cell: the record; options of its step are bound first, as in `lif.cell(reset="soft")`.
@@ -78,6 +79,8 @@ def check_cell(
     _agree(turned, outputs, "samples of a batch influence each other", "axis 0 of a current is the batch")
     if spiking:
         _check_spikes(outputs, scale)
+    if cell.fire is not None:
+        _check_halves(cell, params, middle, currents)
     _check_gradients(from_rest, params, currents, jax.random.normal(weight_key, outputs.shape, dtype), spiking)
     two = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), params)
     if jax.tree.leaves(two):
@@ -153,6 +156,26 @@ def _check_spikes(outputs: Array, scale: float) -> None:
         raise ValueError(
             f"the cell {'fired at every step' if values[0] else 'never fired'}, so the check shows nothing: currents "
             f"were uniform in [{-scale / 2}, {scale}); try another scale, or parameters with another threshold"
+        )
+
+
+def _check_halves(cell: Cell, params: Any, state: Any, currents: Array) -> None:
+    membrane, fire = cell.membrane, cell.fire
+    if membrane is None or fire is None:
+        raise ValueError("a cell with `fire` has `membrane` too: the potentials that it fires from")
+    half, rest = jax.tree.map(lambda x: x / 2, state), jax.tree.map(jnp.zeros_like, state)
+    for current in currents:
+        _agree(
+            fire(params, membrane(params, state, current)),
+            cell.step(params, state, current),
+            "`fire` behind `membrane` differs from `step`",
+            "both are the halves of one step; leave `fire` out for a cell that cannot be divided so",
+        )
+        _agree(
+            membrane(params, half, current / 2) * 2,
+            membrane(params, state, current) + membrane(params, rest, jnp.zeros_like(current)),
+            "`membrane` is not linear in state and current",
+            "a cell with `fire` is differentiated as if it were; leave `fire` out",
         )
 
 

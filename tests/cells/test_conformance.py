@@ -153,3 +153,34 @@ def test_a_cell_that_asks_for_the_value_of_a_parameter():
 def test_arguments():
     with pytest.raises(ValueError, match=r"steps >= 2 and shape \(B, ...\) with B >= 2, got 16 and \(1, 4\)"):
         check_cell(lif.CELL, PARAMS, shape=(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("halves", "problem"),
+    [
+        ({"membrane": None}, "a cell with `fire` has `membrane` too"),
+        (
+            {"membrane": lambda params, state, x: lif.integrate(params, state, 2 * x)},
+            "`fire` behind `membrane` differs",
+        ),
+        ({"fire": partial(lif.fire, reset="soft")}, "`fire` behind `membrane` differs from `step`"),
+    ],
+)
+def test_halves_that_are_no_step(halves, problem):
+    with pytest.raises(ValueError, match=problem):
+        check_cell(lif.CELL._replace(**halves), PARAMS)
+
+
+def test_a_membrane_that_is_not_linear():
+    """Its two halves are a step, but it is no cell whose gradient is written by hand."""
+
+    def membrane(params, state, current):
+        return state.potential + current * jnp.abs(current)
+
+    def step(params, state, current, **options):
+        return lif.fire(params, membrane(params, state, current), **options)
+
+    cell = lif.CELL._replace(membrane=membrane, step=step)
+    with pytest.raises(ValueError, match="`membrane` is not linear in state and current"):
+        check_cell(cell, PARAMS)
+    check_cell(cell._replace(fire=None), PARAMS)
