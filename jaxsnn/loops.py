@@ -54,15 +54,15 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, re
     """`lax.scan` for `xs` of at least one leaf, whose outputs do not begin as zeros on a CPU.
 
     Of all loops of a program whose outputs have one shape, XLA keeps one array of zeros, from before the first to the
-    last, and copies it for each of them. Here outputs begin as copies of an element of `xs`, which no other loop
-    shares, and every number is overwritten. JAX's own derivative would keep all outputs at every step: a `custom_vjp`
+    last, and copies it for each of them. Here outputs begin as copies of one number that follows from `xs`, which no
+    other loop shares, and every element is overwritten. JAX's own derivative would keep all outputs at every step: a `custom_vjp`
     belongs around it (docs/decisions/0027).
     """
     leaves = jax.tree.leaves(xs)
     length = len(leaves[0])
     _, sent = jax.eval_shape(step, carry, jax.tree.map(lambda x: x[0], xs))
     # elsewhere an element of a divided array would have to be sent to all devices
-    some = lax.platform_dependent(leaves[-1], cpu=_first, default=lambda x: jnp.zeros((), x.dtype))
+    some = lax.platform_dependent(leaves, cpu=_some, default=lambda _: jnp.zeros((), jnp.float32))
     outputs = jax.tree.map(lambda y: jnp.full((length, *y.shape), some.astype(y.dtype)), sent)
 
     def body(i: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -75,5 +75,7 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, re
     return ran
 
 
-def _first(x: Array) -> Array:
-    return lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(())
+def _some(arrays: list[Array]) -> Array:
+    """A number that is not known before all of these arrays are, so that nothing begins before."""
+    firsts = [lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(()).astype(jnp.float32) for x in arrays]
+    return jnp.stack(firsts).sum()

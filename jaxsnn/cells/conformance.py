@@ -25,8 +25,8 @@ def check_cell(
 
     In this order: the state keeps structure, shapes and dtypes (it is the carry of a `lax.scan`); outputs have shape
     and dtype of the current; jit equals eager; T steps equal two halves; samples of a batch do not see each other;
-    spikes are 0 or 1, and there are some; `fire` behind `membrane`, if the cell has them, is a step; gradients are finite
-    and not all zero; parameters may be mapped by `vmap`.
+    spikes are 0 or 1, and there are some; `fire` behind `membrane` is a step, if the cell has them; gradients are
+    finite and not all zero; parameters may be mapped by `vmap`.
 
     Args:
       cell: the record; options of its step are bound first, as in `lif.cell(reset="soft")`.
