@@ -53,9 +53,9 @@ def over_time(
 def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, reverse: bool = False) -> tuple[Any, Any]:
     """`lax.scan` for `xs` of at least one leaf, whose outputs do not begin as zeros on a CPU.
 
-    Of all loops of a program whose outputs have one shape, XLA keeps one array of zeros, from before the first to the
-    last, and copies it for each of them. Here outputs begin as copies of one number that follows from `xs`, which no
-    other loop shares, and every element is overwritten. JAX's own derivative would keep all outputs at every step: a
+    XLA keeps one array of zeros for all loops of a program whose outputs have the same shape, from before the first to
+    the last, and copies it for each of them. Here outputs begin as copies of one number that follows from `xs`, which
+    no other loop shares, and every element is overwritten. JAX's own derivative would keep all outputs at every step: a
     `custom_vjp` belongs around it (docs/decisions/0027).
     """
     leaves = jax.tree.leaves(xs)
