@@ -34,7 +34,7 @@ def test_a_step_needs_less_memory_and_has_the_same_numbers(lowered):
     program, arguments = lowered
     whole, ordered = program.compile(), program.compile(compiler_options=compiling.compiler_options())
     found = [one.memory_analysis().temp_size_in_bytes for one in (whole, ordered)]
-    assert found[1] < 0.75 * found[0], found
+    assert found[1] < 0.85 * found[0], found  # 0.75 while loops began with zeros (docs/decisions/0027)
     jax.tree.map(np.testing.assert_array_equal, whole(*arguments), ordered(*arguments))
 
 
