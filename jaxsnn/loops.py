@@ -57,6 +57,15 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, re
     the last, and copies it for each of them. Here outputs begin as copies of one number that follows from `xs`, which
     no other loop shares, and every element is overwritten. JAX's own derivative would keep all outputs at every step: a
     `custom_vjp` belongs around it (docs/decisions/0027).
+
+    Args:
+      step: `(carry, inputs of this step) -> (carry, outputs of this step)`.
+      carry: any pytree of arrays, or None.
+      xs: a pytree of arrays `[N, ...]` with N at least 1.
+      reverse: from the last step to the first.
+
+    Returns:
+      The last carry, and the outputs of every step, `[N, ...]`, in the order of `xs`.
     """
     leaves = jax.tree.leaves(xs)
     length = len(leaves[0])

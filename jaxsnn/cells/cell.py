@@ -72,7 +72,7 @@ class Cell(NamedTuple):
     """The options that it was made with, for those who write the cell down in another format."""
     fire: CellStep | None = None
     """`(params, potential [B, ...], *, spike) -> (state, spikes)`, the rest of a step behind `membrane`, for cells
-    whose `membrane` is linear in state and current, and whose state follows from it alone: the backward pass of a
-    kernel needs nothing but the potentials then. None: no kernel."""
+    whose `membrane` is linear in state and current, and whose state follows from it alone: the backward pass needs
+    nothing but the potentials then (`neurons.by_hand`). None: JAX's own derivative of `step`, and no kernel."""
     learned: tuple[str, ...] = ()
     """Fields that are learned where nothing else is asked for, as in the cell's source."""

@@ -59,14 +59,14 @@ def by_hand(cell: Cell, spike: SpikeFunction | None, kernel: Kernel, other: Call
     slope = made.func.slope if slope is None else slope  # type: ignore[attr-defined]
     step = partial(fires, inclusive=made.keywords.get("inclusive", False))
 
-    def integrate(params: Any, state: Any, current: Array) -> tuple[Any, Array]:
-        potential = membrane(params, state, current.astype(jnp.result_type(*jax.tree.leaves(state))))
-        return fire(params, potential, spike=step)[0], potential
-
     def integrate_and_fire(params: Any, state: Any, current: Array) -> tuple[Any, tuple[Array, Array]]:
         potential = membrane(params, state, current.astype(jnp.result_type(*jax.tree.leaves(state))))
         state, spikes = fire(params, potential, spike=step)
         return state, (spikes.astype(current.dtype), potential)
+
+    def potential_only(params: Any, state: Any, current: Array) -> tuple[Any, Array]:
+        state, (_, potential) = integrate_and_fire(params, state, current)
+        return state, potential
 
     def fire_only(params: Any, state: Any, current: Array) -> tuple[Any, Array]:
         state, (spikes, _) = integrate_and_fire(params, state, current)
@@ -101,7 +101,7 @@ def by_hand(cell: Cell, spike: SpikeFunction | None, kernel: Kernel, other: Call
             result, pull = jax.vjp(other(partial(surrogate, slope=slope)), params, carry, currents)
             return result, (slope, pull, None)
         else:
-            carry, potentials = loop(integrate, params, carry, currents)
+            carry, potentials = loop(potential_only, params, carry, currents)
             # outside of the loop, where whatever takes the spikes makes them from the potentials
             spikes = jax.vmap(lambda u: fire(params, u, spike=step)[1])(potentials).astype(currents.dtype)
         return (carry, spikes), (slope, None, (params, potentials))

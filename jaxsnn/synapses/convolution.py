@@ -200,7 +200,7 @@ def _winograd(stride: int, shape: Shape) -> bool:
     return stride == 1 and 3 <= shape[0] <= 5 and shape[2] > 1
 
 
-def _own(shape: Shape) -> bool:
+def _left_to_xla(shape: Shape) -> bool:
     """Whether a CPU is left to XLA's own convolution: rows of one window of one channel are short too."""
     return shape[2] == 1 or (shape[:2] == (3, 3) and shape[3] <= NARROW)
 
@@ -211,7 +211,7 @@ def _product_conv(grid: Grid, x: Array, kernel: Array, precision: Precision) -> 
     stride, pads = grid.stride, grid.pads
     if precision == "exact":
         return im2col.conv(stride, pads, x, kernel, product_precision(precision))
-    if _own(kernel.shape):
+    if _left_to_xla(kernel.shape):
         return _lax_conv(grid, x.astype(kernel.dtype), kernel)
     if _winograd(stride, kernel.shape):
         return winograd.conv(pads, x, kernel)
