@@ -45,12 +45,14 @@ def over_time(
 
     length = len(jax.tree.leaves(trains)[0])
     if length > unrolled:
-        return scan(now, carry, trains, reverse=reverse)
+        return scan(now, carry, trains, reverse=reverse, after=numbers)
     ran: tuple[Any, Any] = lax.scan(now, carry, trains, reverse=reverse, unroll=length)
     return ran
 
 
-def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, reverse: bool = False) -> tuple[Any, Any]:
+def scan(
+    step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, reverse: bool = False, after: Any = None
+) -> tuple[Any, Any]:
     """`lax.scan` for `xs` of at least one leaf, whose outputs do not begin as zeros on a CPU.
 
     XLA keeps one array of zeros for all loops of a program whose outputs have the same shape, from before the first to
@@ -61,27 +63,39 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, re
     Args:
       step: `(carry, inputs of this step) -> (carry, outputs of this step)`.
       carry: any pytree of arrays, or None.
-      xs: a pytree of arrays `[N, ...]` with N at least 1.
+      xs: a pytree of arrays `[N, ...]` with N at least 1. The number follows from the last of them: one that no
+        earlier loop took as its last.
       reverse: from the last step to the first.
+      after: a pytree of arrays that `step` uses: outputs do not begin before they are known.
 
     Returns:
       The last carry, and the outputs of every step, `[N, ...]`, in the order of `xs`.
     """
-    leaves = jax.tree.leaves(xs)
-    length = len(leaves[0])
+    *_, last = jax.tree.leaves(xs)
     _, sent = jax.eval_shape(step, carry, jax.tree.map(lambda x: x[0], xs))
     # elsewhere an element of a divided array would have to be sent to all devices
-    some = lax.platform_dependent(leaves, cpu=_some, default=lambda _: jnp.zeros((), jnp.float32))
-    outputs = jax.tree.map(lambda y: jnp.full((length, *y.shape), some.astype(y.dtype)), sent)
+    known = [last, *jax.tree.leaves(after)]
+    some = lax.platform_dependent(known, cpu=_some, default=lambda _: jnp.zeros((), jnp.float32))
+    outputs = jax.tree.map(lambda y: jnp.full((len(last), *y.shape), some.astype(y.dtype)), sent)
 
     def body(i: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
         carry, outputs = state
-        at = length - 1 - i if reverse else i
+        at = len(last) - 1 - i if reverse else i
         carry, now = step(carry, jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, at, keepdims=False), xs))
         return carry, jax.tree.map(lambda ys, y: lax.dynamic_update_index_in_dim(ys, y, at, 0), outputs, now)
 
-    ran: tuple[Any, Any] = lax.fori_loop(0, length, body, (carry, outputs))
+    ran: tuple[Any, Any] = lax.fori_loop(0, len(last), body, (carry, outputs))
     return ran
+
+
+def cotangents(tree: Any) -> Any:
+    """Cotangents of a `custom_vjp` with `symbolic_zeros`, as arrays."""
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) if is_zero(x) else x, tree)
+
+
+def is_zero(cotangent: Any) -> bool:
+    """Whether nothing follows from an output, of a `custom_vjp` with `symbolic_zeros`."""
+    return isinstance(cotangent, jax.custom_derivatives.SymbolicZero)
 
 
 def _some(arrays: list[Array]) -> Array:

@@ -1,6 +1,7 @@
 """A layer: synapses with named sources, whose currents are joined, then a norm or none, then neurons or none."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from flax import nnx
@@ -24,6 +25,8 @@ class Sent(NamedTuple):
     """Dropout of every step (E5), `[B, ...]`: synapses multiply by it. None: no dropout."""
     kind: Sends
     """The values of `x` before the mask."""
+    pooled: Mapping[str, Array] = MappingProxyType({})
+    """Currents of average pools that receive `x`, by name, where its neurons computed them."""
 
 
 class Layer(NamedTuple):

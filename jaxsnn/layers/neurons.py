@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxsnn.neurons import Neuron, RecurrentState, run_recurrent
 from jaxsnn.storage import Storage
+from jaxsnn.synapses import Window
 from jaxsnn.typing import Array, ArrayLike, DTypeLike, Shape, accumulator
 
 SCOPES = ("layer", "channel", "neuron")
@@ -113,6 +114,12 @@ class NeuronLayer(nnx.Module):
         feedback = lambda weights, x: nnx.merge(graph, weights)(x)  # noqa: E731
         carry, output = run_recurrent(self.neuron, feedback, params, weights, carry, currents, storage=storage)
         return output, carry
+
+    def pooled(self, currents: Array, carry: Any, window: Window) -> tuple[Array, Array, Any]:
+        """`__call__` and an average pool behind it (see `Neuron.run_pooled`): outputs, their means, carry."""
+        params, carry = self._start(currents, carry)
+        carry, output, means = self.neuron.run_pooled(params, carry, currents, window)  # type: ignore[misc]
+        return output, means, carry
 
     def membranes(self, currents: Array) -> Array:
         """The potentials before each reset, from rest, `[T, B, ...]`.

@@ -24,19 +24,20 @@ class _Pool(nnx.Module):
     def __init__(self, window: Window | None = 2):
         self.window = window
 
-    def _of(self, size: Shape) -> tuple[int, int]:
+    def size(self, shape: Shape) -> tuple[int, int]:
+        """Height and width of a window on maps of this shape, `(H, W, ...)`."""
         if self.window is None:
-            return (size[0], size[1])
+            return (shape[0], shape[1])
         return (self.window, self.window) if isinstance(self.window, int) else self.window
 
     def connection(self, name: str, source: str, target: str, input_shape: Shape) -> Connection:
-        if len(input_shape) != 3 or any(n < k for n, k in zip(input_shape, self._of(input_shape), strict=False)):
-            size = "x".join(map(str, self._of(input_shape))) if len(input_shape) > 1 else self.window
+        if len(input_shape) != 3 or any(n < k for n, k in zip(input_shape, self.size(input_shape), strict=False)):
+            size = "x".join(map(str, self.size(input_shape))) if len(input_shape) > 1 else self.window
             raise ValueError(
                 f"{name} pools windows of {size}, but {source} sends {list(input_shape)}: it needs maps [H, W, C] of "
                 "that size at least"
             )
-        window = self._of(input_shape)
+        window = self.size(input_shape)
         reached = (input_shape[0] // window[0], input_shape[1] // window[1], input_shape[2])
         return Connection(name, source, target, "pool", window, 1, NO_PADS, input_shape, reached)
 
@@ -51,7 +52,7 @@ class AvgPool(_Pool):
     relays = "through"
 
     def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
-        return synapses.average_pool(_masked(x, mask), self._of(x.shape[2:]))
+        return synapses.average_pool(_masked(x, mask), self.size(x.shape[2:]))
 
 
 class MaxPool(_Pool):
@@ -65,7 +66,7 @@ class MaxPool(_Pool):
 
     def __call__(self, x: Array, *, storage: Storage = "floats", mask: Array | None = None) -> Array:
         kept: Storage = storage if mask is None else "floats"
-        return synapses.max_pool(_masked(x, mask), self._of(x.shape[2:]), storage=kept)
+        return synapses.max_pool(_masked(x, mask), self.size(x.shape[2:]), storage=kept)
 
 
 class Subsample(nnx.Module):

@@ -10,10 +10,10 @@ from jaxsnn.keys import fold_in
 from jaxsnn.layers import Dropout, Layer, Masks, NeuronLayer, Sent
 from jaxsnn.models.output import Output
 from jaxsnn.models.readouts import READOUTS
-from jaxsnn.models.rows import INPUT, Row, check_input, joined, make_row, row_shape
+from jaxsnn.models.rows import INPUT, Row, check_input, joined, make_row, row_shape, with_pools
 from jaxsnn.storage import storage_of
 from jaxsnn.synapses import Connection
-from jaxsnn.typing import Array, DTypeLike, Sends, Shape, accumulator
+from jaxsnn.typing import Array, DTypeLike, Shape, accumulator
 
 
 class Network(nnx.Module):
@@ -77,7 +77,7 @@ class Network(nnx.Module):
                 "the last layer must be a readout: neurons with a parameter `threshold`, the unit of the logits, e.g. "
                 "layers.NeuronLayer(neurons.lif().readout)"
             )
-        self.rows = tuple(rows)
+        self.rows = with_pools(rows, layers)
 
     def connections(self) -> tuple[Connection, ...]:
         """Every bundle of synapses between trains, in network order; average pools alone are passed through."""
@@ -143,14 +143,14 @@ class Network(nnx.Module):
         *hidden, last = self.rows
         options: dict[str, Any] = {"carries": carries, "steps": len(x), "train": train, "axis_name": axis_name}
         for number, row in enumerate(hidden):
-            y, kind = self._layer(row, sent, carry, **options)
+            made = self._layer(row, sent, carry, dropped=drop is not None and row.dropout, **options)
             if not row.through:
-                spikes[row.name] = y if len(y) == len(x) else jnp.broadcast_to(y, (len(x), *y.shape[1:]))
-            mask = None
+                spikes[row.name] = jnp.broadcast_to(made.x, (len(x), *made.x.shape[1:]))
             if drop is not None and key is not None and row.dropout:
-                y, mask = drop.split(y, fold_in(key, number), start)
-            sent[row.name] = Sent(y, mask, kind)
-        potentials, _ = self._layer(last, sent, carry, exact=True, **options)
+                y, mask = drop.split(made.x, fold_in(key, number), start)
+                made = made._replace(x=y, mask=mask)
+            sent[row.name] = made
+        potentials = self._layer(last, sent, carry, exact=True, **options).x
         gathered = None if carry is None else carry.get("answers")
         gathered, answers = READOUTS[self.readout](gathered, potentials)
         if gathered is not None:
@@ -180,31 +180,33 @@ class Network(nnx.Module):
 
     def thresholds(self) -> dict[str, Array]:
         """The firing threshold of every layer that has a parameter of this name, aligned with `[B, ...]`."""
-        rows = [row for row in self.rows[:-1] if row.neurons]
-        params = {row.name: self._neurons(row).params(len(row.shape) + 1) for row in rows}
+        params = {row.name: self._neurons(row).params(len(row.shape) + 1) for row in self.rows[:-1] if row.neurons}
         return {name: jnp.asarray(p.threshold) for name, p in params.items() if hasattr(p, "threshold")}
 
     def _neurons(self, row: Row) -> NeuronLayer:
         neurons: NeuronLayer = getattr(self, f"{row.name}/neurons")
         return neurons
 
-    def _layer(self, row: Row, sent: Mapping[str, Sent], carry: Any, **options: Any) -> tuple[Array, Sends]:
-        """A layer's output and the kind of its values; the state of its neurons goes into `carries`."""
+    def _layer(self, row: Row, sent: Mapping[str, Sent], carry: Any, *, dropped: bool = False, **options: Any) -> Sent:
+        """What a layer sends, before dropout; the state of its neurons goes into `carries`."""
         steps, exact = options["steps"], options.get("exact", False)
         currents = self._currents(row, sent, carry, **options)
         if (row.neurons or row.dropout) and len(currents) < steps:
             currents = jnp.broadcast_to(currents, (steps, *currents.shape[1:]))
         if not row.neurons:
-            return currents.astype(self.compute_dtype), row.kind([sent[s].kind for _, s in row.synapses])
-        neurons = self._neurons(row)
+            return Sent(currents.astype(self.compute_dtype), None, row.kind([sent[s].kind for _, s in row.synapses]))
+        neurons, carries, rest = self._neurons(row), options["carries"], None if carry is None else carry[row.name]
         if not neurons.neuron.causal and carry is not None:
             raise ValueError(f"the neurons of {row.name} need the whole train at once: run without chunks and carry")
-        storage = storage_of(neurons.neuron.sends, pack=self.pack_spikes)
-        back = getattr(self, row.recurrent) if row.recurrent else None
-        y, options["carries"][row.name] = neurons(
-            currents, None if carry is None else carry[row.name], back=back, storage=storage
-        )
-        return y if exact else y.astype(self.compute_dtype), neurons.neuron.sends
+        pooled = {}
+        if row.pool and not dropped:
+            y, means, carries[row.name] = neurons.pooled(currents, rest, row.pool[1])
+            pooled = {row.pool[0]: means.astype(self.compute_dtype)}
+        else:
+            storage = storage_of(neurons.neuron.sends, pack=self.pack_spikes)
+            back = getattr(self, row.recurrent) if row.recurrent else None
+            y, carries[row.name] = neurons(currents, rest, back=back, storage=storage)
+        return Sent(y if exact else y.astype(self.compute_dtype), None, neurons.neuron.sends, pooled)
 
     def _currents(
         self,
@@ -221,14 +223,15 @@ class Network(nnx.Module):
         """The sum of a layer's currents, normed; `exact` computes in the parameters' dtype at least (the readout)."""
         currents = []
         for name, source in row.incoming:
-            (x, mask, kind), synapse = sent[source], getattr(self, name)
+            (x, mask, kind, pooled), synapse = sent[source], getattr(self, name)
             x = x.astype(self.param_dtype) if exact else x
             if hasattr(synapse, "over_time"):  # synapses with delays need earlier inputs
                 x, past = jnp.broadcast_to(x, (steps, *x.shape[1:])), f"{name}/past"
                 current, carries[past] = synapse.over_time(x, carry and carry[past], mask=mask, train=train)
                 currents.append(current)
                 continue
-            currents.append(synapse(x, storage=storage_of(kind, pack=self.pack_spikes), mask=mask))
+            stored = storage_of(kind, pack=self.pack_spikes)
+            currents.append(pooled[name] if name in pooled else synapse(x, storage=stored, mask=mask))
         if len(currents) > 1 or exact:
             currents = [current.astype(accumulator(current.dtype)) for current in currents]
         total = joined(currents, row.join)

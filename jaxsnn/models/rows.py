@@ -1,14 +1,15 @@
 """A row of the table that a network is, as static facts, and the checks of a new one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple, get_args
 
 import jax.numpy as jnp
 
 from jaxsnn.checks import check_steps
-from jaxsnn.layers import Join, Layer
+from jaxsnn.layers import AvgPool, Join, Layer
+from jaxsnn.synapses import Window
 from jaxsnn.typing import Array, DTypeLike, Sends, Shape
 
 JOINS = get_args(get_args(Join)[0])
@@ -38,6 +39,8 @@ class Row:
     join: Join
     relays: str | None
     """How a layer without norm, neurons and weights is counted: see `layers.pools`; None: it sends numbers."""
+    pool: tuple[str, Window] | None = None
+    """Name and window of an average pool that receives its spikes and that its neurons compute with them."""
 
     @property
     def recurrent(self) -> str | None:
@@ -75,6 +78,23 @@ def make_row(layer: Layer, shape: Shape) -> Row:
         relays = None
     flags = (layer.norm is not None, layer.neurons is not None, layer.dropout)
     return Row(layer.name, sources, shape, *flags, layer.join, relays)
+
+
+def with_pools(rows: Sequence[Row], layers: Sequence[Layer]) -> tuple[Row, ...]:
+    """Rows whose neurons can compute an average pool behind them (`Neuron.run_pooled`), with that pool."""
+    able = {
+        layer.name
+        for layer, row in zip(layers, rows, strict=True)
+        if layer.neurons is not None and layer.neurons.neuron.run_pooled is not None and not row.recurrent
+    }
+    shapes = {row.name: row.shape for row in rows}
+    pools = {
+        source: (name, synapse.size(shapes[source]))
+        for layer in layers[:-1]
+        for name, (source, synapse) in layer.synapses.items()
+        if isinstance(synapse, AvgPool) and source in able
+    }
+    return tuple(replace(row, pool=pools.get(row.name)) for row in rows)
 
 
 def joined(currents: Sequence[Array], join: Join) -> Array:

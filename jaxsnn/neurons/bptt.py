@@ -52,7 +52,7 @@ def bptt(
     refused = remat_alone if remat else refusal(cell, spike, kernel)
     if refused and kernel == "pallas":
         raise ValueError(f"kernel='pallas' {refused}")
-    run = scan(spike) if refused else by_hand(cell, spike, kernel, scan)
+    run, run_pooled = (scan(spike), None) if refused else by_hand(cell, spike, kernel, scan)
 
     def membranes(params: Any, carry: Any, currents: Array) -> Array:
         wide = currents.astype(jnp.result_type(*jax.tree.leaves(carry)))
@@ -69,6 +69,7 @@ def bptt(
         bounds=cell.bounds,
         cell=cell,
         step=jax.checkpoint(step) if remat else step,
+        run_pooled=run_pooled,
     )
 
 

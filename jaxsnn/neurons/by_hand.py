@@ -13,11 +13,13 @@ import jax.numpy as jnp
 from jaxsnn.cells.cell import Cell
 from jaxsnn.checks import check_state, check_steps
 from jaxsnn.heaviside import Surrogate, fires
-from jaxsnn.loops import UNROLLED, over_time
+from jaxsnn.loops import UNROLLED, cotangents, is_zero, over_time
 from jaxsnn.surrogate import arctan
+from jaxsnn.synapses.pools import Window, average_pool, errors
 from jaxsnn.typing import Array, Kernel, SpikeFunction
 
 Run = Callable[[Any, Any, Array], tuple[Any, Array]]
+RunPooled = Callable[[Any, Any, Array, Window], tuple[Any, Array, Array]]
 
 
 def refusal(cell: Cell, spike: SpikeFunction | None, kernel: Kernel) -> str:
@@ -39,15 +41,17 @@ def refusal(cell: Cell, spike: SpikeFunction | None, kernel: Kernel) -> str:
     return ""
 
 
-def by_hand(cell: Cell, spike: SpikeFunction | None, kernel: Kernel, other: Callable[[SpikeFunction], Run]) -> Run:
-    """`Neuron.run` of a cell: `(params, carry, currents [T, B, ...]) -> (carry, spikes [T, B, ...])`.
+def by_hand(
+    cell: Cell, spike: SpikeFunction | None, kernel: Kernel, other: Callable[[SpikeFunction], Run]
+) -> tuple[Run, RunPooled]:
+    """`Neuron.run` and `Neuron.run_pooled` of a cell.
 
     Args:
       cell, spike, kernel: those that `refusal` lets pass; the slope may be traced.
       other: the run under a surrogate with JAX's own derivative, for parameters that are differentiated.
 
     Raises:
-      ValueError: from `run`, when a parameter of the neurons is differentiated through a Pallas kernel, or if T is 0 or
+      ValueError: from both, when a parameter of the neurons is differentiated through a Pallas kernel, or if T is 0 or
         the carry does not fit one step of the currents.
     """
     membrane, fire = cell.membrane, cell.fire
@@ -72,8 +76,9 @@ def by_hand(cell: Cell, spike: SpikeFunction | None, kernel: Kernel, other: Call
         state, (spikes, _) = integrate_and_fire(params, state, current)
         return state, spikes
 
-    def walk_back(numbers: Any, g_state: Any, now: tuple[Array, Array]) -> tuple[Any, Array]:
-        (params, slope), (potential, g_spikes) = numbers, now
+    def walk_back(window: Window | None, numbers: Any, g_state: Any, now: tuple[Array, Any, Any]) -> tuple[Any, Array]:
+        (params, slope), (potential, g_spikes, g_means) = numbers, now
+        g_spikes = errors(g_spikes, g_means, potential.shape, window)
         _, pull = jax.vjp(lambda u: fire(params, u, spike=partial(surrogate, slope=slope)), potential)
         (g_potential,) = pull((g_state, g_spikes.astype(potential.dtype)))
         # linear: its derivative is the same at rest
@@ -83,11 +88,15 @@ def by_hand(cell: Cell, spike: SpikeFunction | None, kernel: Kernel, other: Call
 
     loop = partial(over_time, kernel, unrolled=UNROLLED)
 
-    @jax.custom_vjp
-    def run(params: Any, slope: Array, carry: Any, currents: Array) -> tuple[Any, Array]:
-        return loop(fire_only, params, carry, currents)
+    def means(window: Window | None, spikes: Array) -> Array | None:
+        return None if window is None else average_pool(spikes, window)
 
-    def forward(params: Any, slope: Any, carry: Any, currents: Any) -> Any:
+    @partial(jax.custom_vjp, nondiff_argnums=(0,))
+    def run(window: Window | None, params: Any, slope: Array, carry: Any, currents: Array) -> Any:
+        carry, spikes = loop(fire_only, params, carry, currents)
+        return carry, spikes, means(window, spikes)
+
+    def forward(window: Window | None, params: Any, slope: Any, carry: Any, currents: Any) -> Any:
         learned = [name for name, x in params._asdict().items() if x.perturbed]
         params, slope, carry, currents = jax.tree.map(lambda x: x.value, (params, slope, carry, currents))
         if kernel == "pallas":
@@ -98,43 +107,45 @@ def by_hand(cell: Cell, spike: SpikeFunction | None, kernel: Kernel, other: Call
                 )
             carry, (spikes, potentials) = loop(integrate_and_fire, params, carry, currents)
         elif learned:
-            result, pull = jax.vjp(other(partial(surrogate, slope=slope)), params, carry, currents)
-            return result, (slope, pull, None)
+            (carry, spikes), pull = jax.vjp(other(partial(surrogate, slope=slope)), params, carry, currents)
+            return (carry, spikes, means(window, spikes)), (slope, pull, None)
         else:
             carry, potentials = loop(potential_only, params, carry, currents)
             # outside of the loop, where whatever takes the spikes makes them from the potentials
             spikes = jax.vmap(lambda u: fire(params, u, spike=step)[1])(potentials).astype(currents.dtype)
-        return (carry, spikes), (slope, None, (params, potentials))
+        return (carry, spikes, means(window, spikes)), (slope, None, (params, potentials))
 
-    def backward(residuals: Any, cotangents: Any) -> Any:
+    def backward(window: Window | None, residuals: Any, g: Any) -> Any:
         slope, pull, kept = residuals
-        g_carry, g_spikes = jax.tree.map(_array, cotangents)
+        g_carry, g_spikes, g_means = cotangents(g)
+        g_spikes = None if window is not None and is_zero(g[1]) else g_spikes
+        size = g[1].shape
         if pull is not None:
-            g_params, g_carry, g_currents = pull((g_carry, g_spikes))
+            g_params, g_carry, g_currents = pull((g_carry, errors(g_spikes, g_means, size, window)))
             return g_params, jnp.zeros_like(slope), g_carry, g_currents
         params, potentials = kept
-        g_carry, g_currents = loop(walk_back, (params, slope), g_carry, (potentials, g_spikes), reverse=True)
+        trains = potentials, g_spikes, g_means
+        if kernel == "pallas":  # its blocks of neurons are no windows
+            trains = potentials, errors(g_spikes, g_means, size, window), None
+        g_carry, g_currents = loop(partial(walk_back, window), (params, slope), g_carry, trains, reverse=True)
         return *jax.tree.map(jnp.zeros_like, (params, slope)), g_carry, g_currents
 
     run.defvjp(forward, backward, symbolic_zeros=True)
 
-    def checked(params: Any, carry: Any, currents: Array) -> tuple[Any, Array]:
+    def checked(window: Window | None, params: Any, carry: Any, currents: Array) -> Any:
         check_steps(len(currents))
         potential = jax.tree.leaves(carry)[0]
         check_state(potential, jax.ShapeDtypeStruct(currents.shape[1:], potential.dtype))
         wide = jnp.result_type(*jax.tree.leaves(carry))
         params = jax.tree.map(lambda x: jnp.asarray(x, wide), params)
-        result: tuple[Any, Array] = run(params, jnp.asarray(slope, wide), carry, currents)
-        return result
+        return run(window, params, jnp.asarray(slope, wide), carry, currents)
 
-    return checked
+    return (
+        lambda *train: checked(None, *train)[:2],
+        lambda params, carry, currents, window: checked(window, params, carry, currents),
+    )
 
 
 def _made(spike: SpikeFunction | None) -> partial[Any]:
     """The surrogate with its options; arctan if there is none."""
     return spike if isinstance(spike, partial) else partial(arctan if spike is None else spike)
-
-
-def _array(cotangent: Any) -> Array:
-    zero = isinstance(cotangent, jax.custom_derivatives.SymbolicZero)
-    return jnp.zeros(cotangent.shape, cotangent.dtype) if zero else cotangent

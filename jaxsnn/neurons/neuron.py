@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxsnn.cells.cell import Bound, Cell
+from jaxsnn.synapses.pools import Window
 from jaxsnn.typing import Array, CellStep, Sends
 
 
@@ -46,6 +47,10 @@ class Neuron(NamedTuple):
     step: CellStep | None = None
     """`(params, state, current [B, ...]) -> (state, output [B, ...])`, one step of `run` in the dtype of the state, for
     recurrent synapses; None: these neurons cannot have any."""
+    run_pooled: Callable[[Any, Any, Array, Window], tuple[Any, Array, Array]] | None = None
+    """`(params, carry, currents, window) -> (carry, output, its means over windows)`: `run` and
+    `synapses.average_pool` in one, whose backward pass never holds the errors of all neurons at all steps. None: the
+    pool takes what `run` sends."""
 
 
 class Neurons(NamedTuple):

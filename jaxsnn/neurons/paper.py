@@ -40,12 +40,19 @@ def spikebp(
     check_leak_backward(leak_backward)
     check_kernel(kernel)
     options: dict[str, Any] = {"pack_spikes": pack_spikes, "kernel": kernel}
-    hidden = partial(rule.lif, **options, leak_correction=leak_correction, leak_backward=leak_backward)
+    of_lif = options | {"leak_correction": leak_correction, "leak_backward": leak_backward}
     # forward, the rule's neurons are the cells (a test ties both), so that their membranes are the cells'
     lif = bptt(lif_cell.CELL, params=lif_cell.LIFParams(leak, threshold))
     pool = bptt(integrate_and_fire.CELL, params=integrate_and_fire.IFParams(pool_threshold))
     return Neurons(
-        Neuron(lif.params, rule.init, hidden, _of_rest(lif), cell=lif.cell),
+        Neuron(
+            lif.params,
+            rule.init,
+            partial(rule.lif, **of_lif),
+            _of_rest(lif),
+            cell=lif.cell,
+            run_pooled=partial(rule.lif_pooled, **of_lif),
+        ),
         Neuron(pool.params, pool.init, partial(rule.pool, **options), pool.membranes, cell=pool.cell),
         _readout(leak, threshold, leak_backward),
         pack_spikes=pack_spikes,

@@ -21,8 +21,19 @@ saves memory by `unfinished` before the first chunk and `finish` after the last.
 Variants that the paper leaves open are arguments (E12): no leak correction, and the true leak in the backward pass.
 """
 
-from jaxsnn.spikebp.neurons import FIRED, derivative, lif, pool
+from jaxsnn.spikebp.neurons import FIRED, derivative, lif, lif_pooled, pool
 from jaxsnn.spikebp.readouts import readout
 from jaxsnn.spikebp.states import SpikeBPState, finish, init, unfinished
 
-__all__ = ["FIRED", "SpikeBPState", "derivative", "finish", "init", "lif", "pool", "readout", "unfinished"]
+__all__ = [
+    "FIRED",
+    "SpikeBPState",
+    "derivative",
+    "finish",
+    "init",
+    "lif",
+    "lif_pooled",
+    "pool",
+    "readout",
+    "unfinished",
+]

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 from jaxsnn.cells.integrate_and_fire import IFParams, IFState
 from jaxsnn.cells.lif import LIFParams
 from jaxsnn.checks import check_kernel, check_leak_backward, check_train
-from jaxsnn.loops import over_time
+from jaxsnn.loops import cotangents, is_zero, over_time
 from jaxsnn.spikebp.states import SpikeBPState, UnfinishedState, counted, last
-from jaxsnn.storage import Storage, restore, store
-from jaxsnn.typing import Array, ArrayLike, Kernel, LeakBackward
+from jaxsnn.spikebp.trains import integrate_and_fire, restored, spike_storage, store_train, walk_back, zeros
+from jaxsnn.storage import Storage
+from jaxsnn.synapses.pools import Window, average_pool
+from jaxsnn.typing import Array, Kernel, LeakBackward
 
 FIRED = 1e-3
 """A neuron whose filtered output is above this counts as having fired (E8)."""
@@ -40,6 +42,7 @@ class _Rule(NamedTuple):
     leak_correction: bool
     true_leak: bool
     finished_later: bool
+    window: Window | None
 
 
 def lif(
@@ -75,14 +78,43 @@ def lif(
 
     Source: Lee et al. (2020): (E2), (E8), (E9); the variants (E12) are ours.
     """
+    state, spikes, _ = lif_pooled(
+        params,
+        state,
+        currents,
+        None,
+        pack_spikes=pack_spikes,
+        leak_correction=leak_correction,
+        leak_backward=leak_backward,
+        kernel=kernel,
+    )
+    return state, spikes
+
+
+def lif_pooled(
+    params: LIFParams,
+    state: SpikeBPState,
+    currents: Array,
+    window: Window | None,
+    *,
+    pack_spikes: bool = False,
+    leak_correction: bool = True,
+    leak_backward: LeakBackward = "straight_through",
+    kernel: Kernel = "scan",
+) -> tuple[SpikeBPState, Array, Any]:
+    """`lif` and `synapses.average_pool` of its spikes: state, spikes, and means `[T, B, ...]`.
+
+    Arguments and errors as in both; without a window there are no means. The backward pass spreads the errors of the
+    means over the windows step by step, and so never holds them for all neurons at all steps.
+    """
     check_leak_backward(leak_backward)
     check_kernel(kernel)
     check_train(state.potential, currents)
     leak, threshold = (jnp.asarray(p, state.potential.dtype) for p in params)
     later = isinstance(state, UnfinishedState)
-    rule = _Rule(_kept(pack_spikes), kernel, leak_correction, leak_backward == "true", later)
-    last, spikes = _lif(rule, LIFParams(leak, threshold), SpikeBPState(*state), currents)
-    return type(state)(*last), spikes
+    rule = _Rule(spike_storage(pack_spikes), kernel, leak_correction, leak_backward == "true", later, window)
+    last, spikes, means = _lif(rule, LIFParams(leak, threshold), SpikeBPState(*state), currents)
+    return type(state)(*last), spikes, means
 
 
 def pool(
@@ -97,68 +129,23 @@ def pool(
     check_kernel(kernel)
     check_train(state.potential, currents)
     threshold = jnp.asarray(params.threshold, state.potential.dtype)
-    return _pool(_kept(pack_spikes), kernel, IFParams(threshold), state, currents)
-
-
-def _kept(pack_spikes: bool) -> Storage:
-    return "bits" if pack_spikes else "bytes"
-
-
-def _integrate_and_fire(potential: Array, current: Array, threshold: ArrayLike) -> tuple[Array, Array]:
-    potential = potential + current.astype(potential.dtype)
-    fired = potential > threshold
-    return jnp.where(fired, jnp.zeros_like(potential), potential), fired
-
-
-def _walk_back(
-    g_potential: Array,
-    g_spikes: Array,
-    kernel: Kernel,
-    spikes: Array,
-    scale: Array | None,
-    leak: Array | None = None,
-) -> tuple[Array, Array]:
-    """(E9): cotangents of the first potential and of every current, from those of the last potential and the spikes."""
-
-    def body(numbers: Any, g_next: Array, xs: tuple[Array, Array]) -> tuple[Array, Array]:
-        (scale, leak), (g_out, fired) = numbers, xs
-        g_out = g_out.astype(g_next.dtype)
-        if scale is not None:
-            g_out = g_out * scale
-        if leak is not None:
-            g_next = g_next * leak
-        g = jnp.where(fired != 0, g_out, g_next)
-        return g, g.astype(g_spikes.dtype)
-
-    back: tuple[Array, Array]
-    back = over_time(kernel, body, (scale, leak), g_potential, (g_spikes, spikes), reverse=True)
-    return back
-
-
-def _store(storage: Storage, spikes: Array) -> Array:
-    """Bits are packed over merged time and batch: a chunk of few steps wastes none."""
-    return store(spikes.reshape(-1, *spikes.shape[2:]), storage)
-
-
-def _restored(storage: Storage, stored: Array, like: Array) -> Array:
-    """The spikes `[T, B, ...]` that `_store` kept, in bytes."""
-    merged = like.shape[0] * (like.shape[1] if like.ndim > 1 else 1)
-    return restore(stored, storage, merged, jnp.int8).reshape(like.shape)
-
-
-def _zeros(params):
-    return jax.tree.map(jnp.zeros_like, params)
+    return _pool(spike_storage(pack_spikes), kernel, IFParams(threshold), state, currents)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _lif(rule: _Rule, params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
+def _lif(rule: _Rule, params: LIFParams, state: SpikeBPState, currents: Array) -> Any:
     state, spikes = _lif_bytes(rule.kernel, params, state, currents)
-    return state, spikes.astype(currents.dtype)
+    return state, *_sent(rule, spikes, currents)
+
+
+def _sent(rule: _Rule, spikes: Array, currents: Array) -> tuple[Array, Array | None]:
+    sent = spikes.astype(currents.dtype)
+    return sent, None if rule.window is None else average_pool(sent, rule.window)
 
 
 def _lif_bytes(kernel: Kernel, params: LIFParams, state: SpikeBPState, currents: Array) -> tuple[SpikeBPState, Array]:
     def body(params: LIFParams, state: SpikeBPState, current: Array) -> tuple[SpikeBPState, Array]:
-        potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
+        potential, fired = integrate_and_fire(state.potential, current, params.threshold)
         spikes = fired.astype(potential.dtype)
         filtered = state.filtered * params.leak + spikes
         state = SpikeBPState(potential * params.leak, filtered, state.spike_count + spikes)
@@ -184,24 +171,26 @@ def _lif_bytes(kernel: Kernel, params: LIFParams, state: SpikeBPState, currents:
 
 
 def _lif_forward(rule, params, state, currents):
+    params, state, currents = jax.tree.map(lambda x: x.value, (params, state, currents))
     after, spikes = _lif_bytes(rule.kernel, params, state, currents)
     before = None if rule.finished_later else state._replace(potential=None)
-    return (after, spikes.astype(currents.dtype)), (params, _store(rule.storage, spikes), before)
+    return (after, *_sent(rule, spikes, currents)), (params, store_train(rule.storage, spikes), before)
 
 
-def _lif_backward(rule, residuals, cotangents):
+def _lif_backward(rule, residuals, g):
     params, stored, before = residuals
-    g_state, g_spikes = cotangents
-    spikes = _restored(rule.storage, stored, g_spikes)
+    g_state, g_spikes, g_means = cotangents(g)
+    spikes = restored(rule.storage, stored, g_spikes)
     # a later chunk of the train has sent its last state in the cotangents of counts, which have no gradient
     g_state = g_state if before is None else last(g_state, counted(params, before, spikes))
     d = derivative(params, g_state, leak_correction=rule.leak_correction)
     leak = params.leak if rule.true_leak else None
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, rule.kernel, spikes, d, leak)
-    return _zeros(params), g_state._replace(potential=g_potential), g_currents
+    g_out = None if rule.window is not None and is_zero(g[1]) else g_spikes
+    g_potential, g_currents = walk_back(g_state.potential, g_out, g_means, rule.kernel, spikes, d, leak, rule.window)
+    return zeros(params), g_state._replace(potential=g_potential), g_currents
 
 
-_lif.defvjp(_lif_forward, _lif_backward)
+_lif.defvjp(_lif_forward, _lif_backward, symbolic_zeros=True)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -212,7 +201,7 @@ def _pool(storage: Storage, kernel: Kernel, params: IFParams, state: IFState, cu
 
 def _pool_bytes(kernel: Kernel, params: IFParams, state: IFState, currents: Array) -> tuple[IFState, Array]:
     def body(params: IFParams, state: IFState, current: Array) -> tuple[IFState, Array]:
-        potential, fired = _integrate_and_fire(state.potential, current, params.threshold)
+        potential, fired = integrate_and_fire(state.potential, current, params.threshold)
         return IFState(potential), fired.astype(jnp.int8)
 
     ran: tuple[IFState, Array] = over_time(kernel, body, params, state, currents)
@@ -221,15 +210,15 @@ def _pool_bytes(kernel: Kernel, params: IFParams, state: IFState, currents: Arra
 
 def _pool_forward(storage, kernel, params, state, currents):
     state, spikes = _pool_bytes(kernel, params, state, currents)
-    return (state, spikes.astype(currents.dtype)), (params, _store(storage, spikes))
+    return (state, spikes.astype(currents.dtype)), (params, store_train(storage, spikes))
 
 
 def _pool_backward(storage, kernel, residuals, cotangents):
     params, stored = residuals
     g_state, g_spikes = cotangents
-    spikes = _restored(storage, stored, g_spikes)
-    g_potential, g_currents = _walk_back(g_state.potential, g_spikes, kernel, spikes, None)
-    return _zeros(params), IFState(g_potential), g_currents
+    spikes = restored(storage, stored, g_spikes)
+    g_potential, g_currents = walk_back(g_state.potential, g_spikes, None, kernel, spikes, None)
+    return zeros(params), IFState(g_potential), g_currents
 
 
 _pool.defvjp(_pool_forward, _pool_backward)

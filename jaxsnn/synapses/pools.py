@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxsnn.storage import Storage, check_storage, restore, store
 from jaxsnn.synapses.linear import over_time
-from jaxsnn.typing import Array, accumulator
+from jaxsnn.typing import Array, Shape, accumulator
 
 Window = int | tuple[int, int]
 """Height and width of a window; one number for both."""
@@ -24,6 +24,22 @@ def average_pool(x: Array, window: Window = 2) -> Array:
     size = _sides(window)
     x = _whole(x, size, "average")
     return _average(size, x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32))
+
+
+def errors(g_spikes: Array | None, g_means: Array | None, size: Shape, window: Window | None) -> Array:
+    """The errors of spikes `[T, B, H, W, C]` (or `[B, H, W, C]`), of which the means over windows are used as well.
+
+    Args:
+      g_spikes: errors of the spikes themselves; None for none.
+      g_means: errors of `average_pool` of them; None for none, but then there must be `g_spikes`.
+      size: shape of the spikes.
+      window: as in `average_pool`; None if there are no means.
+    """
+    if g_means is None or window is None:
+        assert g_spikes is not None
+        return g_spikes
+    (spread,) = jax.vjp(partial(average_pool, window=window), jnp.zeros(size, g_means.dtype))[1](g_means)
+    return spread if g_spikes is None else g_spikes + spread
 
 
 def max_pool(x: Array, window: Window = 2, *, storage: Storage = "floats") -> Array:
