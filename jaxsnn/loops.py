@@ -45,28 +45,24 @@ def over_time(
 
     length = len(jax.tree.leaves(trains)[0])
     if length > unrolled:
-        return scan(now, carry, trains, reverse=reverse, after=numbers)
+        return scan(now, carry, trains, reverse=reverse)
     ran: tuple[Any, Any] = lax.scan(now, carry, trains, reverse=reverse, unroll=length)
     return ran
 
 
-def scan(
-    step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, reverse: bool = False, after: Any = None
-) -> tuple[Any, Any]:
+def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, reverse: bool = False) -> tuple[Any, Any]:
     """`lax.scan` for `xs` of at least one leaf, whose outputs do not begin as zeros on a CPU.
 
     XLA keeps one array of zeros for all loops of a program whose outputs have the same shape, from before the first to
-    the last, and copies it for each of them. Here outputs begin as copies of one number that follows from `xs`, which
-    no other loop shares, and every element is overwritten. JAX's own derivative would keep all outputs at every step: a
-    `custom_vjp` belongs around it (docs/decisions/0027).
+    the last, and copies it for each of them. Here outputs begin as copies of one number, the first of the last leaf of
+    `xs`, which no other loop shares, and every element is overwritten. JAX's own derivative would keep all outputs at
+    every step: a `custom_vjp` belongs around it (docs/decisions/0027).
 
     Args:
       step: `(carry, inputs of this step) -> (carry, outputs of this step)`.
       carry: any pytree of arrays, or None.
-      xs: a pytree of arrays `[N, ...]` with N at least 1. The number follows from the last of them: one that no
-        earlier loop took as its last.
+      xs: a pytree of arrays `[N, ...]` with N at least 1; the last is best an array that no other loop has last.
       reverse: from the last step to the first.
-      after: a pytree of arrays that `step` uses: outputs do not begin before they are known.
 
     Returns:
       The last carry, and the outputs of every step, `[N, ...]`, in the order of `xs`.
@@ -74,8 +70,7 @@ def scan(
     *_, last = jax.tree.leaves(xs)
     _, sent = jax.eval_shape(step, carry, jax.tree.map(lambda x: x[0], xs))
     # elsewhere an element of a divided array would have to be sent to all devices
-    known = [last, *jax.tree.leaves(after)]
-    some = lax.platform_dependent(known, cpu=_some, default=lambda _: jnp.zeros((), jnp.float32))
+    some = lax.platform_dependent(last, cpu=_first, default=lambda x: jnp.zeros((), x.dtype))
     outputs = jax.tree.map(lambda y: jnp.full((len(last), *y.shape), some.astype(y.dtype)), sent)
 
     def body(i: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -98,7 +93,5 @@ def is_zero(cotangent: Any) -> bool:
     return isinstance(cotangent, jax.custom_derivatives.SymbolicZero)
 
 
-def _some(arrays: list[Array]) -> Array:
-    """A number that is not known before all of these arrays are, so that nothing begins before."""
-    firsts = [lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(()).astype(jnp.float32) for x in arrays]
-    return jnp.stack(firsts).sum()
+def _first(x: Array) -> Array:
+    return lax.slice(x, (0,) * x.ndim, (1,) * x.ndim).reshape(())

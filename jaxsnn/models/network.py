@@ -188,7 +188,7 @@ class Network(nnx.Module):
         return neurons
 
     def _layer(self, row: Row, sent: Mapping[str, Sent], carry: Any, *, dropped: bool = False, **options: Any) -> Sent:
-        """What a layer sends, before dropout; the state of its neurons goes into `carries`."""
+        """The output of a layer before dropout; the state of its neurons goes into `carries`."""
         steps, exact = options["steps"], options.get("exact", False)
         currents = self._currents(row, sent, carry, **options)
         if (row.neurons or row.dropout) and len(currents) < steps:
