@@ -92,7 +92,7 @@ def with_pools(rows: Sequence[Row], layers: Sequence[Layer]) -> tuple[Row, ...]:
         source: (name, synapse.size(shapes[source]))
         for layer in layers[:-1]
         for name, (source, synapse) in layer.synapses.items()
-        if isinstance(synapse, AvgPool) and source in able
+        if type(synapse) is AvgPool and source in able  # one derived from it may compute something else
     }
     return tuple(replace(row, pool=pools.get(row.name)) for row in rows)
 

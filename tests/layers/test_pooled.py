@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxsnn import losses, models, neurons, synapses
+from jaxsnn import layers, losses, models, neurons, synapses
 from jaxsnn.cells import lif
 from jaxsnn.compiling import compiler_options
 from jaxsnn.surrogate import arctan
@@ -98,6 +98,27 @@ def of_network(kind, together, chunk=0, **options):
 def test_networks_are_the_same(kind, options):
     found, expected = (of_network(kind, together, **options) for together in (True, False))
     assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+class Doubled(layers.AvgPool):
+    def __call__(self, x, **options):
+        return 2 * super().__call__(x, **options)
+
+
+@pytest.mark.parametrize(("pool", "found"), [(layers.AvgPool(2), ("pool", (2, 2))), (Doubled(2), None)])
+def test_a_pool_of_ones_own_is_left_alone(pool, found):
+    kind, dense = neurons.lif(), layers.Dense(4, 3, rngs=nnx.Rngs(0), init_scale=1.0)
+    table = [
+        layers.Layer("maps", {"maps": ("input", layers.Identity())}, layers.NeuronLayer(kind.hidden)),
+        layers.Layer("pool", {"pool": ("maps", pool)}),
+        layers.Layer("out", {"out": ("pool", dense)}, layers.NeuronLayer(kind.readout)),
+    ]
+    network = models.Network(table, input_shape=(4, 4, 1))
+    assert [row.pool for row in network.rows] == [found, None, None]
+    output = network(2 * jnp.ones((1, 1, 4, 4, 1)), record=True)
+    assert output.spikes["maps"].all()
+    expected = dense((1 if found else 2) * jnp.ones((1, 1, 2, 2, 1)))
+    np.testing.assert_allclose(output.potentials, expected * kind.readout.params.leak, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["lif", "rule"])
