@@ -28,8 +28,9 @@ def test_lif_as_a_cell_of_ones_own_is_lif():
         return jax.jit(jax.value_and_grad(lambda params: jnp.sum(apply(params, state, x)[0].potentials)))(params)
 
     found, expected = run(own), run(neurons.lif(0.9, 0.8))
-    chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
-    assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(found[1]))
+    # sums of currents in another order; in float64 neurons agree to 1e-10 (test_by_hand.py)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert all(jnp.abs(leaf).max() > 0.1 for leaf in jax.tree.leaves(found[1]))
     assert np.isfinite(run(own, compute_dtype=jnp.bfloat16)[0])
 
 
