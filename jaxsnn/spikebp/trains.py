@@ -34,7 +34,17 @@ def walk_back(
     window: Window | None = None,
 ) -> tuple[Array, Array]:
     """(E9): cotangents of the first potential and of every current, from those of the last potential, of the spikes
-    and of their means."""
+    and of their means.
+
+    Args:
+      g_potential: of the last potential, `[B, ...]`.
+      g_spikes, g_means: of the spikes `[T, B, ...]` and of their means over windows; one of them may be None.
+      kernel: "scan" or "pallas".
+      spikes: zero where a neuron did not fire, `[T, B, ...]`.
+      scale: the derivative `d` of every neuron, `[B, ...]`; None for 1.
+      leak: of the error between spikes; None for none.
+      window: of the means; None if there are none.
+    """
     dtype = next(g.dtype for g in (g_spikes, g_means) if g is not None)
     if kernel == "pallas":  # its blocks of neurons are no windows
         g_spikes, g_means = errors(g_spikes, g_means, spikes.shape, window), None

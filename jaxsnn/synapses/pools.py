@@ -29,6 +29,8 @@ def average_pool(x: Array, window: Window = 2) -> Array:
 def errors(g_spikes: Array | None, g_means: Array | None, size: Shape, window: Window | None) -> Array:
     """The errors of spikes `[T, B, H, W, C]` (or `[B, H, W, C]`), of which the means over windows are used as well.
 
+    They are the sum of `g_spikes` and, at every place of a window, its `g_means` over the number of these places.
+
     Args:
       g_spikes: errors of the spikes themselves; None for none.
       g_means: errors of `average_pool` of them; None for none, but then there must be `g_spikes`.
