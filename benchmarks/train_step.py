@@ -18,7 +18,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from benchmarks import common, roofline, workloads
-from jaxsnn import losses, models, neurons
+from jaxsnn import losses, models, neurons, training
 from jaxsnn.compiling import compile_large
 from jaxsnn.lab.network import DTYPES
 
@@ -87,18 +87,26 @@ def start(params: Any, state: Any) -> Trained:
     return Trained(params, {path: value for path, value in flatten_dict(state).items() if "norm" in path})
 
 
-def train_step(apply: models.Apply, state: Any) -> Callable[[Trained, Any, Any], tuple[Trained, Any]]:
-    """Forward, backward and SGD, as a function to be compiled: `(trained, x, labels) -> (trained, loss)`."""
+def train_step(
+    apply: models.Apply, state: Any, micro_batch: int = 0
+) -> Callable[[Trained, Any, Any], tuple[Trained, Any]]:
+    """Forward, backward and SGD, as a function to be compiled: `(trained, x, labels) -> (trained, loss)`.
+
+    Args:
+      apply: the model.
+      state: its state.
+      micro_batch: samples whose gradients are computed at once; 0 for all.
+    """
+    loss = losses.LOSSES["squared_error"]
+    gradients = training.backpropagation(apply, loss.function)
+    if micro_batch:
+        gradients = training.micro_batches(gradients, micro_batch, mean=loss.reduction == "mean")
 
     def step(trained: Trained, x: jax.Array, labels: jax.Array) -> tuple[Trained, jax.Array]:
-        def objective(params: Any) -> tuple[jax.Array, Any]:
-            now = unflatten_dict(flatten_dict(state) | trained.moments) if trained.moments else state
-            output, after = apply(params, now, x, train=True)
-            return losses.squared_error(output.logits, labels), after
-
-        (loss, after), gradients = jax.value_and_grad(objective, has_aux=True)(trained.params)
-        params = jax.tree.map(lambda p, g: p - workloads.LEARNING_RATE * g, trained.params, gradients)
-        return start(params, after), loss
+        now = unflatten_dict(flatten_dict(state) | trained.moments) if trained.moments else state
+        (value, (_, after)), slopes = gradients(trained.params, now, x, labels, None)
+        params = jax.tree.map(lambda p, g: p - workloads.LEARNING_RATE * g, trained.params, slopes)
+        return start(params, after), value
 
     return step
 
@@ -109,20 +117,24 @@ def shapes(workload: workloads.Network) -> tuple[jax.ShapeDtypeStruct, jax.Shape
     return x, jax.ShapeDtypeStruct((workload.batch,), jnp.int32)
 
 
-def compile_step(workload: workloads.Network, apply: models.Apply, params: Any, state: Any) -> Step:
+def compile_step(
+    workload: workloads.Network, apply: models.Apply, params: Any, state: Any, micro_batch: int = 0
+) -> Step:
     """Compiles forward, backward and SGD for the workload's shapes; nothing is run."""
     began = time.perf_counter()
-    step = jax.jit(train_step(apply, state), donate_argnums=0)
+    step = jax.jit(train_step(apply, state, micro_batch), donate_argnums=0)
     lowered = step.lower(start(params, state), *shapes(workload))
     traced = time.perf_counter()
     compiled = compile_large(lowered)
     return Step(compiled, round(traced - began, 2), round(time.perf_counter() - traced, 2))
 
 
-def build(workload: workloads.Network, *options: Any, **more: Any) -> tuple[Step, Trained, tuple[Any, Any]]:
+def build(
+    workload: workloads.Network, *options: Any, micro_batch: int = 0, **more: Any
+) -> tuple[Step, Trained, tuple[Any, Any]]:
     """`(step, trained, (x, labels))`; call `step.compiled(trained, x, labels)`. Options as of `network`."""
     apply, params, state = network(workload, *options, **more)
-    step = compile_step(workload, apply, params, state)
+    step = compile_step(workload, apply, params, state, micro_batch)
     arguments = (jnp.asarray(workloads.inputs(workload)), jnp.asarray(workloads.labels(workload)))
     return step, start(params, state), arguments
 
@@ -149,7 +161,7 @@ def peaks_mb() -> dict[str, int]:
 
 
 def measure(workload: workloads.Network, repeats: int, **options: Any) -> dict[str, Any]:
-    """Times the step after two untimed ones; options as of `network`."""
+    """Times the step after two untimed ones; options as of `build`."""
     step, params, arguments = build(workload, **options)
     times = []
     for _ in range(repeats + 2):
@@ -175,6 +187,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="batch size, if not that of the workload")
     parser.add_argument("--rule", default="spikebp", choices=RULES, help="gradient")
     parser.add_argument("--time_chunk", type=int, default=0, help="steps per chunk; 0 for all at once")
+    parser.add_argument("--micro_batch", type=int, default=0, help="samples at once; 0 for the whole batch")
     parser.add_argument("--dtype", default="float32", choices=DTYPES, help="of spikes and currents between layers")
     parser.add_argument("--repeats", type=int, default=9, help="timed steps, after two untimed ones")
     flags = parser.parse_args()
@@ -182,6 +195,8 @@ def main() -> None:
     named = workloads.NETWORKS[flags.workload]
     workload = named._replace(steps=flags.steps or named.steps, batch=flags.batch or named.batch)
     options: dict[str, Any] = {"rule": flags.rule, "time_chunk": flags.time_chunk}
+    if flags.micro_batch:
+        options["micro_batch"] = flags.micro_batch
     if flags.dtype != "float32":
         options["dtype"] = flags.dtype
     result = measure(workload, flags.repeats, **options)

@@ -21,7 +21,7 @@ SLOW = ("spyx", "jaxpike")
 
 
 def ours(names: str, rule: str) -> list[Subject]:
-    """`chunk0,chunk5-bits,chunk0-repeated,chunk0-bf16` to one subject each; see `--ours`.
+    """`chunk0,chunk5-bits,chunk0-repeated,chunk0-bf16,chunk0-micro16` to one subject each; see `--ours`.
 
     Raises:
       SystemExit: for a word that it does not know.
@@ -29,11 +29,17 @@ def ours(names: str, rule: str) -> list[Subject]:
     subjects = []
     for name in names.split(","):
         chunk, *words = name.removeprefix("chunk").split("-")
-        if not chunk.isdigit() or set(words) - {"bits", "repeated", "bf16"}:
-            raise SystemExit(f"--ours takes chunk<steps>[-bits][-repeated][-bf16], separated by commas, got {name!r}")
+        micro = [word.removeprefix("micro") for word in words if word.startswith("micro")]
+        known = {"bits", "repeated", "bf16", *(f"micro{size}" for size in micro if size.isdigit())}
+        if not chunk.isdigit() or set(words) - known:
+            raise SystemExit(
+                "--ours takes chunk<steps>[-bits][-repeated][-bf16][-micro<samples>], separated by commas, got "
+                f"{name!r}"
+            )
         options: dict[str, Any] = {"rule": f"{rule}-bits" if "bits" in words else rule, "time_chunk": int(chunk)}
         options |= {"once": False} if "repeated" in words else {}
         options |= {"dtype": "bfloat16"} if "bf16" in words else {}
+        options |= {"micro_batch": int(micro[0])} if micro else {}
         subjects.append(Subject("ours", options))
     return subjects
 
@@ -46,7 +52,8 @@ def main() -> None:
         default="chunk0",
         help="our configurations: chunk<steps per chunk>, chunk0 for all; -bits packs spikes; -repeated computes the "
         "first convolution of an image that is the same at every step T times (libraries: name:once=false); -bf16 "
-        "rounds spikes and currents between layers (spikingjelly:dtype=bfloat16: by autocast)",
+        "rounds spikes and currents between layers (spikingjelly:dtype=bfloat16: by autocast); -micro<samples> takes "
+        "so many samples of the batch at once (not with norms, which would see those alone)",
     )
     parser.add_argument("--rule", default="spikebp", choices=("spikebp", "arctan"), help="our gradient")
     parser.add_argument("--libraries", default="spikingjelly,snntorch,norse,spyx,jaxpike", help="name[:option=value]")

@@ -83,17 +83,22 @@ def make_mesh(config: Config) -> Mesh | None:
 
 
 def spread_gradients(config: Config, gradients: Gradients) -> Gradients:
-    """The gradients of a batch as the step computes them: spread over several devices, or as they are on one.
+    """The gradients of a batch as the step computes them: by micro-batches, and spread over devices, as is asked for.
 
     Raises:
-      ValueError: as `make_mesh`, or if the batch cannot be divided by the number of devices.
+      ValueError: as `make_mesh`, or if the batch cannot be divided by the number of devices, or a device's part of it
+        by the size of a micro-batch.
     """
-    mesh = make_mesh(config)
-    if mesh is None:
-        return gradients
-    with naming("batch_size", "data_parallel"):
-        parallel.check_batch(config.training.batch_size, mesh)
-    return parallel.data_parallel(gradients, mesh, mean=LOSSES[config.training.loss].reduction == "mean")
+    mesh, size, mean = make_mesh(config), config.training.batch_size, LOSSES[config.training.loss].reduction == "mean"
+    if mesh is not None:
+        with naming("batch_size", "data_parallel"):
+            parallel.check_batch(size, mesh)
+        size //= mesh.shape[parallel.AXIS]
+    if micro := config.training.micro_batch:
+        with naming("batch_size", "micro_batch"):
+            training.check_micro_batch(size, micro)
+        gradients = training.micro_batches(gradients, micro, mean=mean)
+    return gradients if mesh is None else parallel.data_parallel(gradients, mesh, mean=mean)
 
 
 def place(config: Config, tree: Any) -> Any:

@@ -72,6 +72,12 @@ class TrainingConfig:
         5e-4, "Added to the gradient, times the weight; of adamw, to its update.", bound="[0, inf)", traced="step"
     )
     batch_size: int = option(64, "Training samples per step.", bound="[1, inf)", common=True)
+    micro_batch: int = option(
+        0,
+        "Samples of a batch whose gradients are computed at once, in each device; those of all are added up (gradient "
+        "accumulation), in less memory. A norm sees this many. 0 takes the batch whole.",
+        bound="[0, inf)",
+    )
     epochs: int = option(125, "Passes over the training set.", bound="[1, inf)", free=True, common=True)
     seed: int = option(0, "Seed of the first run.", bound="[0, inf)", traced="state", not_swept=_SEEDS, common=True)
     evaluate_every: int = option(1, "Epochs between evaluations on validation and test set.", bound="[1, inf)")

@@ -50,7 +50,7 @@ def members_that_fit(measure: Callable[[int], Costs], most: int, limit: float, *
         if count == devices:
             raise ValueError(
                 f"one member needs {needed:.0f} MB and there are {limit:.0f} MB per device: use a smaller batch_size, "
-                "or time_chunk and remat"
+                "a micro_batch, or time_chunk and remat"
             )
         fitting = int(0.95 * count * limit / needed) // devices * devices
         count = max(devices, min(fitting, count - devices))

@@ -6,6 +6,7 @@ from jaxsnn.training.ending import NonFiniteLoss
 from jaxsnn.training.feed import OnHost, Window
 from jaxsnn.training.loop import Data, check_batch_size, copy_state, fit
 from jaxsnn.training.metrics import Metrics, MetricsFile, MetricsList
+from jaxsnn.training.micro import check_micro_batch, micro_batches
 from jaxsnn.training.state import TrainState, init_state, key_for, no_totals
 from jaxsnn.training.step import (
     Augment,
@@ -48,6 +49,7 @@ __all__ = [
     "Window",
     "backpropagation",
     "check_batch_size",
+    "check_micro_batch",
     "compile_steps",
     "copy_state",
     "epoch_order",
@@ -57,6 +59,7 @@ __all__ = [
     "make_count_batch",
     "make_evaluate",
     "make_train_step",
+    "micro_batches",
     "no_totals",
     "switch_step",
 ]

@@ -45,6 +45,7 @@ def test_libraries_are_named_with_options(tmp_path):
         ("chunk5-bits", {"rule": "arctan-bits", "time_chunk": 5}),
         ("chunk0-bf16", {"rule": "arctan", "time_chunk": 0, "dtype": "bfloat16"}),
         ("chunk0-repeated", {"rule": "arctan", "time_chunk": 0, "once": False}),
+        ("chunk0-micro16", {"rule": "arctan", "time_chunk": 0, "micro_batch": 16}),
     ],
 )
 def test_our_configurations_are_rules_and_options_of_our_worker(names, options):
@@ -53,7 +54,7 @@ def test_our_configurations_are_rules_and_options_of_our_worker(names, options):
     assert found.options["rule"] in train_step.RULES
 
 
-@pytest.mark.parametrize("names", ["chunk", "chunk0-fast", "chunk0,"])
+@pytest.mark.parametrize("names", ["chunk", "chunk0-fast", "chunk0,", "chunk0-micro", "chunk0-micro-8"])
 def test_unknown_configurations_are_refused(names):
     with pytest.raises(SystemExit, match="--ours takes chunk<steps>"):
         peers.ours(names, "arctan")
