@@ -61,6 +61,30 @@ def test_product_convolution_is_xlas(lead, size, channels, window, stride, paddi
         same_as_xlas((*lead, *size, channels), (window, window, channels, 2), stride, padding, piece_bytes, patch)
 
 
+@settings(deadline=None, max_examples=12)
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.integers(1, 4),
+    st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2),
+    st.tuples(st.integers(4, 6), st.integers(4, 6)),
+)
+def test_errors_reach_the_inputs_by_every_tap(window, stride, pads, size):
+    """Windows smaller and larger than the stride, inputs that no window reads, paddings wider than a window."""
+    with jax.enable_x64(True):
+        grid = im2col.output_size(size, window, stride, pads)
+        g, kernel = (
+            jax.random.normal(jax.random.key(seed), shape, jnp.float64)
+            for seed, shape in enumerate([(2, *grid, 3), (*window, 2, 3)])
+        )
+        expected = np.zeros((2, size[0] + sum(pads[0]), size[1] + sum(pads[1]), 2))
+        for row, column in np.ndindex(*grid):
+            here = [slice(stride * n, stride * n + taps) for n, taps in zip((row, column), window, strict=True)]
+            expected[:, *here] += np.einsum("nf,ijcf->nijc", g[:, row, column], kernel)
+        inside = [slice(before, before + n) for (before, _), n in zip(pads, size, strict=True)]
+        found = im2col.input_gradient(stride, pads, g, kernel, size)
+        np.testing.assert_allclose(found, expected[:, *inside], rtol=1e-12, atol=1e-12)
+
+
 @settings(deadline=None, max_examples=6)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 5)),

@@ -220,20 +220,11 @@ def _product_conv(grid: Grid, x: Array, kernel: Array, precision: Precision) -> 
 
 def _product_gradients(grid: Grid, x: Array, kernel: Array, g: Array, precision: Precision) -> tuple[Array, Array]:
     stride, pads = grid.stride, grid.pads
-    window, errors = kernel.shape[:2], g.astype(kernel.dtype)
+    errors = g.astype(kernel.dtype)
     if not grid.plain:
         return _lax_gradients(grid, x.astype(kernel.dtype), kernel, errors, precision)
     if _winograd(stride, kernel.shape) and precision != "exact":
         return winograd.gradients(pads, x, kernel, errors)
     g_kernel = im2col.kernel_gradient(stride, pads, x, errors, kernel.shape, product_precision(precision))
-    if stride > 1 and precision != "exact":
-        (g_x,) = jax.linear_transpose(lambda x: _lax_conv(grid, x, kernel), jnp.zeros(x.shape, kernel.dtype))(errors)
-        return g_x, g_kernel
-    # input: the cotangent, spread over the stride, convolved with the kernel turned round
-    reach = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:3], pads, window, strict=True)]
-    spread = [(0, n - (stride * (m - 1) + 1), stride - 1) for n, m in zip(reach, g.shape[1:3], strict=True)]
-    back = tuple((k - 1 - p[0], k - 1 - p[1]) for k, p in zip(window, pads, strict=True))
-    turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    spread_g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
-    g_x = _product_conv(Grid(1, back), spread_g, turned, precision)  # type: ignore[arg-type]
+    g_x = im2col.input_gradient(stride, pads, errors, kernel, x.shape[1:3], product_precision(precision))
     return g_x, g_kernel

@@ -1,6 +1,8 @@
 """Convolution as a product with every window laid out as a row (im2col), in tiles of samples: for CPUs."""
 
+import functools
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import lax
@@ -41,6 +43,47 @@ def kernel_gradient(
 
     total, _ = fold_tiles(tile, _tile_samples(len(x), g.shape[1:3], shape, g.dtype.itemsize), x, g)
     return total.T.reshape(shape)
+
+
+def input_gradient(
+    stride: int, pads: Pads, g: Array, kernel: Array, size: Shape, precision: lax.Precision | None = None
+) -> Array:
+    """Gradient of an input `[N, H, W, C]` of this height and width, from the cotangent `[N, H', W', out]`.
+
+    The transpose of `conv`: one product of the errors with the kernel, whose windows are added where they overlap.
+    """
+    (rows, columns, channels), matrix = kernel.shape[:3], kernel.reshape(-1, kernel.shape[-1]).T
+
+    def tile(g: Array) -> Array:
+        y = jnp.matmul(g, matrix, precision=precision).reshape(*g.shape[:3], rows, columns, channels)
+        y = overlapped([y[:, :, :, :, j] for j in range(columns)], 2, stride, pads[1][0], size[1])
+        return overlapped([y[:, :, :, i] for i in range(rows)], 1, stride, pads[0][0], size[0])
+
+    return map_tiles(tile, _tile_samples(len(g), g.shape[1:3], kernel.shape, kernel.dtype.itemsize), g)
+
+
+def overlapped(parts: Sequence[Array], axis: int, stride: int, before: int, size: int) -> Array:
+    """Adds part i up at the places `i + stride * (0, 1, 2, ...) - before` of an axis of this size, those inside it: the
+    transpose of strided slices from 0, 1, 2, ... on of an axis with `before` zeros in front."""
+    if stride == 1:
+        return _sum([_shifted(part, axis, i - before, size) for i, part in enumerate(parts)])
+    length = -(-(before + size) // stride)
+    shifted = [_shifted(part, axis, i // stride, length) for i, part in enumerate(parts)]
+    places = [_sum(shifted[i::stride] or [jnp.zeros_like(shifted[0])]) for i in range(stride)]
+    joined = jnp.stack(places, axis + 1)
+    joined = joined.reshape(*joined.shape[:axis], length * stride, *joined.shape[axis + 2 :])
+    return lax.slice_in_dim(joined, before, before + size, axis=axis)
+
+
+def _sum(terms: Sequence[Array]) -> Array:
+    return functools.reduce(jnp.add, terms)
+
+
+def _shifted(x: Array, axis: int, first: int, length: int) -> Array:
+    """`x` at `first` of an axis of that length, zeros around it; parts outside are left out."""
+    around = [(0, 0, 0)] * x.ndim
+    around[axis] = (first, length - first - x.shape[axis], 0)
+    return lax.pad(x, jnp.zeros((), x.dtype), around)
 
 
 def output_size(size: Shape, window: Shape, stride: int, pads: Pads) -> tuple[int, int]:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxsnn.synapses.im2col import Pads, output_size
+from jaxsnn.synapses.im2col import Pads, output_size, overlapped
 from jaxsnn.synapses.tiles import fold_tiles, map_tiles, samples_per_tile
 from jaxsnn.typing import Array, Shape
 
@@ -177,22 +177,8 @@ def _inputs(tiling: _Tiling, x: Array, columns: int, pads: Pads, width: int) -> 
 
 def _inputs_back(tiling: _Tiling, g: Array, size: Shape, pads: Pads) -> Array:
     """The transpose of `_inputs`: `[points, N, tiles, W', kw, C]` to `[N, H, W, C]`, overlapping windows added."""
-    columns = sum(_shifted(g[..., j, :], 3, j - pads[1][0], size[1]) for j in range(g.shape[-2]))
-    g_rows = _combine(tiling.inputs.T, list(columns))  # type: ignore[arg-type]
-    tiles = tiling.tiles + (tiling.points - 1) // tiling.rows
-    places = [
-        sum(_shifted(g_rows[i], 1, i // tiling.rows, tiles) for i in range(place, tiling.points, tiling.rows))
-        for place in range(tiling.rows)
-    ]
-    joined = jnp.stack(places, 2)
-    return joined.reshape(len(joined), -1, *joined.shape[3:])[:, pads[0][0] : pads[0][0] + size[0]]
-
-
-def _shifted(x: Array, axis: int, first: int, length: int) -> Array:
-    """`x` at `first` of an axis of that length, zeros around it; parts outside are left out."""
-    around = [(0, 0, 0)] * x.ndim
-    around[axis] = (first, length - first - x.shape[axis], 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), around)
+    columns = overlapped([g[..., j, :] for j in range(g.shape[-2])], 3, 1, pads[1][0], size[1])
+    return overlapped(_combine(tiling.inputs.T, list(columns)), 1, tiling.rows, pads[0][0], size[0])
 
 
 def _combine(matrix: np.ndarray, xs: Sequence[Array]) -> list[Array]:
