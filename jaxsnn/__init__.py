@@ -9,6 +9,7 @@ Lee et al. (2020), encodings and losses. Packages with more dependencies are imp
 from jaxsnn import startup as _startup
 
 if _startup.is_command(("jaxsnn.lab", "experiments")):
+    _startup.tune_malloc()
     _startup.begin()  # before anything that takes time to import
 
 from jaxsnn import cells, encoding, losses, spikebp, surrogate, synapses

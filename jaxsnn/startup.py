@@ -7,11 +7,17 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
 STOPPED = 130
 """Exit status of a command that was stopped."""
+MALLOC = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
+    "glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456"
+)
+"""GLIBC_TUNABLES for train steps: large pages, which stay with the process from one step to the next."""
 PATIENCE = 2.0
 """Seconds that Python has to hear of a signal; a compiler may be at work for minutes."""
 
@@ -23,6 +29,24 @@ def is_command(names: tuple[str, ...]) -> bool:
     given = sys.orig_argv[1:]
     module = next((after for option, after in itertools.pairwise(given) if option == "-m"), "")
     return sys.argv[:1] == ["-m"] and any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def with_malloc(environment: Mapping[str, str]) -> dict[str, str] | None:
+    """The environment with `GLIBC_TUNABLES` of this package; None where it is set, empty too, or glibc is not there."""
+    try:
+        glibc = (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError):  # not Linux, or another C library
+        glibc = False
+    return {**environment, "GLIBC_TUNABLES": MALLOC} if glibc and "GLIBC_TUNABLES" not in environment else None
+
+
+def tune_malloc() -> None:
+    """Starts this command once more, in the same process, with `GLIBC_TUNABLES` of this package: glibc reads it only
+    then. Nothing happens where the variable is set; set it to nothing (`GLIBC_TUNABLES=`) for glibc's own way."""
+    environment = with_malloc(os.environ)
+    if environment and sys.executable:
+        with contextlib.suppress(OSError):  # then without
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def begin(message: str = "stopped") -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import common, roofline, train_step, workloads
-from jaxsnn import synapses
+from jaxsnn import startup, synapses
 from jaxsnn.synapses.convolution import products
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,8 @@ def test_the_operations_that_are_done_are_those_of_the_compiled_program():
     assert 0.45 < roofline.operations(network, filtering=True) / roofline.operations(network, filtering=False) < 0.6
 
 
-def test_tuned_is_what_the_makefile_sets(monkeypatch):
+def test_tuned_is_what_makefile_and_commands_set(monkeypatch):
+    assert common.TUNED == startup.MALLOC
     assert f"GLIBC_TUNABLES ?= {common.TUNED}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
     monkeypatch.setenv("GLIBC_TUNABLES", common.TUNED)
     assert common.malloc() == "tuned"

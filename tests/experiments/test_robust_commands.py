@@ -107,6 +107,44 @@ def test_figures_without_matplotlib_are_refused_before_the_training(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def glibc():
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError):
+        return False
+
+
+@pytest.mark.skipif(not glibc(), reason="glibc alone has these settings")
+@pytest.mark.parametrize("given", [None, "", "glibc.malloc.check=0"])
+def test_commands_set_malloc_unless_the_user_did(tmp_path, given):
+    """In the process that was started: its number, arguments and other variables are the same."""
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    environment |= {} if given is None else {"GLIBC_TUNABLES": given}
+    call = [sys.executable, "-W", "ignore", *command(*FLAGS, f"--run_dir={tmp_path / 'run'}")[1:]]
+    process = subprocess.Popen(call, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: handles(process, signal.SIGTERM), process)
+    of_process = Path(f"/proc/{process.pid}")
+    found = dict(entry.split("=", 1) for entry in (of_process / "environ").read_text().split("\0") if entry)
+    started = (of_process / "cmdline").read_text().split("\0")[:-1]
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert found == environment | {"GLIBC_TUNABLES": startup.MALLOC if given is None else given}
+    assert started == call
+
+
+@pytest.mark.parametrize("libc", ["musl 1.2", None, ValueError("unknown name")])
+def test_elsewhere_malloc_is_left_alone(libc, monkeypatch):
+    def confstr(name):
+        if isinstance(libc, Exception):
+            raise libc
+        return libc
+
+    monkeypatch.setattr(startup.os, "confstr", confstr, raising=False)
+    assert startup.with_malloc({"HOME": "x"}) is None
+    monkeypatch.delattr(startup.os, "confstr")
+    assert startup.with_malloc({"HOME": "x"}) is None
+
+
 class Broken(io.StringIO):
     def __init__(self, error):
         super().__init__()
