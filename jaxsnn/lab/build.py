@@ -79,9 +79,9 @@ def build(
     whole, fetch, steps = models.functionalize(module)[0], make_fetch(config), config.network.time_steps
     options: dict[str, Any] = {"remat": config.network.remat, "truncate": config.network.truncate}
 
-    def in_time(steps: int) -> tuple[models.Apply, training.Prepare]:
+    def in_time(steps: int, *, backward: bool) -> tuple[models.Apply, training.Prepare]:
         """The model in chunks and its input, of trains of this many steps."""
-        chunk = _chunk(config, module, steps)
+        chunk = _chunk(config, module, steps, backward=backward and not config.network.remat)
         encode = make_prepare(config.replace(time_steps=steps, short_epochs=0), gain=hparams["gain"])
         return models.in_chunks(whole, chunk, **options), lambda keys, images: encode(keys, images).astype(param_dtype)
 
@@ -98,11 +98,11 @@ def build(
             ema=config.training.ema,
         )
 
-    apply, prepare = in_time(steps)
-    step = train_step(apply, prepare)
+    step = train_step(*in_time(steps, backward=True))
     if config.training.short_epochs:
-        short = train_step(*in_time(config.training.short_steps))
+        short = train_step(*in_time(config.training.short_steps, backward=True))
         step = training.switch_step(short, step, config.training.short_epochs * per_epoch)
+    apply, prepare = in_time(steps, backward=False)
     batch = config.training.evaluation_batch
     seen = (spread_evaluation(config, apply), prepare)
 
@@ -159,8 +159,8 @@ def make_model(
     )
 
 
-def _chunk(config: Config, module: models.Network, steps: int) -> int:
-    return models.training_chunk(module, steps, min(config.network.time_chunk, steps))
+def _chunk(config: Config, module: models.Network, steps: int, *, backward: bool = False) -> int:
+    return models.training_chunk(module, steps, min(config.network.time_chunk, steps), backward=backward)
 
 
 def evaluated_apply(config: Config, module: models.Network) -> models.Apply:

@@ -135,8 +135,8 @@ class NetworkConfig:
     time_steps: int = option(100, "Number of time steps T.", bound="[1, 1000000]", common=True)
     time_chunk: int = option(
         0,
-        "Run the steps in chunks of this many, in less memory; 0 chooses by backend and norm, T or more runs all at "
-        "once.",
+        "Run the steps in chunks of this many, in less memory; 0 chooses by backend, norm and gradient, T or more runs "
+        "all at once.",
         bound="[0, inf)",
     )
     remat: bool = option(False, "Store only the neurons' states between chunks, and run each chunk again backward.")

@@ -20,8 +20,9 @@ from jaxsnn.unroll import unroll
 def default_chunk(steps: int, platform: str | None = None) -> int:
     """Steps per chunk: measured on CPU; elsewhere (not measured) bounded memory and large products.
 
-    On a CPU chunks of about 5 steps take 0.9 to 1.2 times as long as all at once, in a half to a third of the memory
-    (benchmarks/README.md); elsewhere about 20.
+    On a CPU chunks of about 5 steps take as long as all at once in evaluation, in a quarter to a sixth of the memory,
+    and 0.9 to 1.1 times as long in training by the paper's rule, in 0.2 to 1 times the memory (docs/decisions/0005);
+    elsewhere about 20.
 
     Args:
       steps: T.
@@ -53,13 +54,16 @@ def causal_chunk(network: Network, steps: int, asked: int = 0) -> int:
     return asked or (default_chunk(steps) if all(neuron.causal for neuron in neurons.values()) else steps)
 
 
-def training_chunk(network: Network, steps: int, asked: int = 0) -> int:
+def training_chunk(network: Network, steps: int, asked: int = 0, *, backward: bool = True) -> int:
     """Steps per chunk in which a network is trained.
 
     Args:
       network: whose norms may take their statistics over the whole train, and whose neurons may need it.
       steps: T.
-      asked: the user's choice; 0 for `default_chunk`, or T where a norm or neurons need it.
+      asked: the user's choice; 0 for `default_chunk`, or T where a norm or neurons need it. On a CPU also T where the
+        backward pass keeps potentials of all steps (under a surrogate gradient): chunks take 1.1 to 1.4 times as long
+        there and save hardly any memory (docs/decisions/0005).
+      backward: whether gradients are computed, and chunks are not run again for them.
 
     Raises:
       ValueError: if less than T is asked for and a norm or neurons need the whole train.
@@ -67,7 +71,9 @@ def training_chunk(network: Network, steps: int, asked: int = 0) -> int:
     norms = {row.name: getattr(network, f"{row.name}/norm") for row in network.rows if row.norm}
     whole = [name for name, norm in norms.items() if getattr(norm, "span", "train") == "train"]
     _check_whole(whole, "norm", steps, asked)
-    return causal_chunk(network, steps, asked or (steps if whole else 0))
+    lean = any(getattr(network, f"{row.name}/neurons").neuron.lean for row in network.rows if row.neurons)
+    at_once = whole or (backward and not lean and jax.default_backend() == "cpu")
+    return causal_chunk(network, steps, asked or (steps if at_once else 0))
 
 
 def _check_whole(names: Sequence[str], what: str, steps: int, asked: int) -> None:

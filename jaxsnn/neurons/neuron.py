@@ -37,6 +37,9 @@ class Neuron(NamedTuple):
     """The values that it sends: storage for the backward pass follows from them."""
     causal: bool = True
     """Whether output t depends on currents up to t alone; otherwise the train cannot come in chunks."""
+    lean: bool = False
+    """Whether it keeps of a step its spikes alone for the backward pass, so that chunks bound the memory of the rest;
+    otherwise it keeps a potential or more of every step, and chunks save next to nothing."""
     bounds: Mapping[str, Bound] = MappingProxyType({})
     """The fields that can be learned, with their ranges."""
     weights: Mapping[str, Callable[[Array], Array]] = MappingProxyType({})

@@ -50,10 +50,11 @@ def spikebp(
             rule.init,
             partial(rule.lif, **of_lif),
             _of_rest(lif),
+            lean=True,
             cell=lif.cell,
             run_pooled=partial(rule.lif_pooled, **of_lif),
         ),
-        Neuron(pool.params, pool.init, partial(rule.pool, **options), pool.membranes, cell=pool.cell),
+        Neuron(pool.params, pool.init, partial(rule.pool, **options), pool.membranes, lean=True, cell=pool.cell),
         _readout(leak, threshold, leak_backward),
         pack_spikes=pack_spikes,
     )

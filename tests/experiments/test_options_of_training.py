@@ -127,6 +127,26 @@ def test_numbers_of_the_loss_are_axes_of_one_program():
     assert (after.average[0]["fc1"]["kernel"][0] != after.average[0]["fc1"]["kernel"][1]).any()
 
 
+@pytest.mark.parametrize(
+    ("fields", "training", "evaluation"),
+    [
+        ({"gradient": "bptt"}, 40, 5),
+        ({"gradient": "bptt", "remat": True}, 5, 5),
+        ({"gradient": "bptt", "time_chunk": 10}, 10, 10),
+        ({"gradient": "spikebp"}, 5, 5),
+    ],
+)
+def test_chunks_of_training_and_evaluation(fields, training, evaluation, monkeypatch):
+    """By default, a training under a surrogate gradient runs all steps at once, and its evaluation in chunks."""
+    seen, in_chunks = [], models.in_chunks
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    monkeypatch.setattr(
+        models, "in_chunks", lambda apply, chunk, **options: seen.append(chunk) or in_chunks(apply, chunk, **options)
+    )
+    build.build(small(**fields, time_steps=40), load("digits"))
+    assert seen == [training, evaluation]
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_is_a_flag_with_the_options_of_all(loss):
     votes = 2 if LOSSES[loss].fires else 0

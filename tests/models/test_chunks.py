@@ -154,6 +154,16 @@ def test_default_chunk(steps, platform, chunk):
     assert models.default_chunk(steps, platform) == chunk
 
 
+@pytest.mark.parametrize(("make", "cpu", "gpu"), [(neurons.spikebp, 5, 20), (neurons.lif, 40, 20)])
+def test_chunks_of_a_training_follow_what_the_backward_pass_keeps(make, cpu, gpu, monkeypatch):
+    network = models.create("lenet", input_shape=(8, 8, 1), num_classes=3, neurons=make(), rngs=nnx.Rngs(0))
+    for platform, chunk in (("cpu", cpu), ("gpu", gpu)):
+        monkeypatch.setattr(jax, "default_backend", lambda platform=platform: platform)
+        assert models.training_chunk(network, 40) == chunk
+        assert models.training_chunk(network, 40, 8) == 8
+        assert models.training_chunk(network, 40, backward=False) == models.default_chunk(40, platform)
+
+
 def test_bfloat16_between_layers_float32_inside():
     """Membranes, weights and their gradients stay float32; the loss is near that of float32."""
     x = spikes(6)
