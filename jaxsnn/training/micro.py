@@ -28,7 +28,7 @@ def check_micro_batch(batch_size: int, size: int) -> None:
 def micro_batches(gradients: Gradients, size: int, *, mean: bool) -> Gradients:
     """Makes `gradients` of a batch out of those of its micro-batches, which run one after another.
 
-    What the backward pass keeps of spikes and potentials, `[T, B, ...]`, is in memory for one micro-batch at a time.
+    The spikes and potentials that the backward pass keeps, `[T, B, ...]`, are in memory for one micro-batch at a time.
     Loss and gradients are those of the whole batch, up to rounding: with n micro-batches `B_i`, and a loss that is a
     sum over the batch, `L(B) = sum_i L(B_i)`; with one that is a mean, `L(B) = sum_i L(B_i) / n`. Dropout has a key per
     sample, so its masks are the same. But a norm takes the statistics of each micro-batch, and moves its running

@@ -124,8 +124,8 @@ def test_commands_set_malloc_unless_the_user_did(tmp_path, given):
     process = subprocess.Popen(call, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: handles(process, signal.SIGTERM), process)
     of_process = Path(f"/proc/{process.pid}")
-    found = (of_process / "environ").read_text()
-    started = (of_process / "cmdline").read_text().split("\0")[:-1]
+    found = (of_process / "environ").read_text(encoding="utf-8")
+    started = (of_process / "cmdline").read_text(encoding="utf-8").split("\0")[:-1]
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     environment |= {"GLIBC_TUNABLES": startup.MALLOC if given is None else given}
