@@ -25,7 +25,7 @@ TUNED = (
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
     "glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456"
 )
-"""GLIBC_TUNABLES as the Makefile sets it."""
+"""GLIBC_TUNABLES as the Makefile sets it, and `jaxsnn.startup`, which is not imported here, as it comes with jax."""
 
 
 def parser(documentation: str | None) -> argparse.ArgumentParser:

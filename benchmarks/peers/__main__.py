@@ -12,6 +12,7 @@ the process peak; appends a JSON line per library to benchmarks/results/<device>
 leaves a row that says so.
 """
 
+import re
 from typing import Any
 
 from benchmarks import compare, workloads
@@ -28,18 +29,18 @@ def ours(names: str, rule: str) -> list[Subject]:
     """
     subjects = []
     for name in names.split(","):
-        chunk, *words = name.removeprefix("chunk").split("-")
-        micro = [word.removeprefix("micro") for word in words if word.startswith("micro")]
-        known = {"bits", "repeated", "bf16", *(f"micro{size}" for size in micro if size.isdigit())}
-        if not chunk.isdigit() or set(words) - known:
+        found = re.fullmatch(r"(?:chunk)?(\d+)((?:-(?:bits|repeated|bf16|micro\d+))*)", name)
+        if not found:
             raise SystemExit(
                 "--ours takes chunk<steps>[-bits][-repeated][-bf16][-micro<samples>], separated by commas, got "
                 f"{name!r}"
             )
+        chunk, words = found[1], found[2].split("-")
+        micro = [int(word.removeprefix("micro")) for word in words if word.startswith("micro")]
         options: dict[str, Any] = {"rule": f"{rule}-bits" if "bits" in words else rule, "time_chunk": int(chunk)}
         options |= {"once": False} if "repeated" in words else {}
         options |= {"dtype": "bfloat16"} if "bf16" in words else {}
-        options |= {"micro_batch": int(micro[0])} if micro else {}
+        options |= {"micro_batch": micro[0]} if micro else {}
         subjects.append(Subject("ours", options))
     return subjects
 

@@ -1,4 +1,4 @@
-"""Losses, mixed labels, penalties and running means on eight fake devices: the numbers of one."""
+"""Losses, mixed labels, penalties, running means and micro-batches on eight fake devices: the numbers of one."""
 
 import pytest
 
@@ -30,7 +30,8 @@ result = {"devices": jax.device_count()}
 for loss, votes in (("squared_error", 0), ("first_spike_mse", 1)):
     states = []
     for devices in (1, 8):
-        config = digits.digits().replace(loss=loss, votes=votes, data_parallel=devices, **common)
+        spread = {"data_parallel": devices, "micro_batch": devices // 8}  # 2 samples on each of eight, one by one
+        config = digits.digits().replace(loss=loss, votes=votes, **spread, **common)
         data = load("digits")
         program, sets = build.build(config, data), split(config, data)
         state, order = program.start(0), training.epoch_order(0, 0, 64)
